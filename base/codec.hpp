@@ -1,0 +1,67 @@
+#pragma once
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace weft {
+
+// Appends weft's own binary encoding: fixed integers little-endian, varints LEB128, signed numbers
+// zigzag, strings as varint length and bytes.
+class byte_writer {
+public:
+    void u8(std::uint8_t number) { out_.push_back(static_cast<std::byte>(number)); }
+    void u32(std::uint32_t number);
+    void u64(std::uint64_t number);
+    void varint(std::uint64_t number);
+    void zigzag(std::int64_t number);
+    void raw(byte_view data) { out_.insert(out_.end(), data.begin(), data.end()); }
+    void text(std::string_view data);
+
+    [[nodiscard]] std::size_t size() const { return out_.size(); }
+    [[nodiscard]] byte_view view() const { return out_; }
+    [[nodiscard]] bytes take() { return std::move(out_); }
+    void shrink_to(std::size_t size) { out_.resize(size); } // rolls back to an earlier size
+    void clear() { out_.clear(); }
+    void reserve(std::size_t size) { out_.reserve(size); }
+
+private:
+    bytes out_;
+};
+
+// Reads the same. It remembers the first error and from then on gives zeros and empty views, so a
+// decoder of many fields asks once, at the end. Never reads outside `data`, which it borrows.
+class byte_reader {
+public:
+    explicit byte_reader(byte_view data) : data_(data) {}
+
+    [[nodiscard]] std::uint8_t u8();
+    [[nodiscard]] std::uint32_t u32();
+    [[nodiscard]] std::uint64_t u64();
+    [[nodiscard]] std::uint64_t varint(); // at most 10 bytes, shortest form only
+    [[nodiscard]] std::int64_t zigzag();
+    [[nodiscard]] byte_view raw(std::uint64_t size);
+    [[nodiscard]] std::string_view text(std::size_t bytes_max);
+    // A count of things that take at least `bytes_each` bytes: refused if they cannot be there.
+    [[nodiscard]] std::size_t count(std::size_t bytes_each);
+
+    // Records a decoding error at the current place, unless there is one already.
+    void reject(std::string_view why);
+
+    [[nodiscard]] bool good() const { return why_.empty(); }
+    [[nodiscard]] bool at_end() const { return at_ == data_.size(); }
+    [[nodiscard]] std::size_t position() const { return at_; }
+    [[nodiscard]] std::size_t left() const { return data_.size() - at_; }
+    // Why and at which byte; only meaningful if not good().
+    [[nodiscard]] std::string problem() const;
+
+private:
+    byte_view data_;
+    std::size_t at_ = 0;
+    std::size_t failed_at_ = 0;
+    std::string_view why_;
+};
+
+} // namespace weft

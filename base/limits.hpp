@@ -1,0 +1,71 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+// Every bound of weft. Bounds on keys, values and depth bind single operations where a caller makes
+// them; a join of legal operations is always legal.
+namespace weft::limits {
+
+// One operation, at the writer.
+inline constexpr std::size_t key_bytes_max = 1024;
+inline constexpr std::size_t field_bytes_max = 1024;
+inline constexpr std::size_t value_bytes_max = 1U << 20U; // 1 MiB
+inline constexpr std::size_t map_depth_max = 16;          // maps below the top-level one
+inline constexpr std::size_t name_bytes_max = 64;         // member, cluster and region names
+
+// One transaction.
+inline constexpr std::size_t change_operations_max = 100'000;
+inline constexpr std::size_t change_bytes_max = 8U << 20U;
+
+// One run: closed at the first of these, but always holds at least one change.
+inline constexpr std::size_t run_bytes_target = 256U << 10U;
+inline constexpr std::size_t run_bytes_max = 16U << 20U; // encoded or decoded
+
+// Frames and messages.
+inline constexpr std::size_t frame_header_bytes = 8;
+inline constexpr std::size_t frame_bytes_max = 20U << 20U; // body
+inline constexpr std::size_t batch_bytes_target = 256U << 10U;
+inline constexpr std::uint64_t message_words_max = frame_bytes_max / 8 + 1024; // traversal limit
+inline constexpr int message_nesting_max = 16;
+inline constexpr std::uint32_t message_segments_max = 64;
+inline constexpr std::size_t vector_entries_max = 65'536; // replica ids in one vector
+
+// Sessions.
+inline constexpr std::size_t peers_max = 1'000;        // sessions at once, dialed and accepted
+inline constexpr std::size_t credit_bytes = 4U << 20U; // sent and not yet taken by the peer
+inline constexpr std::size_t link_queue_bytes_max = 2 * credit_bytes + frame_bytes_max;
+inline constexpr std::size_t held_back_bytes_max = 64U << 20U;
+inline constexpr std::size_t held_back_runs_max = 100'000;
+inline constexpr std::size_t log_tail_bytes_max = 32U << 20U; // newest runs, kept in memory
+inline constexpr std::uint32_t handshake_ms_max = 5'000;
+inline constexpr std::uint32_t heartbeat_ms = 1'000;
+inline constexpr std::uint32_t silence_ms_max = 5'000; // then a link counts as lost
+inline constexpr std::uint32_t backoff_ms_min = 50;
+inline constexpr std::uint32_t backoff_ms_max = 5'000;
+inline constexpr std::uint32_t repair_ms = 300; // a missing cause is asked for again
+
+// Clocks.
+inline constexpr std::uint64_t clock_drift_ms_max = 60'000;
+inline constexpr std::uint64_t clock_ceiling_ms = 5'000; // persisted ahead of use
+
+// The log.
+inline constexpr std::size_t segment_bytes_target = 64U << 20U;
+inline constexpr std::uint32_t sync_interval_ms = 20; // sync policy `interval`
+
+// Subscriptions and callers.
+inline constexpr std::size_t waiters_max = 1'000'000;
+inline constexpr std::size_t subscriptions_max = 10'000;
+
+// The state budget that a replica starts with; the application may choose another.
+inline constexpr std::uint64_t state_bytes_max = 8ULL << 30U;
+
+static_assert(change_bytes_max <= run_bytes_max);
+static_assert(value_bytes_max + key_bytes_max + map_depth_max * field_bytes_max < change_bytes_max);
+static_assert(run_bytes_target <= run_bytes_max);
+static_assert(run_bytes_max + (1U << 20U) < frame_bytes_max, "a run fits one frame");
+static_assert(credit_bytes >= 4 * batch_bytes_target);
+static_assert(heartbeat_ms * 3 < silence_ms_max, "three lost heartbeats, then the link");
+static_assert(clock_ceiling_ms < clock_drift_ms_max, "a restarted clock stays inside the bound");
+static_assert(message_nesting_max < 64);
+
+} // namespace weft::limits

@@ -1,0 +1,29 @@
+#pragma once
+#include "clock/version_vector.hpp"
+
+#include <map>
+#include <string>
+
+namespace weft {
+
+// What each member has durably seen, and so the stable frontier: the dots that every current member
+// is known to have. Members are counted by name, because one member may have had several replica
+// ids.
+class stability {
+public:
+    void add_member(const std::string& name); // it has seen nothing until it says so
+    void remove_member(const std::string& name);
+    // Vectors of one member only grow; an older one that arrives late changes nothing.
+    void seen_by(const std::string& name, const version_vector& durable);
+
+    [[nodiscard]] version_vector
+    frontier() const; // entry-wise minimum over the members; empty for none
+    // How many members durably have `d`.
+    [[nodiscard]] std::size_t members_with(dot d) const;
+    [[nodiscard]] std::size_t members() const { return seen_.size(); }
+
+private:
+    std::map<std::string, version_vector> seen_;
+};
+
+} // namespace weft

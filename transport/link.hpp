@@ -1,0 +1,65 @@
+#pragma once
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace weft {
+
+// What a link tells its owner. All are called on the loop, never from inside a call to the link.
+struct link_handlers {
+    std::function<void(bytes body)> on_frame; // in the order sent, each exactly once or not at all
+    std::function<void()> on_drained; // queued_bytes fell to half of what it was above, or to 0
+    std::function<void(error why)> on_closed; // at most once, last; not after the owner's own close
+};
+
+// An ordered, reliable, backpressured stream of frames between two replicas. A link never delivers
+// a damaged, repeated or out-of-order frame: it closes instead. Loop thread only.
+class link {
+public:
+    virtual ~link() = default; // closes
+
+    // Starts delivery; called once. Frames that arrive earlier wait inside the link.
+    virtual void start(link_handlers handlers) = 0;
+
+    // Queues one frame body, at most limits::frame_bytes_max. Never blocks; a link whose queue
+    // would pass limits::link_queue_bytes_max closes with over_limit. After close it does nothing.
+    virtual void send(bytes body) = 0;
+
+    // Frame bytes queued and not yet handed to the operating system.
+    [[nodiscard]] virtual std::size_t queued_bytes() const = 0;
+
+    // Sends what is queued, as far as the peer takes it at once, then closes; no handler is called
+    // after.
+    virtual void close() = 0;
+
+    [[nodiscard]] virtual std::string peer() const = 0; // where the other end is, as a URL
+};
+
+class listener { // accepts until destroyed; loop thread only
+public:
+    virtual ~listener() = default;
+    [[nodiscard]] virtual std::string url() const = 0; // with the port really bound
+};
+
+// Makes links for the URLs of one scheme. transport/README.md tells how to add one. Loop thread
+// only.
+class transport {
+public:
+    virtual ~transport() = default;
+
+    // `on_link` is called on the loop for every accepted link.
+    [[nodiscard]] virtual result<std::unique_ptr<listener>>
+    listen(std::string_view url, std::function<void(std::unique_ptr<link>)> on_link) = 0;
+
+    // `done` is called once, on the loop, never from inside this call; unreachable if nobody
+    // answers within `timeout_ms`. Destroying the transport cancels: then `done` is not called.
+    virtual void dial(std::string_view url, std::uint32_t timeout_ms,
+                      std::function<void(result<std::unique_ptr<link>>)> done) = 0;
+};
+
+} // namespace weft

@@ -1,0 +1,93 @@
+#pragma once
+#include "base/bytes.hpp"
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "clock/hlc.hpp"
+#include "clock/version_vector.hpp"
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+// The protocol's messages as plain structs; transport/wire.capnp is their specification.
+namespace weft {
+
+struct origin_state { // how far a replica has got with one origin
+    replica_id origin{};
+    std::uint64_t counter = 0; // highest op counter applied
+    run_hash last{};           // hash of the run that ends there
+
+    bool operator==(const origin_state&) const = default;
+};
+
+using digest128 = std::array<std::uint64_t, 2>;
+
+struct hello_message { // the first message of both sides
+    std::uint16_t protocol_min = 1;
+    std::uint16_t protocol_max = 1;
+    std::string cluster;
+    replica_id id{};
+    std::string name;
+    std::uint64_t process_nonce =
+        0; // random per process: tells two live replicas with one id apart
+    std::vector<origin_state> applied; // sorted by origin
+    std::uint32_t codecs = 0;          // bit n: reads codec n
+    std::uint64_t features = 0;
+    hlc clock{};
+
+    bool operator==(const hello_message&) const = default;
+};
+
+struct interest_message {  // which origins the sender wants on this link, and what it has of them
+    bool only_own = false; // only runs whose origin is the receiver itself
+    std::vector<replica_id> except; // otherwise: all origins but these
+    version_vector applied;         // resend from here
+
+    bool operator==(const interest_message&) const = default;
+};
+
+struct runs_message {
+    std::vector<shared_bytes> runs; // whole encoded runs, in the sender's log order
+};
+
+struct ack_message {
+    std::vector<version_vector::entry> applied; // what grew since the last ack on this session
+    std::vector<version_vector::entry> durable;
+    std::uint64_t taken_bytes = 0; // run bytes taken on this session so far: returns credit
+
+    bool operator==(const ack_message&) const = default;
+};
+
+struct heartbeat_message {
+    std::uint64_t ping = 0; // the sender's clock, to be sent back; 0 in an answer
+    std::uint64_t pong = 0; // the ping that this answers, or 0
+    hlc clock{};
+    std::uint64_t wall_ms = 0;
+    version_vector applied; // only when it changed since the last heartbeat on this session
+    std::uint64_t applied_hash = 0;
+    digest128 digest{}; // of the state at the vector with that hash
+
+    bool operator==(const heartbeat_message&) const = default;
+};
+
+struct notice_message { // what the sender holds against the receiver
+    errc code{};
+    std::string detail;
+    bool fatal = false; // the sender closes the session after it
+
+    bool operator==(const notice_message&) const = default;
+};
+
+using message = std::variant<hello_message, interest_message, runs_message, ack_message,
+                             heartbeat_message, notice_message>;
+
+// One frame body holding `what`. Never fails for messages within base/limits.hpp.
+[[nodiscard]] bytes encode_message(const message& what);
+
+// bad_message for anything that is not a whole, well-formed message within the limits. Runs are
+// parts of `body`, not copies; they are not looked into.
+[[nodiscard]] result<message> decode_message(shared_bytes body);
+
+} // namespace weft
