@@ -1,0 +1,293 @@
+#include "crdt/object.hpp"
+
+#include <array>
+
+namespace weft {
+namespace {
+
+struct kind_name {
+    type_kind kind;
+    std::string_view name;
+};
+constexpr std::array kind_names = {
+    kind_name{type_kind::lww_register, "register"},
+    kind_name{type_kind::mv_register, "mv_register"},
+    kind_name{type_kind::counter, "counter"},
+    kind_name{type_kind::bounded_counter, "bounded_counter"},
+    kind_name{type_kind::enable_wins_flag, "flag"},
+    kind_name{type_kind::disable_wins_flag, "disable_wins_flag"},
+    kind_name{type_kind::add_wins_set, "set"},
+    kind_name{type_kind::remove_wins_set, "remove_wins_set"},
+    kind_name{type_kind::grow_set, "grow_set"},
+    kind_name{type_kind::grow_counter, "grow_counter"},
+    kind_name{type_kind::map, "map"},
+};
+
+std::string_view name_of(element_kind kind) {
+    return kind == element_kind::any ? "any" : to_string(static_cast<value_kind>(kind));
+}
+
+template <class Store>
+object::data_type empty_store() {
+    return object::data_type(std::in_place_type<Store>);
+}
+
+} // namespace
+
+bool is_set(type_kind kind) {
+    return kind == type_kind::add_wins_set || kind == type_kind::remove_wins_set ||
+           kind == type_kind::grow_set;
+}
+
+std::string to_string(type_id type) {
+    std::string out = "unknown";
+    for (const auto& [kind, name] : kind_names) {
+        if (kind == type.kind) out = name;
+    }
+    if (type.element != element_kind::any) out += "<" + std::string(name_of(type.element)) + ">";
+    return out;
+}
+
+std::optional<type_id> parse_type(std::string_view name) {
+    std::string_view element;
+    if (name.ends_with('>') && name.find('<') != std::string_view::npos) {
+        std::size_t open = name.find('<');
+        element = name.substr(open + 1, name.size() - open - 2);
+        name = name.substr(0, open);
+    }
+    for (const auto& [kind, known] : kind_names) {
+        if (known != name) continue;
+        type_id out{kind, element_kind::any};
+        if (element.empty() || element == "any") return out;
+        if (!is_set(kind)) return std::nullopt;
+        for (auto e = static_cast<std::uint8_t>(element_kind::boolean);
+             e < static_cast<std::uint8_t>(element_kind::any); ++e) {
+            out.element = static_cast<element_kind>(e);
+            if (name_of(out.element) == element) return out;
+        }
+        return std::nullopt;
+    }
+    return std::nullopt;
+}
+
+void encode(byte_writer& out, type_id type) {
+    out.u8(static_cast<std::uint8_t>(static_cast<unsigned>(type.kind) << 3U |
+                                     static_cast<unsigned>(type.element)));
+}
+
+type_id decode_type(byte_reader& in) {
+    unsigned packed = in.u8();
+    type_id type{static_cast<type_kind>(packed >> 3U), static_cast<element_kind>(packed & 7U)};
+    bool known = type.kind >= type_kind::lww_register && type.kind <= type_kind::map;
+    if (!known || type.element < element_kind::boolean) in.reject("unknown type");
+    if (known && !is_set(type.kind) && type.element != element_kind::any) {
+        in.reject("element kind of a type without elements");
+    }
+    return in.good() ? type : type_id{};
+}
+
+bool admits(element_kind kind, const value& element) {
+    if (kind == element_kind::any) return true;
+    return static_cast<value_kind>(kind) == element.kind();
+}
+
+map_store::map_store() : children_(std::make_unique<children_type>()) {}
+map_store::map_store(const map_store& other)
+    : children_(std::make_unique<children_type>(*other.children_)), live_(other.live_),
+      partial_(other.partial_) {}
+// The moved-from map keeps a (new) empty table: every map_store has one.
+map_store::map_store(map_store&& other) noexcept : map_store() { *this = std::move(other); }
+map_store& map_store::operator=(map_store other) noexcept {
+    std::swap(children_, other.children_);
+    std::swap(live_, other.live_);
+    std::swap(partial_, other.partial_);
+    return *this;
+}
+map_store::~map_store() = default;
+
+map_store map_store::partial() {
+    map_store out;
+    out.partial_ = true;
+    return out;
+}
+
+bool map_store::empty() const { return children_->empty(); }
+
+const object* map_store::find(child_ref child) const {
+    return std::as_const(*children_).find(child);
+}
+object* map_store::find(child_ref child) { return children_->find(child); }
+object& map_store::find_or_insert(child_ref child) {
+    return children_->find_or_insert(child, [&] { return object::of_type(child.type.kind); });
+}
+void map_store::erase(child_ref child) {
+    if (const object* there = find(child)) {
+        live_ -= there->live() ? 1 : 0;
+        children_->erase(child);
+    }
+}
+
+void map_store::settle(child_ref child, bool was_live) {
+    const object* there = find(child);
+    bool is_live = there != nullptr && there->live();
+    live_ = live_ + (is_live ? 1 : 0) - (was_live ? 1 : 0);
+    if (there != nullptr && there->empty() && !partial_) children_->erase(child);
+}
+
+void map_store::encode_to(byte_writer& out) const {
+    out.u8(partial_ ? 1 : 0);
+    out.varint(children_->size());
+    for (const auto& child : *children_) {
+        out.text(*child.key.name.as_text());
+        encode(out, child.key.type);
+        child.value.encode_to(out);
+    }
+}
+
+map_store map_store::decode_from(byte_reader& in, std::size_t depth) {
+    map_store out;
+    if (depth > limits::map_depth_max) in.reject("maps nested too deep");
+    std::uint8_t form = in.u8();
+    if (form > 1) in.reject("unknown form of a map");
+    out.partial_ = form == 1;
+    for (std::size_t left = in.count(3); left > 0 && in.good(); --left) {
+        std::string_view name = in.text(limits::key_bytes_max);
+        child_ref child{name, decode_type(in)};
+        if (!in.good() || out.find(child) != nullptr) {
+            in.reject("child twice");
+            break;
+        }
+        object decoded = object::decode_from(in, child.type.kind, depth + 1);
+        if (decoded.empty() && !out.partial_) in.reject("absent child in a whole map");
+        if (!in.good()) break;
+        out.live_ += decoded.live() ? 1 : 0;
+        out.find_or_insert(child) = std::move(decoded);
+    }
+    return out;
+}
+
+bool map_store::operator==(const map_store& other) const {
+    auto present = [](auto at, auto end) {
+        while (at != end && at->value.empty()) ++at;
+        return at;
+    };
+    auto my_end = std::as_const(*children_).end();
+    auto their_end = std::as_const(*other.children_).end();
+    auto mine = present(std::as_const(*children_).begin(), my_end);
+    auto theirs = present(std::as_const(*other.children_).begin(), their_end);
+    while (mine != my_end && theirs != their_end) {
+        if (mine->key != theirs->key || !(mine->value == theirs->value)) return false;
+        mine = present(++mine, my_end);
+        theirs = present(++theirs, their_end);
+    }
+    return mine == my_end && theirs == their_end;
+}
+
+void remove_wins_elements::put(const value& element, flag_store marks) {
+    present_ -= has(element) ? 1 : 0;
+    if (marks.empty()) {
+        // Joining with a side that has seen everything drops what is there.
+        struct all_seen {
+            static bool covers(dot) { return true; }
+        };
+        marks_.join_at(element, {}, nothing_seen{}, all_seen{});
+    } else {
+        marks_.put(element, std::move(marks));
+    }
+    present_ += has(element) ? 1 : 0;
+}
+
+remove_wins_elements remove_wins_elements::of(remove_wins_store<value> marks) {
+    remove_wins_elements out;
+    out.marks_ = std::move(marks);
+    out.recount();
+    return out;
+}
+
+remove_wins_elements remove_wins_elements::decode_from(byte_reader& in) {
+    return of(remove_wins_store<value>::decode_from(in));
+}
+
+void remove_wins_elements::recount() {
+    present_ = 0;
+    for (const auto& e : marks_) present_ += all_enabled(e.value) ? 1U : 0U;
+}
+
+object object::of_type(type_kind kind) {
+    switch (kind) {
+        case type_kind::lww_register:
+        case type_kind::mv_register: return empty_store<register_store<value>>();
+        case type_kind::counter:
+        case type_kind::grow_counter: return empty_store<counter_store>();
+        case type_kind::bounded_counter: return empty_store<bounded_store>();
+        case type_kind::enable_wins_flag:
+        case type_kind::disable_wins_flag: return empty_store<flag_store>();
+        case type_kind::add_wins_set:
+        case type_kind::grow_set: return empty_store<add_wins_store<value>>();
+        case type_kind::remove_wins_set: return empty_store<remove_wins_elements>();
+        case type_kind::map: return empty_store<map_store>();
+    }
+    return {};
+}
+
+bool object::live() const {
+    return std::visit(
+        [](const auto& store) {
+            if constexpr (requires { store.live(); }) {
+                return store.live();
+            } else {
+                return !store.empty();
+            }
+        },
+        data_);
+}
+
+bool object::empty() const {
+    return std::visit([](const auto& store) { return store.empty(); }, data_);
+}
+
+causal<object> object::removal() const {
+    causal<object> out;
+    if (const auto* rows = std::get_if<counter_store>(&data_)) {
+        out.store = object(rows->reset());
+    } else if (const auto* map = std::get_if<map_store>(&data_)) {
+        // Whole, so that children not named are removed; counters need their rows named.
+        map_store removed;
+        for (const auto& child : map->children()) {
+            causal<object> part = child.value.removal();
+            if (part.store.empty()) continue;
+            removed.find_or_insert({*child.key.name.as_text(), child.key.type}) =
+                std::move(part.store);
+        }
+        out.store = object(std::move(removed));
+    } else {
+        out.store = object(std::visit(
+            [](const auto& store) {
+                return data_type(std::in_place_type<std::decay_t<decltype(store)>>);
+            },
+            data_));
+    }
+    if (!std::holds_alternative<counter_store>(data_)) {
+        for_each_dot([&](dot d) { out.context.insert(d); });
+    }
+    return out;
+}
+
+void object::encode_to(byte_writer& out) const {
+    std::visit([&](const auto& store) { store.encode_to(out); }, data_);
+}
+
+object object::decode_from(byte_reader& in, type_kind kind, std::size_t depth) {
+    return std::visit(
+        [&](const auto& store) -> object {
+            using store_type = std::decay_t<decltype(store)>;
+            if constexpr (std::same_as<store_type, map_store>) {
+                return data_type(map_store::decode_from(in, depth));
+            } else {
+                return data_type(store_type::decode_from(in));
+            }
+        },
+        of_type(kind).data_);
+}
+
+} // namespace weft

@@ -1,0 +1,255 @@
+#pragma once
+#include "crdt/bounded_counter.hpp"
+#include "crdt/counter.hpp"
+#include "crdt/flag.hpp"
+#include "crdt/register.hpp"
+#include "crdt/set.hpp"
+
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <variant>
+
+namespace weft {
+
+// The closed set of replicated types. The numbers are part of every format.
+enum class type_kind : std::uint8_t {
+    lww_register = 1,
+    mv_register = 2,
+    counter = 3,
+    bounded_counter = 4,
+    enable_wins_flag = 5,
+    disable_wins_flag = 6,
+    add_wins_set = 7,
+    remove_wins_set = 8,
+    grow_set = 9,
+    grow_counter = 10,
+    map = 11,
+};
+
+// What the elements of a set are: one kind of value, or any. Of other types: any.
+enum class element_kind : std::uint8_t {
+    boolean = 1,
+    integer = 2,
+    real = 3,
+    text = 4,
+    binary = 5,
+    timestamp = 6,
+    any = 7,
+};
+static_assert(static_cast<int>(element_kind::timestamp) == static_cast<int>(value_kind::timestamp));
+
+// The type of an object, the second half of its identity beside its name.
+struct type_id {
+    type_kind kind = type_kind::lww_register;
+    element_kind element = element_kind::any;
+
+    auto operator<=>(const type_id&) const = default;
+};
+
+[[nodiscard]] bool is_set(type_kind kind);
+// "counter", "set<string>", "set" (of any), "remove_wins_set<int>"; parse_type reads what to_string
+// writes.
+[[nodiscard]] std::string to_string(type_id type);
+[[nodiscard]] std::optional<type_id> parse_type(std::string_view name);
+void encode(byte_writer& out, type_id type);
+[[nodiscard]] type_id decode_type(byte_reader& in);
+// Whether a set of that element kind may hold `element`.
+[[nodiscard]] bool admits(element_kind kind, const value& element);
+template <class E>
+[[nodiscard]] constexpr element_kind element_kind_of() {
+    if constexpr (requires { value_traits<E>::kind; }) {
+        return static_cast<element_kind>(value_traits<E>::kind);
+    } else {
+        return element_kind::any;
+    }
+}
+
+// The children of a map, or the objects of a keyspace, in order of name, then type.
+struct child_key {
+    value name; // text
+    type_id type;
+
+    auto operator<=>(const child_key&) const = default;
+};
+struct child_ref { // the same, borrowed
+    std::string_view name;
+    type_id type;
+
+    explicit operator child_key() const { return {value(name), type}; }
+};
+struct child_less {
+    static auto parts(const child_key& k) { return std::pair(*k.name.as_text(), k.type); }
+    static auto parts(const child_ref& k) { return std::pair(k.name, k.type); }
+    bool operator()(const auto& a, const auto& b) const { return parts(a) < parts(b); }
+};
+
+class object;
+
+// The data half of a map. Children are identified by name and type, so replicas that create a child
+// at the same time share it. A child without a live dot is not there for a reader; it stays as a
+// record only if it is a counter, whose rows outlive a reset.
+class map_store {
+public:
+    using children_type = ordered_map<child_key, object, child_less>;
+
+    map_store();
+    map_store(const map_store&);
+    map_store(map_store&&) noexcept;
+    map_store& operator=(map_store) noexcept;
+    ~map_store();
+
+    [[nodiscard]] static map_store partial(); // see dot_map
+
+    [[nodiscard]] const object* find(child_ref child) const; // also without a live dot
+    [[nodiscard]] object* find(child_ref child);
+    [[nodiscard]] object& find_or_insert(child_ref child);
+    void erase(child_ref child);
+    // To be called after a child changed: drops an empty record and keeps `live_children` right.
+    void settle(child_ref child, bool was_live);
+
+    [[nodiscard]] const children_type& children() const { return *children_; }
+    [[nodiscard]] std::size_t live_children() const { return live_; }
+    [[nodiscard]] bool live() const { return live_ > 0; }
+    [[nodiscard]] bool empty() const;
+    [[nodiscard]] bool is_partial() const { return partial_; }
+
+    template <seen Mine, seen Theirs>
+    void join(const map_store& other, const Mine& my_seen, const Theirs& their_seen);
+    template <class Visit>
+    void for_each_dot(Visit visit) const;
+
+    void encode_to(byte_writer& out) const;
+    [[nodiscard]] static map_store decode_from(byte_reader& in, std::size_t depth = 0);
+    bool operator==(const map_store& other) const;
+
+private:
+    std::unique_ptr<children_type> children_;
+    std::size_t live_ = 0;
+    bool partial_ = false;
+};
+
+// A remove-wins set that knows how many of its elements are present, which a reader of a map needs
+// at once.
+class remove_wins_elements {
+public:
+    [[nodiscard]] const remove_wins_store<value>& marks() const { return marks_; }
+    [[nodiscard]] std::size_t present() const { return present_; }
+    [[nodiscard]] bool empty() const { return marks_.empty(); }
+    [[nodiscard]] bool live() const { return present_ > 0; }
+
+    template <seen Mine, seen Theirs>
+    void join_at(const value& element, const flag_store& theirs, const Mine& my_seen,
+                 const Theirs& their_seen) {
+        present_ -= has(element) ? 1 : 0;
+        marks_.join_at(element, theirs, my_seen, their_seen);
+        present_ += has(element) ? 1 : 0;
+    }
+    template <seen Mine, seen Theirs>
+    void join(const remove_wins_elements& other, const Mine& my_seen, const Theirs& their_seen) {
+        if (marks_.is_partial() || !other.marks_.is_partial()) {
+            marks_.join(other.marks_, my_seen, their_seen);
+            recount();
+        } else {
+            for (const auto& e : other.marks_) join_at(e.key, e.value, my_seen, their_seen);
+        }
+    }
+    void put(const value& element, flag_store marks); // replaces, or erases if empty
+
+    template <class Visit>
+    void for_each_dot(Visit visit) const {
+        marks_.for_each_dot(visit);
+    }
+    void encode_to(byte_writer& out) const { marks_.encode_to(out); }
+    [[nodiscard]] static remove_wins_elements decode_from(byte_reader& in);
+    [[nodiscard]] static remove_wins_elements of(remove_wins_store<value> marks);
+    bool operator==(const remove_wins_elements& other) const { return marks_ == other.marks_; }
+
+private:
+    [[nodiscard]] bool has(const value& element) const {
+        const flag_store* marks = marks_.find(element);
+        return marks != nullptr && all_enabled(*marks);
+    }
+    void recount();
+
+    remove_wins_store<value> marks_;
+    std::size_t present_ = 0;
+};
+
+// One object of any type.
+class object {
+public:
+    using data_type = std::variant<register_store<value>, counter_store, bounded_store, flag_store,
+                                   add_wins_store<value>, remove_wins_elements, map_store>;
+
+    object() = default;
+    object(data_type data) : data_(std::move(data)) {}
+    [[nodiscard]] static object of_type(type_kind kind); // without any dot
+
+    template <class Store>
+    [[nodiscard]] const Store& as() const {
+        return std::get<Store>(data_);
+    }
+    template <class Store>
+    [[nodiscard]] Store& as() {
+        return std::get<Store>(data_);
+    }
+    [[nodiscard]] const data_type& data() const { return data_; }
+
+    [[nodiscard]] bool live() const;  // has a live dot: a reader sees it
+    [[nodiscard]] bool empty() const; // holds nothing at all, and need not be kept
+
+    // Both of one type.
+    template <seen Mine, seen Theirs>
+    void join(const object& other, const Mine& my_seen, const Theirs& their_seen) {
+        std::visit(
+            [&](auto& mine) {
+                mine.join(std::get<std::decay_t<decltype(mine)>>(other.data_), my_seen, their_seen);
+            },
+            data_);
+    }
+    template <class Visit>
+    void for_each_dot(Visit visit) const {
+        std::visit([&](const auto& store) { store.for_each_dot(visit); }, data_);
+    }
+
+    // The delta that removes everything seen here: stores to join, and the dots that it has seen.
+    [[nodiscard]] causal<object> removal() const;
+
+    void encode_to(byte_writer& out) const;
+    [[nodiscard]] static object decode_from(byte_reader& in, type_kind kind, std::size_t depth);
+    bool operator==(const object&) const = default;
+
+private:
+    data_type data_;
+};
+
+template <seen Mine, seen Theirs>
+void map_store::join(const map_store& other, const Mine& my_seen, const Theirs& their_seen) {
+    if (partial_ && !other.partial_) partial_ = false;
+    if (!other.partial_) {
+        // Every child that the other side does not name has been removed there, as far as it has
+        // seen.
+        children_->erase_if([&](auto& child) {
+            if (other.children_->find(child.key) != nullptr) return false;
+            bool was_live = child.value.live();
+            child.value.join(object::of_type(child.key.type.kind), my_seen, their_seen);
+            live_ -= was_live && !child.value.live() ? 1 : 0;
+            return child.value.empty();
+        });
+    }
+    for (const auto& theirs : *other.children_) {
+        child_ref child{*theirs.key.name.as_text(), theirs.key.type};
+        object& mine = find_or_insert(child);
+        bool was_live = mine.live();
+        mine.join(theirs.value, my_seen, their_seen);
+        settle(child, was_live);
+    }
+}
+
+template <class Visit>
+void map_store::for_each_dot(Visit visit) const {
+    for (const auto& child : *children_) child.value.for_each_dot(visit);
+}
+
+} // namespace weft

@@ -1,0 +1,254 @@
+#include "crdt/value.hpp"
+
+#include "base/check.hpp"
+#include "base/limits.hpp"
+
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace weft {
+namespace {
+
+std::string quoted(std::string_view text) {
+    static constexpr char digits[] = "0123456789abcdef";
+    std::string out = "\"";
+    for (char c : text) {
+        auto code = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\') {
+            out += '\\';
+            out += c;
+        } else if (c == '\n') {
+            out += "\\n";
+        } else if (c == '\t') {
+            out += "\\t";
+        } else if (code < 0x20) {
+            out += "\\u00";
+            out += digits[code >> 4U];
+            out += digits[code & 15U];
+        } else {
+            out += c;
+        }
+    }
+    return out + '"';
+}
+
+std::string text_of(double number) {
+    if (std::isnan(number)) return R"({"real":"nan"})";
+    if (std::isinf(number)) return number > 0 ? R"({"real":"inf"})" : R"({"real":"-inf"})";
+    char buffer[32];
+    auto done = std::to_chars(buffer, buffer + sizeof buffer, number);
+    std::string out(buffer, done.ptr);
+    // A double stays a double when it is read back.
+    if (out.find_first_of(".e") == std::string::npos) out += ".0";
+    return out;
+}
+
+} // namespace
+
+std::string_view to_string(value_kind kind) {
+    switch (kind) {
+        case value_kind::null: return "null";
+        case value_kind::boolean: return "bool";
+        case value_kind::integer: return "int";
+        case value_kind::real: return "double";
+        case value_kind::text: return "string";
+        case value_kind::binary: return "bytes";
+        case value_kind::timestamp: return "timestamp";
+    }
+    return "unknown";
+}
+
+value::value(bool b) : size_(1), kind_(value_kind::boolean) { store_[0] = std::byte{b}; }
+
+value::value(integer_tag, std::int64_t number) : size_(8), kind_(value_kind::integer) {
+    std::memcpy(store_, &number, sizeof number);
+}
+
+value::value(double number) : size_(8), kind_(value_kind::real) {
+    if (std::isnan(number)) number = std::numeric_limits<double>::quiet_NaN();
+    std::memcpy(store_, &number, sizeof number);
+}
+
+value::value(std::string_view text) { hold(value_kind::text, as_bytes(text)); }
+
+value value::of_bytes(byte_view data) {
+    value out;
+    out.hold(value_kind::binary, data);
+    return out;
+}
+
+value value::of_time_ms(std::int64_t unix_ms) {
+    value out(integer_tag{}, unix_ms);
+    out.kind_ = value_kind::timestamp;
+    return out;
+}
+
+value::value(const value& other) : size_(other.size_), kind_(other.kind_) {
+    if (size_ == on_heap) {
+        hold(kind_, other.content());
+    } else {
+        std::memcpy(store_, other.store_, sizeof store_);
+    }
+}
+
+value::value(value&& other) noexcept : size_(other.size_), kind_(other.kind_) {
+    std::memcpy(store_, other.store_, sizeof store_);
+    other.size_ = 0;
+    other.kind_ = value_kind::null;
+}
+
+value& value::operator=(value other) noexcept {
+    std::swap(store_, other.store_);
+    std::swap(size_, other.size_);
+    std::swap(kind_, other.kind_);
+    return *this;
+}
+
+void value::hold(value_kind kind, byte_view content) {
+    kind_ = kind;
+    if (content.size() <= inside_max) {
+        size_ = static_cast<std::uint8_t>(content.size());
+        if (!content.empty()) std::memcpy(store_, content.data(), content.size());
+        return;
+    }
+    WEFT_CHECK(content.size() <= UINT32_MAX);
+    size_ = on_heap;
+    auto* data = new std::byte[content.size()];
+    std::memcpy(data, content.data(), content.size());
+    auto size = static_cast<std::uint32_t>(content.size());
+    std::memcpy(store_, &data, sizeof data);
+    std::memcpy(store_ + sizeof data, &size, sizeof size);
+}
+
+void value::release() {
+    if (size_ == on_heap) delete[] load<std::byte*>();
+    size_ = 0;
+}
+
+template <class T>
+T value::load() const {
+    T out;
+    std::memcpy(&out, store_, sizeof out);
+    return out;
+}
+
+byte_view value::content() const {
+    if (size_ != on_heap) return {store_, size_};
+    std::uint32_t size = 0;
+    std::memcpy(&size, store_ + sizeof(std::byte*), sizeof size);
+    return {load<std::byte*>(), size};
+}
+
+std::optional<bool> value::as_bool() const {
+    if (kind_ != value_kind::boolean) return std::nullopt;
+    return store_[0] != std::byte{0};
+}
+
+std::optional<std::int64_t> value::as_int() const {
+    if (kind_ != value_kind::integer) return std::nullopt;
+    return load<std::int64_t>();
+}
+
+std::optional<double> value::as_double() const {
+    if (kind_ != value_kind::real) return std::nullopt;
+    return load<double>();
+}
+
+std::optional<std::string_view> value::as_text() const {
+    if (kind_ != value_kind::text) return std::nullopt;
+    return weft::as_text(content());
+}
+
+std::optional<byte_view> value::as_binary() const {
+    if (kind_ != value_kind::binary) return std::nullopt;
+    return content();
+}
+
+std::optional<std::int64_t> value::as_time_ms() const {
+    if (kind_ != value_kind::timestamp) return std::nullopt;
+    return load<std::int64_t>();
+}
+
+std::size_t value::content_bytes() const {
+    return kind_ == value_kind::text || kind_ == value_kind::binary ? content().size() : 0;
+}
+
+bool value::operator==(const value& other) const { return (*this <=> other) == 0; }
+
+std::strong_ordering value::operator<=>(const value& other) const {
+    if (kind_ != other.kind_) return kind_ <=> other.kind_;
+    switch (kind_) {
+        case value_kind::null: return std::strong_ordering::equal;
+        case value_kind::boolean: return store_[0] <=> other.store_[0];
+        case value_kind::integer:
+        case value_kind::timestamp: return load<std::int64_t>() <=> other.load<std::int64_t>();
+        case value_kind::real: return std::strong_order(load<double>(), other.load<double>());
+        case value_kind::text:
+        case value_kind::binary:
+            return weft::as_text(content()).compare(weft::as_text(other.content())) <=> 0;
+    }
+    return std::strong_ordering::equal;
+}
+
+std::string to_string(const value& v) {
+    switch (v.kind()) {
+        case value_kind::null: return "null";
+        case value_kind::boolean: return *v.as_bool() ? "true" : "false";
+        case value_kind::integer: return std::to_string(*v.as_int());
+        case value_kind::real: return text_of(*v.as_double());
+        case value_kind::text: return quoted(*v.as_text());
+        case value_kind::binary: return R"({"bytes":")" + to_hex(*v.as_binary()) + "\"}";
+        case value_kind::timestamp: return R"({"time":)" + std::to_string(*v.as_time_ms()) + "}";
+    }
+    return "null";
+}
+
+void encode(byte_writer& out, const value& v) {
+    out.u8(static_cast<std::uint8_t>(v.kind()));
+    switch (v.kind()) {
+        case value_kind::null: break;
+        case value_kind::boolean: out.u8(*v.as_bool() ? 1 : 0); break;
+        case value_kind::integer: out.zigzag(*v.as_int()); break;
+        case value_kind::real: out.u64(std::bit_cast<std::uint64_t>(*v.as_double())); break;
+        case value_kind::text: out.text(*v.as_text()); break;
+        case value_kind::binary: out.text(as_text(*v.as_binary())); break;
+        case value_kind::timestamp: out.zigzag(*v.as_time_ms()); break;
+    }
+}
+
+value decode_value(byte_reader& in) {
+    auto kind = static_cast<value_kind>(in.u8());
+    switch (kind) {
+        case value_kind::null: return {};
+        case value_kind::boolean: {
+            std::uint8_t b = in.u8();
+            if (b > 1) in.reject("bool that is neither 0 nor 1");
+            return b == 1;
+        }
+        case value_kind::integer: return in.zigzag();
+        case value_kind::real: {
+            auto number = std::bit_cast<double>(in.u64());
+            // One NaN only: a second bit pattern would be a second encoding of an equal value.
+            if (std::isnan(number) &&
+                std::bit_cast<std::uint64_t>(number) !=
+                    std::bit_cast<std::uint64_t>(std::numeric_limits<double>::quiet_NaN())) {
+                in.reject("NaN with a payload");
+            }
+            return number;
+        }
+        case value_kind::text: return in.text(limits::value_bytes_max);
+        case value_kind::binary: {
+            std::uint64_t size = in.varint();
+            if (size > limits::value_bytes_max) in.reject("bytes over their limit");
+            return value::of_bytes(in.raw(size));
+        }
+        case value_kind::timestamp: return value::of_time_ms(in.zigzag());
+    }
+    in.reject("unknown kind of value");
+    return {};
+}
+
+} // namespace weft

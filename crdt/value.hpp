@@ -1,0 +1,153 @@
+#pragma once
+#include "base/bytes.hpp"
+#include "base/codec.hpp"
+
+#include <compare>
+#include <concepts>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace weft {
+
+// The numbers are part of every format.
+enum class value_kind : std::uint8_t {
+    null = 0,
+    boolean = 1,
+    integer = 2, // 64 bits, signed
+    real = 3,    // IEEE 754 double
+    text = 4,    // UTF-8
+    binary = 5,
+    timestamp = 6, // Unix milliseconds, signed
+};
+[[nodiscard]] std::string_view to_string(value_kind kind);
+
+// A scalar: a JSON scalar made precise. An immutable regular type of 16 bytes; text and binary of
+// up to 14 bytes lie inside it.
+//
+//   order   by kind, then by content; doubles by IEEE total order, with one NaN, so that every
+//   replica
+//           sorts alike; 1 and 1.0 are two values
+class value {
+public:
+    value() = default; // null
+    value(bool b);
+    template <std::integral I>
+        requires(!std::same_as<I, bool> && !std::same_as<I, std::uint64_t>)
+    value(I number) : value(integer_tag{}, static_cast<std::int64_t>(number)) {}
+    value(double number);
+    value(std::string_view text);
+    value(const char* text) : value(std::string_view(text)) {}
+    value(const std::string& text) : value(std::string_view(text)) {}
+    [[nodiscard]] static value of_bytes(byte_view data);
+    [[nodiscard]] static value of_time_ms(std::int64_t unix_ms);
+
+    value(const value& other);
+    value(value&& other) noexcept;
+    value& operator=(value other) noexcept;
+    ~value() { release(); }
+
+    [[nodiscard]] value_kind kind() const { return kind_; }
+
+    // The content, if the kind is that one; else nothing.
+    [[nodiscard]] std::optional<bool> as_bool() const;
+    [[nodiscard]] std::optional<std::int64_t> as_int() const;
+    [[nodiscard]] std::optional<double> as_double() const;
+    [[nodiscard]] std::optional<std::string_view> as_text() const; // lives as long as this value
+    [[nodiscard]] std::optional<byte_view> as_binary() const;      // lives as long as this value
+    [[nodiscard]] std::optional<std::int64_t> as_time_ms() const;
+
+    // Bytes of text or binary; 0 for the others.
+    [[nodiscard]] std::size_t content_bytes() const;
+    [[nodiscard]] std::size_t heap_bytes() const { return size_ == on_heap ? content_bytes() : 0; }
+
+    bool operator==(const value& other) const;
+    std::strong_ordering operator<=>(const value& other) const;
+
+private:
+    struct integer_tag {};
+    static constexpr std::uint8_t on_heap = 0xFF;
+    static constexpr std::size_t inside_max = 14;
+
+    value(integer_tag, std::int64_t number);
+    void hold(value_kind kind, byte_view content);
+    void release();
+    [[nodiscard]] byte_view content() const;
+    template <class T>
+    [[nodiscard]] T load() const;
+
+    struct heap_part {
+        std::byte* data;
+        std::uint32_t size;
+    };
+    alignas(8) std::byte store_[inside_max] = {};
+    std::uint8_t size_ = 0;
+    value_kind kind_ = value_kind::null;
+};
+static_assert(sizeof(value) == 16);
+
+// JSON text of `v`; binary as {"bytes":"hex"}, timestamp as {"time":Unix milliseconds}, what JSON
+// cannot say of doubles as {"real":"nan"}.
+[[nodiscard]] std::string to_string(const value& v);
+
+void encode(byte_writer& out, const value& v);
+[[nodiscard]] value
+decode_value(byte_reader& in); // rejects unknown kinds, bad UTF-8, over-long content
+
+// How a C++ type becomes a value and comes back. Specialise for types of your own.
+template <class T>
+struct value_traits;
+
+template <>
+struct value_traits<value> {
+    static value wrap(const value& v) { return v; }
+    static std::optional<value> unwrap(const value& v) { return v; }
+};
+template <>
+struct value_traits<bool> {
+    static constexpr auto kind = value_kind::boolean;
+    static value wrap(bool b) { return b; }
+    static std::optional<bool> unwrap(const value& v) { return v.as_bool(); }
+};
+template <std::integral I>
+    requires(!std::same_as<I, std::uint64_t>)
+struct value_traits<I> {
+    static constexpr auto kind = value_kind::integer;
+    static value wrap(I number) { return number; }
+    static std::optional<I> unwrap(const value& v) {
+        auto wide = v.as_int();
+        if (!wide || static_cast<std::int64_t>(static_cast<I>(*wide)) != *wide) return std::nullopt;
+        return static_cast<I>(*wide);
+    }
+};
+template <>
+struct value_traits<double> {
+    static constexpr auto kind = value_kind::real;
+    static value wrap(double number) { return number; }
+    static std::optional<double> unwrap(const value& v) {
+        if (auto whole = v.as_int()) return static_cast<double>(*whole);
+        return v.as_double();
+    }
+};
+template <>
+struct value_traits<std::string> {
+    static constexpr auto kind = value_kind::text;
+    static value wrap(const std::string& text) { return text; }
+    static std::optional<std::string> unwrap(const value& v) {
+        auto text = v.as_text();
+        return text ? std::optional<std::string>(*text) : std::nullopt;
+    }
+};
+template <>
+struct value_traits<bytes> {
+    static constexpr auto kind = value_kind::binary;
+    static value wrap(const bytes& data) { return value::of_bytes(data); }
+    static std::optional<bytes> unwrap(const value& v) {
+        auto data = v.as_binary();
+        return data ? std::optional<bytes>(std::in_place, data->begin(), data->end())
+                    : std::nullopt;
+    }
+};
+
+} // namespace weft
