@@ -13,8 +13,7 @@ namespace weft {
 using byte_view = std::span<const std::byte>; // borrowed
 using bytes = std::vector<std::byte>;         // owned
 
-// A part of a buffer that several holders keep alive: the log, the sessions and the frame it came
-// in.
+// A part of a buffer that several holders keep alive: the log, the sessions, the frame it came in.
 struct shared_bytes {
     std::shared_ptr<const bytes> owner;
     byte_view view; // into *owner

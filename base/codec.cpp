@@ -73,10 +73,11 @@ std::uint64_t byte_reader::varint() {
         auto b = std::to_integer<std::uint64_t>(data_[at_++]);
         number |= (b & 0x7FU) << shift;
         if (b < 0x80) {
-            if ((b == 0 && shift > 0) || (shift == 63 && b > 1)) {
+            if (b == 0 && shift > 0) {
                 reject("number not in its shortest form");
                 return 0;
             }
+            if (shift == 63 && b > 1) break;
             return number;
         }
     }

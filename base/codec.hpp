@@ -1,6 +1,6 @@
 #pragma once
 #include "base/bytes.hpp"
-#include "base/result.hpp"
+#include "base/result.hpp" // IWYU pragma: export (whoever decodes answers a result)
 
 #include <cstdint>
 #include <string>

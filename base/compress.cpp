@@ -40,9 +40,10 @@ bytes compress_gzip(byte_view data) {
 bool decompress_gzip(byte_view data, bytes& out) {
     z_stream stream{};
     WEFT_CHECK(inflateInit2(&stream, gzip_window) == Z_OK);
+    Bytef nowhere = 0; // zlib refuses a null pointer, even to write nothing to it
     stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(data.data()));
     stream.avail_in = static_cast<uInt>(data.size());
-    stream.next_out = reinterpret_cast<Bytef*>(out.data());
+    stream.next_out = out.empty() ? &nowhere : reinterpret_cast<Bytef*>(out.data());
     stream.avail_out = static_cast<uInt>(out.size());
     bool whole = inflate(&stream, Z_FINISH) == Z_STREAM_END && stream.total_out == out.size() &&
                  stream.avail_in == 0;

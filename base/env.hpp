@@ -51,7 +51,8 @@ public:
     [[nodiscard]] virtual result<bytes> read(std::uint64_t offset, std::size_t size) = 0;
     [[nodiscard]] virtual result<std::uint64_t> size() = 0;
     [[nodiscard]] virtual result<void> truncate(std::uint64_t size) = 0;
-    // Returns when all that was appended before is durable.
+    // Returns when all that was appended before is durable. Once one has failed, every later one
+    // fails too: what was lost is not known.
     [[nodiscard]] virtual result<void> sync() = 0;
     // The same without waiting; `done` is called once, on the loop. At most one runs at a time per
     // file; the file stays open until `done` was called.
@@ -87,8 +88,10 @@ public:
     [[nodiscard]] virtual result<void> rename(std::string_view from,
                                               std::string_view to) = 0; // replaces
     [[nodiscard]] virtual result<void> remove(std::string_view name) = 0;
-    [[nodiscard]] virtual result<void>
-    sync_directory() = 0;                                // makes create, rename and remove durable
+    // Makes create, rename and remove durable.
+    [[nodiscard]] virtual result<void> sync_directory() = 0;
+    // The same without waiting; `done` is called once, on the loop.
+    virtual void sync_directory_later(std::function<void(result<void>)> done) = 0;
     [[nodiscard]] virtual std::string place() const = 0; // the directory's path, for messages
 };
 

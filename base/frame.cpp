@@ -1,5 +1,6 @@
 #include "base/frame.hpp"
 
+#include "base/check.hpp"
 #include "base/limits.hpp"
 
 #include <boost/crc.hpp>
@@ -12,19 +13,6 @@
 
 namespace weft {
 namespace {
-
-// Boost keeps the register uninverted between calls only inside its object, so a continued checksum
-// starts from the bit-reflected register that the earlier one ended with.
-std::uint32_t crc32c_portable(byte_view data, std::uint32_t before) {
-    auto reflect = [](std::uint32_t bits) {
-        std::uint32_t out = 0;
-        for (int i = 0; i < 32; ++i) out |= (bits >> i & 1U) << (31 - i);
-        return out;
-    };
-    boost::crc_optimal<32, 0x1EDC6F41, 0xFFFFFFFF, 0xFFFFFFFF, true, true> crc(reflect(~before));
-    crc.process_bytes(data.data(), data.size());
-    return crc.checksum();
-}
 
 #if defined(__x86_64__)
 __attribute__((target("sse4.2"))) std::uint32_t crc32c_sse42(byte_view data, std::uint32_t before) {
@@ -54,6 +42,19 @@ void store_u32(std::byte* at, std::uint32_t number) {
 
 } // namespace
 
+// Boost keeps the register uninverted between calls only inside its object, so a continued checksum
+// starts from the bit-reflected register that the earlier one ended with.
+std::uint32_t crc32c_portable(byte_view data, std::uint32_t before) {
+    auto reflect = [](std::uint32_t bits) {
+        std::uint32_t out = 0;
+        for (int i = 0; i < 32; ++i) out |= (bits >> i & 1U) << (31 - i);
+        return out;
+    };
+    boost::crc_optimal<32, 0x1EDC6F41, 0xFFFFFFFF, 0xFFFFFFFF, true, true> crc(reflect(~before));
+    crc.process_bytes(data.data(), data.size());
+    return crc.checksum();
+}
+
 std::uint32_t crc32c(byte_view data, std::uint32_t before) {
 #if defined(__x86_64__)
     static const bool has_sse42 = __builtin_cpu_supports("sse4.2") != 0;
@@ -63,6 +64,7 @@ std::uint32_t crc32c(byte_view data, std::uint32_t before) {
 }
 
 void append_frame(bytes& out, byte_view body) {
+    WEFT_CHECK(body.size() <= limits::frame_bytes_max);
     std::array<std::byte, limits::frame_header_bytes> header{};
     store_u32(header.data(), static_cast<std::uint32_t>(body.size()));
     std::uint32_t crc = crc32c(body, crc32c(byte_view(header).first(4)));

@@ -4,14 +4,17 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
 
 namespace weft {
 
 // CRC-32C (Castagnoli, RFC 3720 B.4) of `data`, going on from `before`.
 [[nodiscard]] std::uint32_t crc32c(byte_view data, std::uint32_t before = 0);
 
-// A frame on a link: u32 body length, u32 CRC-32C of length and body, body; little-endian.
+// The same on a processor without the instruction for it; crc32c chooses.
+[[nodiscard]] std::uint32_t crc32c_portable(byte_view data, std::uint32_t before = 0);
+
+// A frame on a link: u32 body length, u32 CRC-32C of length and body, body; little-endian. The body
+// is at most limits::frame_bytes_max.
 void append_frame(bytes& out, byte_view body);
 
 // Cuts a byte stream back into frames. Give it whatever arrived; take bodies until there are none.

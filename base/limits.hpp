@@ -19,6 +19,8 @@ inline constexpr std::size_t change_bytes_max = 8U << 20U;
 
 // One run: closed at the first of these, but always holds at least one change.
 inline constexpr std::size_t run_bytes_target = 256U << 10U;
+inline constexpr std::uint64_t run_operations_target = 65'536;
+inline constexpr std::uint64_t run_operations_max = 200'000;
 inline constexpr std::size_t run_bytes_max = 16U << 20U; // encoded or decoded
 
 // Frames and messages.
@@ -56,16 +58,27 @@ inline constexpr std::uint32_t sync_interval_ms = 20; // sync policy `interval`
 inline constexpr std::size_t waiters_max = 1'000'000;
 inline constexpr std::size_t subscriptions_max = 10'000;
 
+// The node's HTTP interface.
+inline constexpr std::size_t http_connections_max = 64;
+inline constexpr std::size_t http_header_bytes_max = 16U << 10U;
+inline constexpr std::size_t http_body_bytes_max = change_bytes_max; // a body is one transaction
+inline constexpr std::uint32_t http_idle_ms_max = 60'000;            // then a connection is closed
+inline constexpr std::size_t http_keys_max = 100'000;                // in one answer
+inline constexpr std::size_t watch_bytes_max = 8U << 20U;            // told and not yet taken
+inline constexpr std::size_t import_line_bytes_max = 4U << 20U;
+
 // The state budget that a replica starts with; the application may choose another.
 inline constexpr std::uint64_t state_bytes_max = 8ULL << 30U;
 
 static_assert(change_bytes_max <= run_bytes_max);
 static_assert(value_bytes_max + key_bytes_max + map_depth_max * field_bytes_max < change_bytes_max);
-static_assert(run_bytes_target <= run_bytes_max);
+static_assert(run_bytes_target + change_bytes_max <= run_bytes_max);
+static_assert(run_operations_target + change_operations_max <= run_operations_max);
 static_assert(run_bytes_max + (1U << 20U) < frame_bytes_max, "a run fits one frame");
 static_assert(credit_bytes >= 4 * batch_bytes_target);
 static_assert(heartbeat_ms * 3 < silence_ms_max, "three lost heartbeats, then the link");
 static_assert(clock_ceiling_ms < clock_drift_ms_max, "a restarted clock stays inside the bound");
 static_assert(message_nesting_max < 64);
+static_assert(import_line_bytes_max < http_body_bytes_max);
 
 } // namespace weft::limits

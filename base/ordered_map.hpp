@@ -12,8 +12,9 @@ namespace weft {
 // array.
 //
 //   cost     find, insert, erase: O(log n) comparisons plus a move inside one page; a full page
-//   splits order    of Less, which may compare Key with other types (transparent) invalid  insert
-//   and erase move other entries: keep no pointers across them
+//            splits
+//   order    of Less, which may compare Key with other types (transparent)
+//   invalid  insert and erase move other entries: keep no pointers across them
 template <class Key, class Value, class Less = std::less<>>
 class ordered_map {
 public:

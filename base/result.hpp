@@ -43,8 +43,8 @@ enum class reaction : std::uint8_t { correct_call, retry, reconnect, drop_sessio
 
 struct error {
     errc code;
-    std::string
-        detail; // where, why and the remedy: "tcp://db2:7411 frame 12: body 9 MiB, limit 4 MiB"
+    // Where, why and the remedy: "tcp://db2:7411 frame 12: body 9 MiB, limit 4 MiB"
+    std::string detail;
 
     bool operator==(const error&) const = default;
 };

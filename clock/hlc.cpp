@@ -20,8 +20,7 @@ std::string to_string(hlc stamp) {
 }
 
 hlc hybrid_clock::stamp(std::uint64_t wall_ms) {
-    // A full logical counter carries into the milliseconds: raw + 1 is the next stamp in either
-    // case.
+    // A full logical counter carries into the milliseconds: raw + 1 is the next stamp either way.
     hlc next{last_.raw + 1};
     last_ = wall_distrusted_ ? next : std::max(next, hlc::at_ms(wall_ms));
     return last_;
@@ -32,6 +31,8 @@ bool hybrid_clock::observe(hlc seen, std::uint64_t wall_ms) {
     last_ = std::max(last_, seen);
     return true;
 }
+
+void hybrid_clock::advance_to(hlc seen) { last_ = std::max(last_, seen); }
 
 hlc hybrid_clock::ceiling_needed() const {
     if (last_ <= ceiling_) return {};

@@ -22,13 +22,11 @@ struct hlc {
 
 // One replica's hybrid logical clock. It reads no clock: the wall time comes in.
 //
-//   promises  every stamp is above all stamps given and all observed within the drift bound; a
-//   stamp
-//             is at most limits::clock_drift_ms_max ahead of the wall clock unless the wall clock
-//             jumped back
+//   promises  every stamp is above all stamps given and all observed within the drift bound; the
+//             wall clock not having jumped back, a stamp is ahead of it by at most
+//             limits::clock_drift_ms_max, and one more where a full logical counter carries
 //   restart   start it at the persisted ceiling: `ceiling_needed` tells when to persist a higher
-//   one,
-//             before anything stamped above the old one leaves the replica
+//             one, before anything stamped above the old one leaves the replica
 //   source    Kulkarni, Demirbas, Madappa, Avva, Leone, "Logical Physical Clocks", OPODIS 2014
 class hybrid_clock {
 public:
@@ -42,8 +40,10 @@ public:
     // ahead of `wall_ms`: then the clock does not move.
     [[nodiscard]] bool observe(hlc seen, std::uint64_t wall_ms);
 
-    // While distrusted (a peer said `clock_ahead`), stamps are last + 1 and the wall clock is not
-    // used.
+    // Never stamps at or below `seen` from now on, however far ahead it is.
+    void advance_to(hlc seen);
+
+    // While distrusted (a peer said `clock_ahead`), stamps are last + 1, whatever the wall says.
     void distrust_wall(bool distrusted) { wall_distrusted_ = distrusted; }
     [[nodiscard]] bool wall_distrusted() const { return wall_distrusted_; }
 

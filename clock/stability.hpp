@@ -7,8 +7,7 @@
 namespace weft {
 
 // What each member has durably seen, and so the stable frontier: the dots that every current member
-// is known to have. Members are counted by name, because one member may have had several replica
-// ids.
+// is known to have. Members are counted by name: one may have had several replica ids.
 class stability {
 public:
     void add_member(const std::string& name); // it has seen nothing until it says so
@@ -16,8 +15,8 @@ public:
     // Vectors of one member only grow; an older one that arrives late changes nothing.
     void seen_by(const std::string& name, const version_vector& durable);
 
-    [[nodiscard]] version_vector
-    frontier() const; // entry-wise minimum over the members; empty for none
+    // The entry-wise minimum over the members; empty if there are none.
+    [[nodiscard]] version_vector frontier() const;
     // How many members durably have `d`.
     [[nodiscard]] std::size_t members_with(dot d) const;
     [[nodiscard]] std::size_t members() const { return seen_.size(); }

@@ -1,6 +1,7 @@
 #include "clock/version_vector.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace weft {
 namespace {
@@ -60,12 +61,31 @@ void version_vector::set(replica_id replica, std::uint64_t counter) {
 }
 
 void version_vector::join(const version_vector& other) {
-    for (const entry& theirs : other.entries_) advance(theirs.replica, theirs.counter);
+    if (covers(other)) return;
+    std::vector<entry> both;
+    both.reserve(entries_.size() + other.entries_.size());
+    auto mine = entries_.begin();
+    for (const entry& theirs : other.entries_) {
+        while (mine != entries_.end() && mine->replica < theirs.replica) both.push_back(*mine++);
+        std::uint64_t counter = theirs.counter;
+        if (mine != entries_.end() && mine->replica == theirs.replica) {
+            counter = std::max(counter, mine++->counter);
+        }
+        both.push_back({theirs.replica, counter});
+    }
+    both.insert(both.end(), mine, entries_.end());
+    entries_ = std::move(both);
 }
 
 void version_vector::meet(const version_vector& other) {
-    for (entry& mine : entries_) mine.counter = std::min(mine.counter, other.at(mine.replica));
-    std::erase_if(entries_, [](const entry& e) { return e.counter == 0; });
+    auto theirs = other.entries_.begin();
+    auto kept = entries_.begin();
+    for (const entry& mine : entries_) {
+        while (theirs != other.entries_.end() && theirs->replica < mine.replica) ++theirs;
+        if (theirs == other.entries_.end() || theirs->replica != mine.replica) continue;
+        *kept++ = {mine.replica, std::min(mine.counter, theirs->counter)};
+    }
+    entries_.erase(kept, entries_.end());
 }
 
 std::vector<version_vector::entry> version_vector::above(const version_vector& other) const {
@@ -81,7 +101,13 @@ std::vector<version_vector::entry> version_vector::above(const version_vector& o
 
 std::uint64_t version_vector::operations_beyond(const version_vector& other) const {
     std::uint64_t sum = 0;
-    for (const entry& e : above(other)) sum += e.counter - other.at(e.replica);
+    auto theirs = other.entries_.begin();
+    for (const entry& mine : entries_) {
+        while (theirs != other.entries_.end() && theirs->replica < mine.replica) ++theirs;
+        bool known = theirs != other.entries_.end() && theirs->replica == mine.replica;
+        std::uint64_t seen = known ? theirs->counter : 0;
+        if (mine.counter > seen) sum += mine.counter - seen;
+    }
     return sum;
 }
 

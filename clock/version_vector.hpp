@@ -12,7 +12,7 @@ namespace weft {
 //
 //   shape   a sorted array of 16-byte entries; no entry is 0
 //   order   before, after, equal, concurrent: a partial order
-//   cost    at, advance: O(log n); covers, join, missing_from: O(n + m), one pass
+//   cost    at: O(log n); advance, set: O(log n), a new id O(n); all else: O(n + m), one pass
 //   source  Mattern 1989, Fidge 1988; as version vectors Parker et al. 1983
 class version_vector {
 public:
@@ -38,8 +38,7 @@ public:
     void join(const version_vector& other); // entry-wise maximum
     void meet(const version_vector& other); // entry-wise minimum
 
-    // The entries of this vector that are above those of `other`: what `other` lacks, or what
-    // changed.
+    // The entries of this vector that are above those of `other`: what it lacks, or what changed.
     [[nodiscard]] std::vector<entry> above(const version_vector& other) const;
     // How many operations this vector covers that `other` does not.
     [[nodiscard]] std::uint64_t operations_beyond(const version_vector& other) const;

@@ -38,6 +38,12 @@ std::uint64_t magnitude(std::int64_t by) {
 // Moving by `by` spends rights if it goes towards the bound.
 bool spends(const bounded_spec& spec, std::int64_t by) { return spec.at_most ? by > 0 : by < 0; }
 
+__int128 exact_value(const bounded_store::instance& counter) {
+    __int128 away = 0; // from the initial value, away from the bound
+    for (const auto& r : counter.rows) away += static_cast<__int128>(r.gained) - r.spent;
+    return counter.spec.at_most ? counter.spec.initial - away : counter.spec.initial + away;
+}
+
 bounded_store::row joined_rows(const bounded_store::row& a, const bounded_store::row& b) {
     return a.last_op >= b.last_op ? a : b; // one writer: the later row holds all of the earlier
 }
@@ -49,10 +55,14 @@ std::uint64_t bounded_spec::initial_rights() const {
                    : static_cast<std::uint64_t>(initial) - static_cast<std::uint64_t>(bound);
 }
 
+bool bounded_spec::valid() const {
+    bool right_side = at_most ? initial <= bound : initial >= bound;
+    return right_side && initial_rights() <= amount_max;
+}
+
 std::int64_t bounded_store::instance::read() const {
-    __int128 away = 0; // from the initial value, away from the bound
-    for (const row& r : rows) away += static_cast<__int128>(r.gained) - r.spent;
-    return static_cast<std::int64_t>(spec.at_most ? spec.initial - away : spec.initial + away);
+    return static_cast<std::int64_t>(
+        std::clamp<__int128>(exact_value(*this), INT64_MIN, INT64_MAX));
 }
 
 std::uint64_t bounded_store::instance::rights_of(replica_id replica) const {
@@ -110,10 +120,14 @@ result<void> bounded_store::check_add(replica_id self, const bounded_spec& spec,
     if (here == nullptr) return fail(errc::not_found, "bounded counter that was never created");
     std::uint64_t amount = magnitude(by);
     if (!spends(spec, by)) {
-        std::uint64_t gained = amount;
-        for (const row& r : here->rows) gained += r.gained > amount_max ? amount_max : r.gained;
-        if (amount > amount_max || gained > amount_max) {
+        __int128 gained = amount;
+        for (const row& r : here->rows) gained += r.gained;
+        if (gained > amount_max) {
             return fail(errc::over_limit, "bounded counter moved by more than 2^62 in all");
+        }
+        __int128 moved = exact_value(*here) + by;
+        if (moved < INT64_MIN || moved > INT64_MAX) {
+            return fail(errc::over_limit, "bounded counter beyond 64 bits");
         }
         return {};
     }
@@ -181,8 +195,7 @@ bounded_spec decode_bounded_spec(byte_reader& in) {
     spec.initial = in.zigzag();
     std::uint8_t side = in.u8();
     spec.at_most = side == 1;
-    if (side > 1 || !spec.valid()) in.reject("bounded counter that starts beyond its bound");
-    if (spec.initial_rights() > amount_max) in.reject("bounded counter too far from its bound");
+    if (side > 1 || !spec.valid()) in.reject("bounded counter beyond or too far from its bound");
     return spec;
 }
 
@@ -224,10 +237,12 @@ bounded_store bounded_store::decode_from(byte_reader& in) {
                 sent_rights s{replica_id{in.u64()}, in.varint()};
                 if (!r.sent.empty() && r.sent.back().to >= s.to)
                     in.reject("transfers out of order");
+                if (s.amount == 0) in.reject("transfer of nothing");
                 r.sent.push_back(s);
             }
             i.rows.push_back(std::move(r));
         }
+        if (i.rows.empty()) in.reject("counter without a row");
         out.instances_.push_back(std::move(i));
     }
     return out;

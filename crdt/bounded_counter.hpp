@@ -17,7 +17,8 @@ struct bounded_spec {
 
     // How far the value starts from its bound: the rights that the creator begins with.
     [[nodiscard]] std::uint64_t initial_rights() const;
-    [[nodiscard]] bool valid() const { return at_most ? initial <= bound : initial >= bound; }
+    // It starts on the right side of its bound, and at most 2^62 away from it.
+    [[nodiscard]] bool valid() const;
     auto operator<=>(const bounded_spec&) const = default;
 };
 
@@ -26,8 +27,9 @@ struct bounded_spec {
 // from the bound makes rights, moving towards it spends them, and a replica may send some of its
 // own to another.
 //
-//   rights of i = initial (if creator) + gained by i - spent by i + sent to i - sent by i,   never
-//   below 0
+//   rights of i = initial (if creator) + gained by i - spent by i + sent to i - sent by i
+//
+// which never falls below 0.
 //
 //   cost    O(r) rows; a row holds 32 bytes and 16 for each replica it ever sent rights to
 //   source  Balegas et al., "Extending eventually consistent cloud databases for enforcing numeric
@@ -51,7 +53,7 @@ public:
         bounded_spec spec;
         std::vector<row> rows; // sorted by replica
 
-        [[nodiscard]] std::int64_t read() const;
+        [[nodiscard]] std::int64_t read() const; // saturates
         [[nodiscard]] std::uint64_t rights_of(replica_id replica) const;
         bool operator==(const instance&) const = default;
     };

@@ -117,6 +117,10 @@ counter_store counter_store::decode_from(byte_reader& in) {
         if (!out.rows_.empty() && out.rows_.back().replica >= r.replica)
             in.reject("rows out of order");
         if (r.last_op == 0 && r.reset_op == 0) in.reject("empty row");
+        // A sum without its operation would make the join depend on the order.
+        if ((r.last_op == 0 && r.sum != 0) || (r.reset_op == 0 && r.reset_sum != 0)) {
+            in.reject("sum without its operation");
+        }
         out.rows_.push_back(r);
     }
     return out;

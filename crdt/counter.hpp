@@ -16,7 +16,7 @@ namespace weft {
 //
 //   cost    increment: O(log n), value and reset: O(n), n replicas; 40 bytes a row
 //   source  Baquero, Almeida, Lerche, "The problem with embedded CRDT counters and a solution",
-//   2016
+//           2016
 class counter_store {
 public:
     struct row {
@@ -71,14 +71,14 @@ private:
 // Counter that goes up and down.
 //   state, cost, source  as counter_store
 //   errors  none; `read` saturates at the ends of 64 bits; check `store().would_overflow` before
-//   writing
+//           writing
 class counter : public causal_type<counter, counter_store> {
 public:
     [[nodiscard]] counter increment(dot fresh, std::int64_t by = 1) const {
         return delta(state_.store.increment(fresh, by), fresh, dot_set());
     }
     [[nodiscard]] counter decrement(dot fresh, std::int64_t by = 1) const {
-        return increment(fresh, -by);
+        return increment(fresh, static_cast<std::int64_t>(0 - static_cast<std::uint64_t>(by)));
     }
     // The delta that takes back exactly the increments seen here.
     [[nodiscard]] counter reset() const { return delta(state_.store.reset(), {}, dot_set()); }

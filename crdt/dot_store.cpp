@@ -1,6 +1,23 @@
 #include "crdt/dot_store.hpp"
 
+#include <algorithm>
+
 namespace weft {
+
+causal_context context_of(std::vector<dot> dots) {
+    // First what starts at 1 without a gap, as a vector; then the rest, in order. So nothing has to
+    // be moved or compacted on the way.
+    std::sort(dots.begin(), dots.end());
+    version_vector vector;
+    std::erase_if(dots, [&](dot d) {
+        if (d.counter != vector.at(d.replica) + 1) return vector.covers(d);
+        vector.advance(d.replica, d.counter);
+        return true;
+    });
+    causal_context out(std::move(vector));
+    for (dot d : dots) out.insert(d);
+    return out;
+}
 
 void encode(byte_writer& out, const causal_context& context) {
     out.varint(context.vector().size());
@@ -21,7 +38,9 @@ causal_context decode_context(byte_reader& in) {
     causal_context out(std::move(vector));
     for (std::size_t left = in.count(9); left > 0 && in.good(); --left) {
         dot d = decode_dot(in);
-        if (out.covers(d)) in.reject("cloud not beyond the vector");
+        if (d.counter <= out.vector().at(d.replica) + 1) in.reject("cloud not beyond the vector");
+        if (!out.cloud().empty() && out.cloud().back() >= d) in.reject("cloud out of order");
+        if (!in.good()) break;
         out.insert(d);
     }
     return out;

@@ -9,7 +9,9 @@
 
 #include <algorithm>
 #include <concepts>
+#include <optional>
 #include <tuple>
+#include <vector>
 
 // The data half of every causal type, without its context, so that many objects can share one
 // context (a replica's version vector) or own theirs (`causal`).
@@ -42,6 +44,16 @@ inline void encode(byte_writer& out, dot d) {
     if (d.counter == 0) in.reject("dot with counter 0");
     return d;
 }
+// The context that has seen exactly these dots, in any order. O(n log n).
+[[nodiscard]] causal_context context_of(std::vector<dot> dots);
+
+template <class Store>
+[[nodiscard]] std::vector<dot> dots_of(const Store& store) {
+    std::vector<dot> out;
+    store.for_each_dot([&](dot d) { out.push_back(d); });
+    return out;
+}
+
 void encode(byte_writer& out, const causal_context& context);
 [[nodiscard]] causal_context decode_context(byte_reader& in);
 
@@ -62,14 +74,18 @@ template <class T>
     } else if constexpr (requires { T::decode_from(in); }) {
         return T::decode_from(in);
     } else {
-        auto part = value_traits<T>::unwrap(decode_value(in));
+        value raw = decode_value(in);
+        auto part = value_traits<T>::unwrap(raw);
+        if constexpr (requires { value_traits<T>::kind; }) {
+            if (raw.kind() != value_traits<T>::kind) part.reset(); // 1 is not 1.0 here
+        }
         if (!part) in.reject("value of another kind than the type's");
         return part ? std::move(*part) : T{};
     }
 }
 
 // DotFun: dot -> payload. With no payload it is DotSet.
-//   cost  join: O(n + m); one dot needs no allocation
+//   cost  join: O(n log m + m log n) for n dots here and m there; one dot needs no allocation
 template <class Payload>
 class dot_fun {
 public:
@@ -107,7 +123,9 @@ public:
             entries_.insert(place, std::move(fresh));
     }
     [[nodiscard]] bool has(dot d) const {
-        return std::any_of(begin(), end(), [d](const entry& e) { return e.at == d; });
+        auto place =
+            std::lower_bound(begin(), end(), d, [](const entry& e, dot at) { return e.at < at; });
+        return place != end() && place->at == d;
     }
     template <class Visit>
     void for_each_dot(Visit visit) const {
@@ -169,6 +187,10 @@ public:
     [[nodiscard]] bool is_partial() const { return partial_; }
     [[nodiscard]] std::size_t size() const { return entries_.size(); }
     [[nodiscard]] bool empty() const { return entries_.empty(); }
+    [[nodiscard]] bool any_present() const { // O(1) unless partial
+        return partial_ ? std::any_of(begin(), end(), [](auto& e) { return !e.value.empty(); })
+                        : !empty();
+    }
     [[nodiscard]] auto begin() const { return entries_.begin(); }
     [[nodiscard]] auto end() const { return entries_.end(); }
 
@@ -213,12 +235,15 @@ public:
         std::uint8_t form = in.u8();
         if (form > 1) in.reject("unknown form of a map");
         out.partial_ = form == 1;
+        std::optional<Key> last;
         for (std::size_t left = in.count(2); left > 0 && in.good(); --left) {
             Key key = decode_part<Key>(in);
-            if (out.find(key) != nullptr) in.reject("key twice");
+            if (last && !(*last < key)) in.reject("keys out of order");
             Store store = Store::decode_from(in);
             if (store.empty() && !out.partial_) in.reject("absent key in a whole map");
-            if (in.good()) out.put(key, std::move(store));
+            if (!in.good()) break;
+            out.put(key, std::move(store));
+            last = std::move(key);
         }
         return out;
     }
@@ -280,6 +305,9 @@ public:
         if (in.u8() != 1) in.reject("unknown format version");
         out.state_.context = decode_context(in);
         out.state_.store = Store::decode_from(in);
+        out.state_.store.for_each_dot([&](dot d) {
+            if (!out.state_.context.covers(d)) in.reject("dot that the context has not seen");
+        });
         if (in.good() && !in.at_end()) in.reject("bytes after the end");
         if (!in.good()) return fail(errc::bad_message, "encoded CRDT: " + in.problem());
         return out;
@@ -294,7 +322,7 @@ protected:
     [[nodiscard]] static Self delta(Store store, dot fresh, const Replaced& replaced) {
         Self out;
         out.state_.store = std::move(store);
-        replaced.for_each_dot([&](dot d) { out.state_.context.insert(d); });
+        out.state_.context = context_of(dots_of(replaced));
         if (fresh.counter != 0) out.state_.context.insert(fresh);
         return out;
     }

@@ -33,8 +33,8 @@ public:
 //
 //   state   dot -> bool, one dot per concurrent write
 //   cost    O(k), k concurrent writes
-//   source  Almeida, Shoker, Baquero 2018, section 7.4; both marks kept so that a flag exists once
-//   set
+//   source  Almeida, Shoker, Baquero 2018, section 7.4; both marks are kept, so that a flag exists
+//           once set
 class enable_wins_flag : public flag_type<enable_wins_flag> {
 public:
     [[nodiscard]] bool enabled() const { return any_enabled(state_.store); }

@@ -15,7 +15,7 @@ namespace weft {
 //   state   the elements
 //   cost    add, contains: O(log n); join: O(n + m)
 //   source  Shapiro et al., "A comprehensive study of convergent and commutative replicated data
-//   types", 2011
+//           types", 2011
 template <std::totally_ordered E>
 class grow_set {
 public:
@@ -43,7 +43,11 @@ public:
         grow_set out;
         if (in.u8() != 1) in.reject("unknown format version");
         for (std::size_t left = in.count(1); left > 0 && in.good(); --left) {
-            if (!out.elements_.insert(decode_part<E>(in)).second) in.reject("element twice");
+            E element = decode_part<E>(in);
+            if (!out.elements_.empty() && !(*out.elements_.rbegin() < element)) {
+                in.reject("elements out of order");
+            }
+            out.elements_.insert(out.elements_.end(), std::move(element));
         }
         if (in.good() && !in.at_end()) in.reject("bytes after the end");
         if (!in.good()) return fail(errc::bad_message, "encoded CRDT: " + in.problem());

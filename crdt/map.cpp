@@ -44,8 +44,8 @@ map map::remove(std::string_view field) const {
     for (auto at =
              state_.store.children().lower_bound(child_ref{field, {type_kind{}, element_kind{}}});
          at != state_.store.children().end() && *at->key.name.as_text() == field; ++at) {
-        if (!at->value.live()) continue;
         causal<object> part = at->value.removal();
+        if (part.store.empty() && part.context.empty()) continue;
         out.state_.store.find_or_insert({field, at->key.type}) = std::move(part.store);
         out.state_.context.join(part.context);
     }

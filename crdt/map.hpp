@@ -24,7 +24,8 @@ public:
     template <class Store, class Change>
     [[nodiscard]] map update(std::string_view field, type_id type, Change change) const {
         const object* there = state_.store.find({field, type});
-        causal<Store> part = change(there == nullptr ? Store() : there->as<Store>());
+        static const Store nothing;
+        causal<Store> part = change(there == nullptr ? nothing : there->as<Store>());
         return wrap(field, type, {object(std::move(part.store)), std::move(part.context)});
     }
 
@@ -34,11 +35,12 @@ public:
     [[nodiscard]] map increment(dot fresh, std::string_view field, std::int64_t by) const;
     // The delta that adds to an add-wins set of the element's kind.
     [[nodiscard]] map add(dot fresh, std::string_view field, const value& element) const;
-    // The delta that changes a map below: `change` takes that map, with the same context, and gives
-    // its delta.
+    // The delta that changes a map below: `change` takes a copy of that map, with the same context,
+    // and gives its delta.
     template <class Change>
     [[nodiscard]] map nested(std::string_view field, Change change) const {
         map child;
+        child.state_.context = state_.context;
         if (const object* there = state_.store.find({field, {type_kind::map}})) {
             child.state_.store = there->as<map_store>();
         }
@@ -63,8 +65,7 @@ private:
 // A context that has seen `fresh` and the dots of `replaced`, for the deltas of children.
 template <class Store>
 [[nodiscard]] causal_context seen_with(dot fresh, const Store& replaced) {
-    causal_context out;
-    replaced.for_each_dot([&](dot d) { out.insert(d); });
+    causal_context out = context_of(dots_of(replaced));
     out.insert(fresh);
     return out;
 }

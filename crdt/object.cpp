@@ -1,5 +1,6 @@
 #include "crdt/object.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace weft {
@@ -28,7 +29,10 @@ std::string_view name_of(element_kind kind) {
 }
 
 template <class Store>
-object::data_type empty_store() {
+object::data_type empty_store(bool partial = false) {
+    if constexpr (requires { Store::partial(); }) {
+        if (partial) return Store::partial();
+    }
     return object::data_type(std::in_place_type<Store>);
 }
 
@@ -49,19 +53,16 @@ std::string to_string(type_id type) {
 }
 
 std::optional<type_id> parse_type(std::string_view name) {
-    std::string_view element;
-    if (name.ends_with('>') && name.find('<') != std::string_view::npos) {
-        std::size_t open = name.find('<');
-        element = name.substr(open + 1, name.size() - open - 2);
-        name = name.substr(0, open);
-    }
-    for (const auto& [kind, known] : kind_names) {
-        if (known != name) continue;
-        type_id out{kind, element_kind::any};
-        if (element.empty() || element == "any") return out;
-        if (!is_set(kind)) return std::nullopt;
+    std::string_view kind = name.substr(0, name.find('<'));
+    for (const auto& [known, known_name] : kind_names) {
+        if (known_name != kind) continue;
+        type_id out{known, element_kind::any};
+        if (kind.size() == name.size()) return out;
+        if (!is_set(known) || !name.ends_with('>')) return std::nullopt;
+        std::string_view element = name.substr(kind.size() + 1);
+        element.remove_suffix(1);
         for (auto e = static_cast<std::uint8_t>(element_kind::boolean);
-             e < static_cast<std::uint8_t>(element_kind::any); ++e) {
+             e <= static_cast<std::uint8_t>(element_kind::any); ++e) {
             out.element = static_cast<element_kind>(e);
             if (name_of(out.element) == element) return out;
         }
@@ -96,7 +97,11 @@ map_store::map_store(const map_store& other)
     : children_(std::make_unique<children_type>(*other.children_)), live_(other.live_),
       partial_(other.partial_) {}
 // The moved-from map keeps a (new) empty table: every map_store has one.
-map_store::map_store(map_store&& other) noexcept : map_store() { *this = std::move(other); }
+map_store::map_store(map_store&& other) noexcept : map_store() {
+    std::swap(children_, other.children_);
+    std::swap(live_, other.live_);
+    std::swap(partial_, other.partial_);
+}
 map_store& map_store::operator=(map_store other) noexcept {
     std::swap(children_, other.children_);
     std::swap(live_, other.live_);
@@ -150,25 +155,26 @@ map_store map_store::decode_from(byte_reader& in, std::size_t depth) {
     std::uint8_t form = in.u8();
     if (form > 1) in.reject("unknown form of a map");
     out.partial_ = form == 1;
+    std::optional<child_ref> last; // its name lies in what `in` reads
     for (std::size_t left = in.count(3); left > 0 && in.good(); --left) {
         std::string_view name = in.text(limits::key_bytes_max);
         child_ref child{name, decode_type(in)};
-        if (!in.good() || out.find(child) != nullptr) {
-            in.reject("child twice");
-            break;
-        }
+        if (last && !child_less()(*last, child)) in.reject("children out of order");
+        if (!in.good()) break;
         object decoded = object::decode_from(in, child.type.kind, depth + 1);
         if (decoded.empty() && !out.partial_) in.reject("absent child in a whole map");
+        if (decoded.is_partial() && !out.partial_) in.reject("part of a child in a whole map");
         if (!in.good()) break;
         out.live_ += decoded.live() ? 1 : 0;
         out.find_or_insert(child) = std::move(decoded);
+        last = child;
     }
     return out;
 }
 
 bool map_store::operator==(const map_store& other) const {
     auto present = [](auto at, auto end) {
-        while (at != end && at->value.empty()) ++at;
+        while (at != end && at->value.blank()) ++at;
         return at;
     };
     auto my_end = std::as_const(*children_).end();
@@ -197,6 +203,10 @@ void remove_wins_elements::put(const value& element, flag_store marks) {
     present_ += has(element) ? 1 : 0;
 }
 
+remove_wins_elements remove_wins_elements::partial() {
+    return of(remove_wins_store<value>::partial());
+}
+
 remove_wins_elements remove_wins_elements::of(remove_wins_store<value> marks) {
     remove_wins_elements out;
     out.marks_ = std::move(marks);
@@ -213,7 +223,7 @@ void remove_wins_elements::recount() {
     for (const auto& e : marks_) present_ += all_enabled(e.value) ? 1U : 0U;
 }
 
-object object::of_type(type_kind kind) {
+object object::of_type(type_kind kind, bool partial) {
     switch (kind) {
         case type_kind::lww_register:
         case type_kind::mv_register: return empty_store<register_store<value>>();
@@ -223,9 +233,9 @@ object object::of_type(type_kind kind) {
         case type_kind::enable_wins_flag:
         case type_kind::disable_wins_flag: return empty_store<flag_store>();
         case type_kind::add_wins_set:
-        case type_kind::grow_set: return empty_store<add_wins_store<value>>();
-        case type_kind::remove_wins_set: return empty_store<remove_wins_elements>();
-        case type_kind::map: return empty_store<map_store>();
+        case type_kind::grow_set: return empty_store<add_wins_store<value>>(partial);
+        case type_kind::remove_wins_set: return empty_store<remove_wins_elements>(partial);
+        case type_kind::map: return empty_store<map_store>(partial);
     }
     return {};
 }
@@ -235,6 +245,8 @@ bool object::live() const {
         [](const auto& store) {
             if constexpr (requires { store.live(); }) {
                 return store.live();
+            } else if constexpr (requires { store.any_present(); }) {
+                return store.any_present();
             } else {
                 return !store.empty();
             }
@@ -244,6 +256,33 @@ bool object::live() const {
 
 bool object::empty() const {
     return std::visit([](const auto& store) { return store.empty(); }, data_);
+}
+
+bool object::blank() const {
+    return std::visit(
+        [](const auto& store) {
+            if constexpr (requires { store.children(); }) {
+                return std::all_of(store.children().begin(), store.children().end(),
+                                   [](const auto& child) { return child.value.blank(); });
+            } else if constexpr (requires { store.any_present(); }) {
+                return !store.any_present();
+            } else {
+                return store.empty();
+            }
+        },
+        data_);
+}
+
+bool object::is_partial() const {
+    return std::visit(
+        [](const auto& store) {
+            if constexpr (requires { store.is_partial(); }) {
+                return store.is_partial();
+            } else {
+                return false;
+            }
+        },
+        data_);
 }
 
 causal<object> object::removal() const {
@@ -267,9 +306,7 @@ causal<object> object::removal() const {
             },
             data_));
     }
-    if (!std::holds_alternative<counter_store>(data_)) {
-        for_each_dot([&](dot d) { out.context.insert(d); });
-    }
+    if (!std::holds_alternative<counter_store>(data_)) out.context = context_of(dots_of(*this));
     return out;
 }
 

@@ -137,6 +137,8 @@ public:
     [[nodiscard]] std::size_t present() const { return present_; }
     [[nodiscard]] bool empty() const { return marks_.empty(); }
     [[nodiscard]] bool live() const { return present_ > 0; }
+    [[nodiscard]] bool is_partial() const { return marks_.is_partial(); }
+    [[nodiscard]] bool any_present() const { return marks_.any_present(); }
 
     template <seen Mine, seen Theirs>
     void join_at(const value& element, const flag_store& theirs, const Mine& my_seen,
@@ -162,6 +164,7 @@ public:
     }
     void encode_to(byte_writer& out) const { marks_.encode_to(out); }
     [[nodiscard]] static remove_wins_elements decode_from(byte_reader& in);
+    [[nodiscard]] static remove_wins_elements partial(); // see dot_map
     [[nodiscard]] static remove_wins_elements of(remove_wins_store<value> marks);
     bool operator==(const remove_wins_elements& other) const { return marks_ == other.marks_; }
 
@@ -184,7 +187,8 @@ public:
 
     object() = default;
     object(data_type data) : data_(std::move(data)) {}
-    [[nodiscard]] static object of_type(type_kind kind); // without any dot
+    // Without any dot; partial (see dot_map) for a child that a delta names first.
+    [[nodiscard]] static object of_type(type_kind kind, bool partial = false);
 
     template <class Store>
     [[nodiscard]] const Store& as() const {
@@ -198,6 +202,8 @@ public:
 
     [[nodiscard]] bool live() const;  // has a live dot: a reader sees it
     [[nodiscard]] bool empty() const; // holds nothing at all, and need not be kept
+    [[nodiscard]] bool blank() const; // the same, but a delta may still name what it removes
+    [[nodiscard]] bool is_partial() const;
 
     // Both of one type.
     template <seen Mine, seen Theirs>
@@ -218,7 +224,7 @@ public:
 
     void encode_to(byte_writer& out) const;
     [[nodiscard]] static object decode_from(byte_reader& in, type_kind kind, std::size_t depth);
-    bool operator==(const object&) const = default;
+    bool operator==(const object&) const = default; // what is blank counts as not there
 
 private:
     data_type data_;
@@ -234,13 +240,16 @@ void map_store::join(const map_store& other, const Mine& my_seen, const Theirs& 
             if (other.children_->find(child.key) != nullptr) return false;
             bool was_live = child.value.live();
             child.value.join(object::of_type(child.key.type.kind), my_seen, their_seen);
-            live_ -= was_live && !child.value.live() ? 1 : 0;
+            // A remove-wins set may also come to life, when the removal has seen its remove marks
+            // only.
+            live_ = live_ + (child.value.live() ? 1 : 0) - (was_live ? 1 : 0);
             return child.value.empty();
         });
     }
     for (const auto& theirs : *other.children_) {
         child_ref child{*theirs.key.name.as_text(), theirs.key.type};
-        object& mine = find_or_insert(child);
+        object& mine = children_->find_or_insert(
+            child, [&] { return object::of_type(child.type.kind, partial_); });
         bool was_live = mine.live();
         mine.join(theirs.value, my_seen, their_seen);
         settle(child, was_live);

@@ -23,18 +23,22 @@ enum class value_kind : std::uint8_t {
 };
 [[nodiscard]] std::string_view to_string(value_kind kind);
 
+// Every number of I is a number of 64 signed bits.
+template <class I>
+inline constexpr bool fits_integer = sizeof(I) < sizeof(std::int64_t) ||
+                                     (sizeof(I) == sizeof(std::int64_t) && std::signed_integral<I>);
+
 // A scalar: a JSON scalar made precise. An immutable regular type of 16 bytes; text and binary of
 // up to 14 bytes lie inside it.
 //
 //   order   by kind, then by content; doubles by IEEE total order, with one NaN, so that every
-//   replica
-//           sorts alike; 1 and 1.0 are two values
+//           replica sorts alike; 1 and 1.0 are two values
 class value {
 public:
     value() = default; // null
     value(bool b);
     template <std::integral I>
-        requires(!std::same_as<I, bool> && !std::same_as<I, std::uint64_t>)
+        requires(!std::same_as<I, bool> && fits_integer<I>)
     value(I number) : value(integer_tag{}, static_cast<std::int64_t>(number)) {}
     value(double number);
     value(std::string_view text);
@@ -111,7 +115,7 @@ struct value_traits<bool> {
     static std::optional<bool> unwrap(const value& v) { return v.as_bool(); }
 };
 template <std::integral I>
-    requires(!std::same_as<I, std::uint64_t>)
+    requires fits_integer<I>
 struct value_traits<I> {
     static constexpr auto kind = value_kind::integer;
     static value wrap(I number) { return number; }

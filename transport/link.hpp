@@ -13,7 +13,8 @@ namespace weft {
 // What a link tells its owner. All are called on the loop, never from inside a call to the link.
 struct link_handlers {
     std::function<void(bytes body)> on_frame; // in the order sent, each exactly once or not at all
-    std::function<void()> on_drained; // queued_bytes fell to half of what it was above, or to 0
+    // queued_bytes fell to at most half of its peak since the last such call. May be empty.
+    std::function<void()> on_drained;
     std::function<void(error why)> on_closed; // at most once, last; not after the owner's own close
 };
 
@@ -30,17 +31,19 @@ public:
     // would pass limits::link_queue_bytes_max closes with over_limit. After close it does nothing.
     virtual void send(bytes body) = 0;
 
-    // Frame bytes queued and not yet handed to the operating system.
+    // Frame bytes, headers included, that are queued and not yet handed to the operating system.
     [[nodiscard]] virtual std::size_t queued_bytes() const = 0;
 
-    // Sends what is queued, as far as the peer takes it at once, then closes; no handler is called
-    // after.
+    // Sends what is queued, for as long as the peer takes it but at most limits::silence_ms_max, and
+    // closes; that happens behind the call. No handler is called after.
     virtual void close() = 0;
 
     [[nodiscard]] virtual std::string peer() const = 0; // where the other end is, as a URL
 };
 
-class listener { // accepts until destroyed; loop thread only
+// Accepts until destroyed, at most limits::peers_max links at a time; the links outlive it. Loop
+// thread only.
+class listener {
 public:
     virtual ~listener() = default;
     [[nodiscard]] virtual std::string url() const = 0; // with the port really bound

@@ -43,7 +43,8 @@ struct hello_message { // the first message of both sides
 struct interest_message {  // which origins the sender wants on this link, and what it has of them
     bool only_own = false; // only runs whose origin is the receiver itself
     std::vector<replica_id> except; // otherwise: all origins but these
-    version_vector applied;         // resend from here
+    version_vector applied;         // what the sender has
+    bool resend = false; // runs sent before were dropped: send again what `applied` lacks
 
     bool operator==(const interest_message&) const = default;
 };
@@ -72,18 +73,30 @@ struct heartbeat_message {
     bool operator==(const heartbeat_message&) const = default;
 };
 
+inline constexpr std::size_t notice_bytes_max = 1024;
+
 struct notice_message { // what the sender holds against the receiver
-    errc code{};
-    std::string detail;
+    errc code{};        // `incompatible` for one that this release does not know
+    std::string detail; // for people; cut to notice_bytes_max when it is encoded
     bool fatal = false; // the sender closes the session after it
 
     bool operator==(const notice_message&) const = default;
 };
 
-using message = std::variant<hello_message, interest_message, runs_message, ack_message,
-                             heartbeat_message, notice_message>;
+// The protocol grew on one side. A session passes it over; it may send one back with `answer` set if
+// it was not itself an answer.
+struct unknown_message {
+    std::uint16_t discriminant = 0;
+    bool answer = false; // the peer does not know what we sent; else we do not know what it sent
 
-// One frame body holding `what`. Never fails for messages within base/limits.hpp.
+    bool operator==(const unknown_message&) const = default;
+};
+
+using message = std::variant<hello_message, interest_message, runs_message, ack_message,
+                             heartbeat_message, notice_message, unknown_message>;
+
+// One frame body holding `what`, which must be within base/limits.hpp; of unknown messages only
+// answers are ever sent. One run costs at most 39 bytes around it.
 [[nodiscard]] bytes encode_message(const message& what);
 
 // bad_message for anything that is not a whole, well-formed message within the limits. Runs are

@@ -1,0 +1,267 @@
+#include "node/json.hpp"
+
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+namespace weft {
+namespace json = boost::json;
+namespace {
+
+void write(std::string& out, const json::value& content) {
+    if (content.is_double()) {
+        out += to_string(value(content.get_double()));
+    } else if (const json::array* array = content.if_array()) {
+        out += '[';
+        for (const json::value& item : *array) {
+            if (&item != array->begin()) out += ',';
+            write(out, item);
+        }
+        out += ']';
+    } else if (const json::object* fields = content.if_object()) {
+        out += '{';
+        for (const auto& field : *fields) {
+            if (&field != fields->begin()) out += ',';
+            out += json::serialize(field.key());
+            out += ':';
+            write(out, field.value());
+        }
+        out += '}';
+    } else {
+        out += json::serialize(content);
+    }
+}
+
+result<bytes> from_hex(std::string_view digits) {
+    bytes out;
+    for (std::size_t at = 0; at + 1 < digits.size(); at += 2) {
+        std::uint8_t byte = 0;
+        auto read = std::from_chars(&digits[at], &digits[at] + 2, byte, 16);
+        if (read.ptr != &digits[at] + 2) break;
+        out.push_back(std::byte{byte});
+    }
+    if (out.size() * 2 != digits.size()) {
+        return fail(errc::invalid_argument, "bytes that are not pairs of hexadecimal digits");
+    }
+    return out;
+}
+
+json::object tagged(std::string_view tag, json::value what) {
+    json::object out;
+    out[tag] = std::move(what);
+    return out;
+}
+
+json::value ms_or_null(std::int64_t ms) { return ms < 0 ? json::value() : json::value(ms); }
+
+json::object json_of(const version_vector& vector) {
+    json::object out;
+    for (const auto& e : vector.entries()) out[to_string(e.replica)] = e.counter;
+    return out;
+}
+
+json::object json_of(const peer_status& peer) {
+    return {
+        {"name", peer.name},
+        {"replica_id", peer.id == replica_id{} ? json::value() : json::value(to_string(peer.id))},
+        {"url", peer.url},
+        {"configured", peer.configured},
+        {"state", to_string(peer.state)},
+        {"error", peer.error.empty() ? json::value() : json::value(peer.error)},
+        {"lag_ms", peer.lag_ms},
+        {"lag_ops", peer.lag_ops},
+        {"rtt_us", peer.rtt_us},
+        {"bytes_in", peer.bytes_in},
+        {"bytes_out", peer.bytes_out},
+        {"changes_in", peer.changes_in},
+        {"changes_out", peer.changes_out},
+        {"duplicate_runs", peer.duplicate_runs},
+        {"digest_compared_ms", ms_or_null(peer.digest_compared_ms)},
+    };
+}
+
+json::value json_of(const register_store<value>& siblings, bool all) {
+    if (!all) return json_of(latest<value>(siblings)->payload.content);
+    json::array out;
+    for (const auto& sibling : siblings) out.push_back(json_of(sibling.payload.content));
+    return out;
+}
+
+json::object json_of(const object_change& change) {
+    json::object out{{"type", to_string(change.type)}, {"what", change.what}};
+    if (!change.fields.empty()) out["field"] = json::array(change.fields.begin(), change.fields.end());
+    if (change.what == "write" || change.what == "add" || change.what == "remove_element") {
+        out["value"] = json_of(change.argument);
+    }
+    if (change.what == "increment" || change.what == "transfer") out["amount"] = change.amount;
+    return out;
+}
+
+} // namespace
+
+std::string to_text(const json::value& content) {
+    std::string out;
+    write(out, content);
+    return out;
+}
+
+result<json::value> parse_json(std::string_view text, json::storage_ptr where) {
+    json::error_code failure;
+    json::stream_parser parser(std::move(where));
+    std::size_t read = parser.write_some(text.data(), text.size(), failure);
+    if (!failure) parser.finish(failure);
+    // Only white space may follow.
+    if (!failure && text.find_first_not_of(" \t\r\n", read) != std::string_view::npos) {
+        failure = json::error::extra_data;
+    }
+    if (failure) {
+        return fail(errc::invalid_argument,
+                    "not JSON at byte " + std::to_string(read) + ": " + failure.message());
+    }
+    return parser.release();
+}
+
+result<value> scalar_of(const json::value& content) {
+    switch (content.kind()) {
+        case json::kind::null: return value();
+        case json::kind::bool_: return value(content.get_bool());
+        case json::kind::int64: return value(content.get_int64());
+        case json::kind::double_: return value(content.get_double());
+        case json::kind::string: return value(std::string_view(content.get_string()));
+        case json::kind::uint64:
+            return fail(errc::invalid_argument, std::to_string(content.get_uint64()) +
+                                                    " is beyond 64 signed bits; make it a string");
+        case json::kind::array:
+        case json::kind::object: break;
+    }
+    return fail(errc::invalid_argument, "an array or object where a single value belongs");
+}
+
+result<value> value_of(const json::value& content) {
+    const json::object* only = content.if_object();
+    if (only == nullptr || only->size() != 1) return scalar_of(content);
+    std::string_view tag = only->begin()->key();
+    const json::value& what = only->begin()->value();
+    if (tag == "time" && what.is_int64()) return value::of_time_ms(what.get_int64());
+    if (tag == "bytes" && what.is_string()) {
+        auto data = from_hex(what.get_string());
+        if (!data) return fail(data.error());
+        return value::of_bytes(*data);
+    }
+    if (tag == "real" && what.is_string()) {
+        constexpr double infinity = std::numeric_limits<double>::infinity();
+        if (what == "nan") return value(std::numeric_limits<double>::quiet_NaN());
+        if (what == "inf") return value(infinity);
+        if (what == "-inf") return value(-infinity);
+    }
+    return scalar_of(content);
+}
+
+json::value json_of(const value& content) {
+    switch (content.kind()) {
+        case value_kind::null: return nullptr;
+        case value_kind::boolean: return *content.as_bool();
+        case value_kind::integer: return *content.as_int();
+        case value_kind::text: return json::string(*content.as_text());
+        case value_kind::binary: return tagged("bytes", json::string(to_hex(*content.as_binary())));
+        case value_kind::timestamp: return tagged("time", *content.as_time_ms());
+        case value_kind::real: break;
+    }
+    double number = *content.as_double();
+    if (std::isnan(number)) return tagged("real", "nan");
+    if (std::isinf(number)) return tagged("real", number > 0 ? "inf" : "-inf");
+    return number;
+}
+
+json::value json_of(const object& there, type_id type) {
+    switch (type.kind) {
+        case type_kind::lww_register:
+        case type_kind::mv_register:
+            return json_of(there.as<register_store<value>>(), type.kind == type_kind::mv_register);
+        case type_kind::counter:
+        case type_kind::grow_counter: return there.as<counter_store>().read();
+        case type_kind::bounded_counter: return there.as<bounded_store>().chosen()->read();
+        case type_kind::enable_wins_flag: return any_enabled(there.as<flag_store>());
+        case type_kind::disable_wins_flag: return all_enabled(there.as<flag_store>());
+        case type_kind::add_wins_set:
+        case type_kind::grow_set: {
+            json::array out;
+            for (const auto& e : there.as<add_wins_store<value>>()) out.push_back(json_of(e.key));
+            return out;
+        }
+        case type_kind::remove_wins_set: {
+            json::array out;
+            for (const auto& e : there.as<remove_wins_elements>().marks()) {
+                if (all_enabled(e.value)) out.push_back(json_of(e.key));
+            }
+            return out;
+        }
+        case type_kind::map: break;
+    }
+    json::object out;
+    for (const auto& child : there.as<map_store>().children()) {
+        std::string_view name = *child.key.name.as_text();
+        if (child.value.live() && !out.contains(name)) out[name] = json_of(child.value, child.key.type);
+    }
+    return out;
+}
+
+json::object json_of(const replica_status& status) {
+    json::array peers;
+    for (const peer_status& peer : status.peers) peers.push_back(json_of(peer));
+    return {
+        {"name", status.name},
+        {"replica_id", to_string(status.id)},
+        {"cluster", status.cluster},
+        {"region", status.region},
+        {"objects", status.objects},
+        {"version_vector", json_of(status.vector)},
+        {"durable_vector", json_of(status.durable)},
+        {"digest", to_string(status.digest)},
+        {"digest_mismatch", status.digest_mismatch},
+        {"digest_compared_ms", ms_or_null(status.digest_compared_ms)},
+        {"log_bytes", status.log_bytes},
+        {"log_runs", status.log_runs},
+        {"state_bytes", status.state_bytes},
+        {"state_bytes_max", status.state_bytes_max},
+        {"held_back_runs", status.held_back_runs},
+        {"held_back_bytes", status.held_back_bytes},
+        {"known_ids", status.known_ids},
+        {"sync", to_string(status.sync)},
+        {"disk_full", status.disk_full},
+        {"clock_ahead", status.clock_ahead},
+        {"peers", std::move(peers)},
+    };
+}
+
+json::object json_of(const error& failure) {
+    return tagged("error", json::object{{"code", to_string(failure.code)}, {"detail", failure.detail}});
+}
+
+std::string watch_lines(const change_event& change) {
+    std::string out;
+    for (std::size_t at = 0; at < change.objects.size();) {
+        const object_change& first = change.objects[at];
+        auto top = [](const object_change& o) { return o.fields.empty() ? o.type : type_id{type_kind::map}; };
+        json::array changes;
+        for (; at < change.objects.size() && change.objects[at].key == first.key &&
+               top(change.objects[at]) == top(first);
+             ++at) {
+            changes.push_back(json_of(change.objects[at]));
+        }
+        out += to_text(json::object{
+            {"key", first.key},
+            {"type", to_string(top(first))},
+            {"changes", std::move(changes)},
+            {"origin", change.member},
+            {"replica_id", to_string(change.first.replica)},
+            {"change", to_string(change.first)},
+            {"hlc", to_string(change.stamp)},
+            {"local", change.local},
+        });
+        out += '\n';
+    }
+    return out;
+}
+
+} // namespace weft

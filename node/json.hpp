@@ -1,0 +1,37 @@
+#pragma once
+#include "replica/status.hpp"
+#include "replica/subscription.hpp"
+
+#include <boost/json.hpp>
+
+#include <string>
+#include <string_view>
+
+// What the HTTP interface says in JSON, and back. docs/operations.md describes it.
+namespace weft {
+
+// JSON text; doubles in their shortest form that is still a double ("2.0").
+[[nodiscard]] std::string to_text(const boost::json::value& content);
+
+// invalid_argument, with the place, if `text` is not one JSON value.
+[[nodiscard]] result<boost::json::value> parse_json(std::string_view text,
+                                                    boost::json::storage_ptr where = {});
+
+// A scalar. Also {"bytes":"hex"}, {"time":Unix milliseconds} and {"real":"nan"}, for what JSON lacks.
+// invalid_argument for arrays, other objects, and integers beyond 64 signed bits.
+[[nodiscard]] result<value> value_of(const boost::json::value& content);
+// A JSON scalar alone: the same without the objects.
+[[nodiscard]] result<value> scalar_of(const boost::json::value& content);
+[[nodiscard]] boost::json::value json_of(const value& content);
+
+// What a reader sees of an object: a scalar, a number, a bool, an array (sets, mv_register) or an
+// object (map). Where a map has two objects under one field, the one that reads without a type give.
+[[nodiscard]] boost::json::value json_of(const object& there, type_id type);
+
+[[nodiscard]] boost::json::object json_of(const replica_status& status);
+[[nodiscard]] boost::json::object json_of(const error& failure); // {"error":{"code","detail"}}
+
+// One line for each key that the change touched, each with its newline.
+[[nodiscard]] std::string watch_lines(const change_event& change);
+
+} // namespace weft

@@ -1,0 +1,157 @@
+#include "recovery/identity.hpp"
+
+#include "base/check.hpp"
+#include "base/codec.hpp"
+#include "recovery/sealed.hpp"
+
+namespace weft {
+namespace {
+
+constexpr std::string_view identity_name = "identity.weft";
+constexpr std::string_view fresh_name = "identity.weft.new";
+constexpr std::string_view identity_magic = "weft-id\n";
+constexpr std::uint32_t identity_version = 1;
+constexpr std::size_t text_bytes_max = 1024;
+
+static_assert(static_cast<int>(sync_policy::commit) == 0 &&
+              static_cast<int>(sync_policy::interval) == 1 &&
+              static_cast<int>(sync_policy::none) == 2);
+
+bytes encode(const identity& who) {
+    byte_writer out;
+    out.u64(static_cast<std::uint64_t>(who.id));
+    out.u64(static_cast<std::uint64_t>(who.predecessor));
+    out.text(who.cluster);
+    out.text(who.member);
+    out.text(who.where.machine);
+    out.u64(who.where.device);
+    out.u64(who.where.inode);
+    out.u64(static_cast<std::uint64_t>(who.where.birth_ns));
+    out.u64(who.ceiling.raw);
+    out.u8(static_cast<std::uint8_t>(who.policy));
+    return seal(identity_magic, identity_version, out.view());
+}
+
+result<identity> decode(byte_view body) {
+    byte_reader in(body);
+    identity out;
+    out.id = replica_id{in.u64()};
+    out.predecessor = replica_id{in.u64()};
+    out.cluster = in.text(text_bytes_max);
+    out.member = in.text(text_bytes_max);
+    out.where.machine = in.text(text_bytes_max);
+    out.where.device = in.u64();
+    out.where.inode = in.u64();
+    out.where.birth_ns = static_cast<std::int64_t>(in.u64());
+    out.ceiling.raw = in.u64();
+    std::uint8_t policy = in.u8();
+    if (policy > static_cast<std::uint8_t>(sync_policy::none)) in.reject("unknown sync policy");
+    out.policy = sync_policy{policy};
+    if (!in.at_end()) in.reject("bytes left over");
+    if (!in.good()) return fail(errc::log_damaged, in.problem());
+    return out;
+}
+
+// The new contents under another name, written but not synced.
+result<std::unique_ptr<file>> write_fresh(disk& files, const identity& who) {
+    auto gone = files.remove(fresh_name); // left by a crash
+    if (!gone && gone.error().code != errc::not_found) return fail(gone.error());
+    auto fresh = files.create(fresh_name);
+    if (!fresh) return fresh;
+    if (auto written = (*fresh)->append(encode(who)); !written) return fail(written.error());
+    return fresh;
+}
+
+} // namespace
+
+identity_decision decide_identity(const std::optional<identity>& stored,
+                                  const directory_facts& here, const log_report& log) {
+    if (!stored && !log.exists) return {false, "a new directory"};
+    if (!stored) return {false, "there is a log, but no readable identity file beside it"};
+    if (stored->where.machine != here.machine) {
+        return {false, "the directory was last used on another machine"};
+    }
+    if (stored->where != here) return {false, "the directory was copied, moved or restored"};
+    if (!log.exists) return {false, "the log of the stored identity is gone"};
+    if (log.cut) {
+        return {false, "a torn tail of " + std::to_string(log.cut->bytes) +
+                           " bytes was cut from the log at byte " +
+                           std::to_string(log.cut->offset) + " of " + log.cut->file};
+    }
+    if (!log.clean && stored->policy != sync_policy::commit) {
+        return {false, "the last stop was not clean, and under the sync policy '" +
+                           std::string(to_string(stored->policy)) +
+                           "' own changes may have left before they were durable"};
+    }
+    return {true, log.clean ? "the last stop was clean"
+                            : "the last stop was not clean, but own changes leave only once "
+                              "durable, and the log is whole"};
+}
+
+identity settle_identity(const std::optional<identity>& stored, const identity_decision& decision,
+                         identity now, replica_id fresh) {
+    if (stored) now.ceiling = std::max(now.ceiling, stored->ceiling);
+    if (decision.keep) {
+        WEFT_CHECK(stored.has_value());
+        now.id = stored->id;
+        now.predecessor = stored->predecessor;
+    } else {
+        now.id = fresh;
+        now.predecessor = stored ? stored->id : replica_id{};
+    }
+    return now;
+}
+
+result<std::optional<identity>> load_identity(disk& files) {
+    auto opened = files.open(identity_name);
+    if (!opened && opened.error().code == errc::not_found) return std::nullopt;
+    if (!opened) return fail(opened.error());
+    auto size = (*opened)->size();
+    if (!size) return fail(size.error());
+    auto content = (*opened)->read(0, static_cast<std::size_t>(*size));
+    if (!content) return fail(content.error());
+
+    std::string path = files.place() + "/" + std::string(identity_name);
+    auto damaged = [&](const std::string& why) {
+        return fail(errc::log_damaged,
+                    path + ": " + why + ". Start without it, under a new replica id");
+    };
+    auto envelope = unseal(identity_magic, *content);
+    if (!envelope) return damaged(envelope.error().detail);
+    if (envelope->version != identity_version) {
+        return fail(errc::incompatible,
+                    path + ": identity format " + std::to_string(envelope->version) +
+                        ", this release reads " + std::to_string(identity_version));
+    }
+    if (envelope->size != content->size()) return damaged("bytes follow its end");
+    auto who = decode(envelope->body);
+    if (!who) return damaged(who.error().detail);
+    return *who;
+}
+
+result<void> store_identity(disk& files, const identity& who) {
+    auto fresh = write_fresh(files, who);
+    if (!fresh) return fail(fresh.error());
+    if (auto synced = (*fresh)->sync(); !synced) return synced;
+    if (auto renamed = files.rename(fresh_name, identity_name); !renamed) return renamed;
+    return files.sync_directory();
+}
+
+void store_identity_later(disk& files, const identity& who,
+                          std::function<void(result<void>)> done) {
+    auto fresh = write_fresh(files, who);
+    if (!fresh) { // answered on the loop like every other outcome
+        auto answer = [done = std::move(done), failed = fresh.error()](const result<void>&) {
+            done(fail(failed));
+        };
+        return files.sync_directory_later(answer);
+    }
+    std::shared_ptr<file> held = std::move(*fresh);
+    held->sync_later([&files, held, done = std::move(done)](const result<void>& synced) {
+        result<void> renamed = synced ? files.rename(fresh_name, identity_name) : synced;
+        if (!renamed) return done(renamed);
+        files.sync_directory_later(done);
+    });
+}
+
+} // namespace weft

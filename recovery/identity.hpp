@@ -1,0 +1,59 @@
+#pragma once
+#include "base/env.hpp"
+#include "base/ids.hpp"
+#include "clock/hlc.hpp"
+#include "recovery/wal.hpp"
+#include "replica/options.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace weft {
+
+// Who writes in a directory. Kept in `identity.weft`, docs/formats.md.
+struct identity {
+    replica_id id{};
+    replica_id predecessor{}; // the incarnation before, if it is known; else 0
+    std::string cluster;      // id
+    std::string member;       // name
+    directory_facts where;
+    hlc ceiling;                              // no stamp was above it
+    sync_policy policy = sync_policy::commit; // in force when the directory was last opened
+
+    bool operator==(const identity&) const = default;
+};
+
+struct identity_decision {
+    bool keep = false;  // else a fresh random id, its predecessor the stored one
+    std::string reason; // for people
+
+    bool operator==(const identity_decision&) const = default;
+};
+
+// May the replica go on under its id? Only if no dot of that id can have left the replica without
+// being in its log, and nobody else can have the id. `stored` is what load_identity found; pass
+// nothing if it was damaged. Every doubt gives a new id, which is always safe and costs 16 bytes:
+// so does a lost identity beside a log, where refusing would only make an operator delete more.
+[[nodiscard]] identity_decision decide_identity(const std::optional<identity>& stored,
+                                                const directory_facts& here, const log_report& log);
+
+// The identity that `decision` gives: `stored`'s id or `fresh`, a number never drawn before, with
+// the other fields as they are now. A known ceiling is kept in either case.
+[[nodiscard]] identity settle_identity(const std::optional<identity>& stored,
+                                       const identity_decision& decision, identity now,
+                                       replica_id fresh);
+
+// Nothing if there is no identity file; log_damaged if it is unreadable, with the remedy.
+[[nodiscard]] result<std::optional<identity>> load_identity(disk& files);
+
+// Replaces the identity file at once and durably: written beside it, synced, renamed, directory
+// synced. Do this before wal::start.
+[[nodiscard]] result<void> store_identity(disk& files, const identity& who);
+
+// The same without waiting, as for a higher HLC ceiling; `done` is called once, on the loop. One at
+// a time. After an error either is there, the old identity or this one.
+void store_identity_later(disk& files, const identity& who, std::function<void(result<void>)> done);
+
+} // namespace weft

@@ -1,0 +1,62 @@
+#include "replica/acknowledgement.hpp"
+
+#include <utility>
+
+namespace weft {
+
+void acknowledgements::wait(dot last, std::size_t members, instant deadline, callback whom) {
+    waiting_[members].emplace(last, waiter{deadline, std::move(whom)});
+    ++size_;
+    if (deadline != instant::never()) deadlines_.emplace(deadline, std::pair(members, last));
+}
+
+std::vector<acknowledgements::due> acknowledgements::collect(const stability& seen, instant now) {
+    std::vector<due> out;
+    for (auto& [members, queue] : waiting_) {
+        for (auto at = queue.begin(); at != queue.end();) {
+            if (seen.members_with(at->first) >= members) {
+                out.push_back({std::move(at->second.whom), {}});
+                at = queue.erase(at);
+            } else {
+                // No later change of that replica is durable either: on to the next replica's.
+                at = queue.upper_bound(dot{at->first.replica, UINT64_MAX});
+            }
+        }
+    }
+    while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+        auto [deadline, what] = *deadlines_.begin();
+        auto [members, last] = what;
+        deadlines_.erase(deadlines_.begin());
+        auto [at, end] = waiting_[members].equal_range(last);
+        while (at != end) {
+            if (at->second.deadline != deadline) {
+                ++at;
+                continue;
+            }
+            out.push_back({std::move(at->second.whom),
+                           fail(errc::timed_out, "change " + to_string(last) + " is not known to be durable at " +
+                                                     std::to_string(members) +
+                                                     " members yet; unknown, not rolled back")});
+            at = waiting_[members].erase(at);
+        }
+    }
+    size_ -= out.size();
+    return out;
+}
+
+std::vector<acknowledgements::due> acknowledgements::cancel(const error& why) {
+    std::vector<due> out;
+    for (auto& [members, queue] : waiting_) {
+        for (auto& [last, w] : queue) out.push_back({std::move(w.whom), fail(why)});
+    }
+    waiting_.clear();
+    deadlines_.clear();
+    size_ = 0;
+    return out;
+}
+
+instant acknowledgements::deadline() const {
+    return deadlines_.empty() ? instant::never() : deadlines_.begin()->first;
+}
+
+}  // namespace weft

@@ -1,0 +1,590 @@
+#include "replica/core.hpp"
+
+#include "base/check.hpp"
+#include "base/limits.hpp"
+
+#include <algorithm>
+
+namespace weft {
+namespace {
+
+// The largest value of an operation that a caller may give, and text that is text.
+result<void> check_value(const value& v) {
+    if (v.content_bytes() > limits::value_bytes_max) {
+        return fail(errc::over_limit, "value of " + std::to_string(v.content_bytes()) + " bytes, limit " +
+                                          std::to_string(limits::value_bytes_max));
+    }
+    if (auto text = v.as_text(); text && !is_utf8(*text)) {
+        return fail(errc::invalid_argument, "text that is not UTF-8; store it as bytes");
+    }
+    return {};
+}
+
+result<void> check_path(std::span<const std::string_view> path) {
+    if (path.size() > 1 + limits::map_depth_max) {
+        return fail(errc::over_limit, "map nested " + std::to_string(path.size() - 1) + " deep, limit " +
+                                          std::to_string(limits::map_depth_max));
+    }
+    for (std::string_view name : path) {
+        if (name.empty()) return fail(errc::invalid_argument, "empty key or field");
+        if (name.size() > limits::key_bytes_max) {
+            return fail(errc::over_limit, "key or field of " + std::to_string(name.size()) +
+                                              " bytes, limit " + std::to_string(limits::key_bytes_max));
+        }
+        if (!is_utf8(name)) return fail(errc::invalid_argument, "key or field that is not UTF-8");
+    }
+    return {};
+}
+
+bool adds_state(action what) {
+    return what != action::remove && what != action::remove_element && what != action::reset &&
+           what != action::transfer;
+}
+
+std::string joined_path(std::span<const std::string_view> path) {
+    std::string out;
+    for (std::string_view part : path) out += (out.empty() ? "" : "/") + std::string(part);
+    return out;
+}
+
+object_change describe(const operation& op) {
+    object_change out;
+    out.key = op.path[0];
+    for (std::string_view field : op.path.subspan(1)) out.fields.emplace_back(field);
+    out.type = op.type;
+    out.what = to_string(op.what);
+    out.argument = op.argument;
+    out.amount = op.amount;
+    return out;
+}
+
+// The live counters at and below a path: what a removal must reset by name.
+void find_counters(const object& here, type_id type, std::vector<std::string_view>& path,
+                   std::vector<std::pair<std::vector<std::string_view>, type_id>>& out) {
+    if (const auto* rows = std::get_if<counter_store>(&here.data())) {
+        if (rows->live()) out.emplace_back(path, type);
+    } else if (const auto* map = std::get_if<map_store>(&here.data())) {
+        for (const auto& child : map->children()) {
+            path.push_back(*child.key.name.as_text());
+            find_counters(child.value, child.key.type, path, out);
+            path.pop_back();
+        }
+    }
+}
+
+}  // namespace
+
+std::string_view to_string(sync_policy policy) {
+    switch (policy) {
+        case sync_policy::commit: return "commit";
+        case sync_policy::interval: return "interval";
+        case sync_policy::none: return "none";
+    }
+    return "unknown";
+}
+
+core::core(replica_options options, std::uint64_t seed)
+    : options_(std::move(options)),
+      random_(seed),
+      nonce_(random_.next()),
+      peers_configured_(options_.peers.size()) {
+    durable_at_.add_member(options_.name);
+    for (const std::string& url : options_.peers) {
+        peer_entry entry;
+        entry.url = url;
+        entry.configured = true;
+        peers_.push_back(std::move(entry));
+    }
+}
+
+result<void> core::replay(const shared_bytes& run, std::uint64_t wall_ms) {
+    wall_ms_ = wall_ms;
+    auto taken = take_run(run, true);
+    if (!taken) return fail(taken.error());
+    switch (*taken) {
+        case run_outcome::applied: return {};
+        case run_outcome::duplicate: return fail(errc::log_damaged, "the log holds one run twice");
+        case run_outcome::missing_causes:
+            return fail(errc::log_damaged, "the log holds a run before its causes");
+        case run_outcome::refused: break;
+    }
+    return fail(errc::dot_reused, "the log holds two histories of one origin");
+}
+
+void core::start(const replica_identity& who, log_index log_first, instant now) {
+    WEFT_CHECK(who.id != replica_id{});
+    id_ = who.id;
+    predecessor_ = who.predecessor;
+    hybrid_clock above_ceiling(who.ceiling);
+    if (clock_.last() > who.ceiling) above_ceiling.advance_to(clock_.last());
+    clock_ = above_ceiling;
+    now_ = now;
+    log_first_ = log_first;
+    durable_end_ = tail_.end();
+    durable_ = applied_;
+    undurable_.clear();
+    durable_at_.seen_by(options_.name, durable_);
+    next_counter_ = applied_.at(id_) + 1;
+    stated_dependencies_ = origins_[id_].dependencies;
+    for (peer_entry& entry : peers_) entry.next_dial = now;
+}
+
+std::vector<effect> core::step(const event& happened) {
+    WEFT_CHECK(!in_change_);
+    now_ = happened.now;
+    wall_ms_ = happened.wall_ms;
+    std::visit(
+        [&](const auto& what) {
+            using kind = std::decay_t<decltype(what)>;
+            if constexpr (std::same_as<kind, woken>) {
+            } else if constexpr (std::same_as<kind, link_up>) {
+                on_link_up(what);
+            } else if constexpr (std::same_as<kind, dial_failed>) {
+                on_dial_failed(what);
+            } else if constexpr (std::same_as<kind, received>) {
+                on_received(what);
+            } else if constexpr (std::same_as<kind, link_down>) {
+                forget_session(what.session, what.why);
+            } else if constexpr (std::same_as<kind, link_drained>) {
+                if (session* s = find_session(what.session)) s->undrained_bytes = 0;
+            } else if constexpr (std::same_as<kind, log_synced>) {
+                on_log_synced(what.durable_end);
+            } else if constexpr (std::same_as<kind, log_read>) {
+                on_log_read(what);
+            } else if constexpr (std::same_as<kind, disk_state>) {
+                if (disk_full_ != what.full) {
+                    report_event(what.full ? severity::error : severity::info, "disk.space",
+                                 what.full ? "the disk is full: local writes and remote changes are refused "
+                                             "until there is space; reads and sending go on"
+                                           : "the disk has space again");
+                }
+                disk_full_ = what.full;
+            } else if constexpr (std::same_as<kind, peer_command>) {
+                on_peer_command(what);
+            }
+        },
+        happened.what);
+    seal();
+    tick();
+    for (auto& [id, s] : sessions_) pump(s);
+    want_sync();
+    collect_answers();
+    return std::exchange(effects_, {});
+}
+
+// ---- local changes
+
+result<void> core::begin_change(std::uint64_t wall_ms) {
+    if (in_change_) return fail(errc::nested_transaction, "a transaction is already open");
+    if (disk_full_) {
+        return fail(errc::disk_full, "no space for the log; free some, then writes work again");
+    }
+    change_stamp_ = clock_.stamp(wall_ms);
+    if (open_run_.empty()) open_run_first_ = next_counter_;
+    std::vector<version_vector::entry> grown = applied_.above(stated_dependencies_);
+    std::erase_if(grown, [this](const auto& e) { return e.replica == id_; });
+    stated_before_ = stated_dependencies_;
+    for (const auto& e : grown) stated_dependencies_.advance(e.replica, e.counter);
+    open_run_.begin_change(change_stamp_, grown);
+    change_first_ = next_counter_;
+    in_change_ = true;
+    return {};
+}
+
+result<void> core::apply(const operation& op) {
+    WEFT_CHECK(in_change_ && !op.path.empty());
+    auto where = [&] { return to_string(op.type) + " '" + joined_path(op.path) + "': "; };
+    if (auto good = check_path(op.path); !good) return good;
+    if (auto good = check_value(op.argument); !good) {
+        return fail(good.error().code, where() + good.error().detail);
+    }
+    if (!applies_to(op.what, op.type.kind)) {
+        return fail(errc::wrong_type, where() + "does not know " + std::string(to_string(op.what)));
+    }
+    if (op.type.kind == type_kind::bounded_counter && op.path.size() > 1) {
+        return fail(errc::invalid_argument, where() + "a bounded counter cannot be in a map");
+    }
+    if (is_set(op.type.kind) && op.what != action::remove && !admits(op.type.element, op.argument)) {
+        return fail(errc::wrong_type, where() + "an element of kind " +
+                                          std::string(to_string(op.argument.kind())) + " does not fit");
+    }
+    if (adds_state(op.what) && state_.state_bytes() > options_.state_bytes_max) {
+        return fail(errc::over_budget, where() + "the state holds " + std::to_string(state_.state_bytes()) +
+                                           " bytes, its limit is " +
+                                           std::to_string(options_.state_bytes_max) +
+                                           "; remove something or raise the limit");
+    }
+    auto apply_one = [this](const operation& one) -> result<void> {
+        if (open_run_.change_operations() >= limits::change_operations_max ||
+            open_run_.change_bytes() >= limits::change_bytes_max - limits::value_bytes_max * 2) {
+            return fail(errc::over_limit, "a transaction holds at most " +
+                                              std::to_string(limits::change_operations_max) +
+                                              " operations and about 6 MiB; split it");
+        }
+        open_run_.add(one);
+        state_.apply(one, {id_, next_counter_}, change_stamp_, applied_, &undo_);
+        ++next_counter_;
+        if (!subscribers_.empty()) change_objects_.push_back(describe(one));
+        return {};
+    };
+    const object* there = state_.find_record(op.path, op.type);
+    switch (op.what) {
+        case action::increment:
+            if (op.type.kind == type_kind::bounded_counter) {
+                if (there == nullptr) return fail(errc::not_found, where() + "not created yet");
+                auto allowed = there->as<bounded_store>().check_add(id_, op.extra->spec, op.amount);
+                if (!allowed) return fail(allowed.error().code, where() + allowed.error().detail);
+            } else {
+                if (op.type.kind == type_kind::grow_counter && op.amount < 0) {
+                    return fail(errc::invalid_argument, where() + "cannot fall");
+                }
+                if (there != nullptr && there->as<counter_store>().would_overflow(id_, op.amount)) {
+                    return fail(errc::over_limit, where() + "this replica's sum would leave 64 bits");
+                }
+            }
+            return apply_one(op);
+        case action::create:
+            if (op.extra->spec.creator != id_ || !op.extra->spec.valid() ||
+                op.extra->spec.initial_rights() > std::uint64_t{1} << 62U) {
+                return fail(errc::invalid_argument, where() + "starts beyond its bound or too far from it");
+            }
+            return apply_one(op);
+        case action::transfer: {
+            if (there == nullptr) return fail(errc::not_found, where() + "not created yet");
+            auto allowed = there->as<bounded_store>().check_transfer(
+                id_, op.extra->spec, op.amount <= 0 ? 0 : static_cast<std::uint64_t>(op.amount));
+            if (!allowed) return fail(allowed.error().code, where() + allowed.error().detail);
+            return apply_one(op);
+        }
+        case action::remove_element:
+            // An add-wins set keeps no mark, so removing what is not there says nothing.
+            if (op.type.kind == type_kind::add_wins_set &&
+                (there == nullptr || there->as<add_wins_store<value>>().find(op.argument) == nullptr)) {
+                return {};
+            }
+            return apply_one(op);
+        case action::reset:
+        case action::remove: {
+            if (there == nullptr) return {};
+            std::vector<std::string_view> path(op.path.begin(), op.path.end());
+            std::vector<std::pair<std::vector<std::string_view>, type_id>> counters;
+            find_counters(*there, op.type, path, counters);
+            for (const auto& [at, type] : counters) {
+                operation reset;
+                reset.path = at;
+                reset.type = type;
+                reset.what = action::reset;
+                reset.extra = std::make_unique<operation_extra>();
+                reset.extra->rows = state_.find_record(at, type)->as<counter_store>().reset();
+                if (auto done = apply_one(reset); !done) return done;
+            }
+            there = state_.find_record(op.path, op.type);
+            bool counts = op.type.kind == type_kind::counter || op.type.kind == type_kind::grow_counter;
+            if (counts || there == nullptr) return {};
+            bool nothing_there = true;
+            there->for_each_dot([&](dot) { nothing_there = false; });
+            return nothing_there ? result<void>{} : apply_one(op);
+        }
+        case action::write:
+        case action::enable:
+        case action::disable:
+        case action::add: return apply_one(op);
+    }
+    return {};
+}
+
+core::committed core::end_change() {
+    WEFT_CHECK(in_change_);
+    committed out{{id_, change_first_}, next_counter_, change_stamp_};
+    if (out.end == change_first_) {
+        roll_back_change();
+        return out;
+    }
+    open_run_.end_change();
+    undo_.steps.clear();
+    in_change_ = false;
+    if (!change_objects_.empty()) notify_local(out);
+    if (open_run_.body_bytes() >= limits::run_bytes_target ||
+        open_run_.operations() >= limits::run_operations_target) {
+        seal();
+    }
+    return out;
+}
+
+void core::roll_back_change() {
+    WEFT_CHECK(in_change_);
+    state_.roll_back(std::exchange(undo_, {}));
+    open_run_.roll_back_change();
+    next_counter_ = change_first_;
+    stated_dependencies_ = stated_before_;
+    change_objects_.clear();
+    in_change_ = false;
+}
+
+void core::wait(const committed& change, ack_level level, instant deadline,
+                acknowledgements::callback whom) {
+    if (waiting_.size() >= limits::waiters_max) {
+        effects_.push_back(answer{std::move(whom), fail(errc::over_limit, "too many callers wait already")});
+        return;
+    }
+    bool at_once = level.what == ack_level::kind::memory || change.end == change.first.counter;
+    if (at_once) {
+        effects_.push_back(answer{std::move(whom), {}});
+        return;
+    }
+    std::size_t members = level.what == ack_level::kind::majority ? majority() : level.members;
+    if (members > peers_configured_ + 1) {
+        effects_.push_back(answer{std::move(whom), fail(errc::invalid_argument,
+                                                        "replicated(" + std::to_string(members) + ") of " +
+                                                            std::to_string(peers_configured_ + 1) +
+                                                            " configured members can never be reached")});
+        return;
+    }
+    sync_asked_ = true;
+    waiting_.wait({change.first.replica, change.end - 1}, std::max<std::size_t>(members, 1), deadline,
+                  std::move(whom));
+}
+
+subscription_id core::subscribe(subscription_filter filter, change_callback whom) {
+    subscription_id id{next_subscription_++};
+    subscribers_[id] = {std::move(filter), std::make_shared<const change_callback>(std::move(whom))};
+    return id;
+}
+
+void core::unsubscribe(subscription_id id) { subscribers_.erase(id); }
+
+// ---- runs
+
+void core::seal() {
+    if (open_run_.empty()) return;
+    incarnation who{options_.name, options_.region, predecessor_};
+    origin& own = origins_[id_];
+    shared_bytes run(open_run_.seal(id_, open_run_first_, own.last, who, options_.packed));
+    auto header = read_run_header(run.view);
+    WEFT_CHECK(header && header->end == next_counter_);
+    own.who = who;
+    own.dependencies = stated_dependencies_;
+    if (hlc ceiling = clock_.ceiling_needed(); ceiling.raw != 0) {
+        effects_.push_back(persist_identity{{id_, predecessor_, ceiling}});
+        clock_.ceiling_persisted(ceiling);
+    }
+    run_hash hash = hash_of(run.view);
+    log_run(*header, std::move(run), hash);
+}
+
+void core::log_run(const run_header& header, shared_bytes run, run_hash hash) {
+    origins_[header.origin].last = hash;
+    applied_.advance(header.origin, header.end - 1);
+    undurable_.push_back({header.origin, header.end - 1});
+    if (effects_.empty() || !std::holds_alternative<append_log>(effects_.back())) {
+        effects_.push_back(append_log{});
+    }
+    std::get<append_log>(effects_.back()).runs.push_back(run);
+    tail_.push({tail_.end(), header.origin, header.first, header.end, std::move(run)});
+}
+
+result<core::run_outcome> core::take_run(const shared_bytes& run, bool replaying) {
+    auto header = read_run_header(run.view);
+    if (!header) return fail(header.error());
+    std::string name = "run " + to_string(dot{header->origin, header->first});
+    std::uint64_t expected = applied_.at(header->origin) + 1;
+    auto known = origins_.find(header->origin);
+    if (known != origins_.end() && known->second.fork) return fail(*known->second.fork);
+    auto forked = [&](const std::string& how) {
+        std::string who = known != origins_.end() ? known->second.who.member : std::string();
+        error fork{errc::dot_reused,
+                   name + (who.empty() ? "" : " of " + who) + " " + how +
+                       ": two histories under one replica id. Applying stops for that origin; both are "
+                       "kept. Remedy: stop the copy, remove its directory, start it again empty"};
+        origins_[header->origin].fork = fork;
+        return fail(fork);
+    };
+    if (header->end <= expected) {
+        // Only the newest run's hash is known, so only a fork there shows here; others show when their
+        // successor comes.
+        bool newest = header->end == expected && known != origins_.end();
+        if (newest && hash_of(run.view) != known->second.last) return forked("differs from the one here");
+        return run_outcome::duplicate;
+    }
+    if (header->first > expected) return run_outcome::missing_causes;
+    if (header->first < expected) return forked("overlaps what is here");
+    run_hash last = known == origins_.end() ? run_hash{} : known->second.last;
+    if (header->previous != last) return forked("does not continue the run before it");
+
+    auto decoded = decode_run(run.view);
+    if (!decoded) return fail(decoded.error());
+    const decoded_run& whole = **decoded;
+    for (const change_view& change : whole.changes) {
+        for (const auto& e : change.dependencies) {
+            if (!applied_.covers(dot{e.replica, e.counter})) return run_outcome::missing_causes;
+        }
+    }
+    if (!replaying) seal();
+    origin& from = origins_[header->origin];
+    if (header->who) from.who = *header->who;
+    apply_changes(whole, from, replaying);
+    run_hash hash = hash_of(run.view);
+    if (replaying) {
+        from.last = hash;
+        applied_.advance(header->origin, header->end - 1);
+        tail_.push({tail_.end(), header->origin, header->first, header->end, run});
+    } else {
+        log_run(*header, run, hash);
+    }
+    return run_outcome::applied;
+}
+
+void core::apply_changes(const decoded_run& run, origin& from, bool replaying) {
+    for (const change_view& change : run.changes) {
+        for (const auto& e : change.dependencies) from.dependencies.advance(e.replica, e.counter);
+        std::uint64_t counter = change.first;
+        for (const operation& op : change.operations) {
+            state_.apply(op, {run.header.origin, counter++}, change.stamp, from.dependencies, nullptr);
+        }
+        if (!replaying && !subscribers_.empty()) notify_subscribers(change, run.header, from.who.member);
+    }
+    hlc newest = run.changes.back().stamp;
+    if (clock_.observe(newest, wall_ms_) || replaying || now_ < from.next_ahead_report) return;
+    from.next_ahead_report = now_.after_ms(1000);
+    report_event(severity::warning, "clock.ahead",
+                 "a change of " + (from.who.member.empty() ? to_string(run.header.origin) : from.who.member) +
+                     " is stamped " + to_string(newest) + ", more than " +
+                     std::to_string(limits::clock_drift_ms_max / 1000) +
+                     " s ahead of here; applied, our clock does not follow");
+    for (auto& [id, s] : sessions_) {
+        if (s.open && s.their_id == run.header.origin) {
+            send(s, notice_message{errc::clock_ahead,
+                                   "your clock is ahead of ours by more than the bound; check its time source",
+                                   false});
+        }
+    }
+}
+
+void core::retry_held_back() {
+    for (bool progress = true; progress;) {
+        progress = false;
+        for (auto [origin_id, first] : held_back_.heads()) {
+            held_back_.drop_covered(origin_id, applied_.at(origin_id));
+            const held_back::waiting* head = held_back_.find(origin_id, first);
+            if (head == nullptr || first != applied_.at(origin_id) + 1) continue;
+            session_id from = head->from;
+            auto taken = take_run(shared_bytes(head->run), false);
+            if (taken && *taken == run_outcome::missing_causes) continue;
+            held_back_.remove(origin_id, first);
+            session* s = find_session(from);
+            if (!taken) {
+                if (s != nullptr) block(*s, taken.error());
+            } else if (s != nullptr && *taken == run_outcome::applied) {
+                if (peer_entry* entry = entry_of(*s)) ++entry->changes_in;
+            }
+            progress = true;
+        }
+    }
+}
+
+void core::want_sync() {
+    if (syncing_ || undurable_.empty() || disk_full_) return;
+    bool now = options_.sync == sync_policy::commit ||
+               (options_.sync == sync_policy::none && sync_asked_) ||
+               (options_.sync == sync_policy::interval && now_ >= next_sync_);
+    if (now) {
+        syncing_ = true;
+        sync_asked_ = false;
+        next_sync_ = instant::never();
+        effects_.push_back(sync_log{});
+    } else if (options_.sync == sync_policy::interval && next_sync_ == instant::never()) {
+        next_sync_ = now_.after_ms(limits::sync_interval_ms);
+    }
+}
+
+void core::on_log_synced(log_index durable_end) {
+    syncing_ = false;
+    while (durable_end_ < durable_end && !undurable_.empty()) {
+        durable_.advance(undurable_.front().origin, undurable_.front().last);
+        undurable_.pop_front();
+        durable_end_ = next(durable_end_);
+    }
+    durable_at_.seen_by(options_.name, durable_);
+    for (auto& [id, s] : sessions_) {
+        if (s.open) send_ack(s);
+    }
+}
+
+void core::change_identity(const std::string& why) {
+    seal();
+    predecessor_ = id_;
+    id_ = replica_id{random_.next()};
+    // The old id is an origin like any other from here on: what was lost of it comes back through peers.
+    next_counter_ = 1;
+    stated_dependencies_ = {};
+    effects_.push_back(persist_identity{{id_, predecessor_, clock_.last()}});
+    report_event(severity::warning, "identity.changed",
+                 "replica id " + to_string(predecessor_) + " becomes " + to_string(id_) + ": " + why);
+    // Peers know us by the old id: every session starts afresh.
+    std::vector<session_id> all;
+    for (const auto& [id, s] : sessions_) all.push_back(id);
+    for (session_id id : all) drop_session(id, {errc::closed, "this replica takes a new id"}, false);
+}
+
+// ---- subscribers and callers
+
+void core::deliver(change_event what, std::span<const object_change> objects) {
+    for (const auto& [id, who] : subscribers_) {
+        what.objects.clear();
+        for (const object_change& o : objects) {
+            if (who.filter.matches(o.key)) what.objects.push_back(o);
+        }
+        if (!what.objects.empty()) effects_.push_back(notify{who.whom, what});
+    }
+}
+
+void core::notify_local(const committed& change) {
+    change_event what;
+    what.first = change.first;
+    what.stamp = change.stamp;
+    what.member = options_.name;
+    what.local = true;
+    deliver(std::move(what), change_objects_);
+    change_objects_.clear();
+}
+
+void core::notify_subscribers(const change_view& change, const run_header& run, const std::string& member) {
+    std::vector<object_change> objects;
+    for (const operation& op : change.operations) objects.push_back(describe(op));
+    change_event what;
+    what.first = {run.origin, change.first};
+    what.stamp = change.stamp;
+    what.member = member;
+    deliver(std::move(what), objects);
+}
+
+void core::report_event(severity level, std::string what, std::string text) {
+    effects_.push_back(report{{level, std::move(what), std::move(text)}});
+}
+
+void core::collect_answers() {
+    for (auto& due : waiting_.collect(durable_at_, now_)) {
+        effects_.push_back(answer{std::move(due.whom), std::move(due.outcome)});
+    }
+}
+
+std::vector<effect> core::close() {
+    WEFT_CHECK(!in_change_);
+    seal();
+    for (auto& due : waiting_.cancel({errc::closed, "the replica was closed; unknown, not rolled back"})) {
+        effects_.push_back(answer{std::move(due.whom), std::move(due.outcome)});
+    }
+    for (auto& [id, s] : sessions_) effects_.push_back(close_link{id});
+    sessions_.clear();
+    return std::exchange(effects_, {});
+}
+
+void core::check_invariants() const {
+    state_.check_invariants();
+    WEFT_CHECK(next_counter_ == applied_.at(id_) + 1 + open_run_.operations() + open_run_.change_operations());
+    WEFT_CHECK(applied_.covers(durable_));
+    WEFT_CHECK(static_cast<std::uint64_t>(durable_end_) + undurable_.size() ==
+               static_cast<std::uint64_t>(tail_.end()));
+}
+
+}  // namespace weft

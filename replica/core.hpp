@@ -1,0 +1,225 @@
+#pragma once
+#include "base/random.hpp"
+#include "replica/acknowledgement.hpp"
+#include "replica/effect.hpp"
+#include "replica/event.hpp"
+#include "replica/held_back.hpp"
+#include "replica/keyspace.hpp"
+#include "replica/log_tail.hpp"
+#include "replica/session.hpp"
+#include "replica/status.hpp"
+
+#include <deque>
+#include <map>
+#include <memory>
+
+namespace weft {
+
+// One replica's decisions: no I/O, no time of its own, no chance but its seed; one thread at a time.
+//
+//   events    go in through `step`, with the time inside; effects come out, to be performed in order
+//   changes   go in through begin_change, apply, end_change, and stay in the open run until the next step
+//             seals it: so changes that come while the driver is busy share one run, one append, one sync
+//   order     the log gets own and remote runs in the order they were applied: a remote run first seals
+//             the open one. With sync policy `commit` own runs are sent only when durable
+//   identity  a peer that knows more of our dots than we do makes us take a new id (design: a lost tail)
+class core {
+public:
+    core(replica_options options, std::uint64_t seed);
+
+    // Rebuilds the state from the log, run by run, before the first step. bad_run or dot_reused if the run
+    // does not continue what came before.
+    [[nodiscard]] result<void> replay(const shared_bytes& run, std::uint64_t wall_ms);
+    // Ends the replay, once it is known who the replica is now; what was replayed is durable. Every other
+    // call comes after.
+    void start(const replica_identity& who, log_index log_first, instant now);
+
+    [[nodiscard]] std::vector<effect> step(const event& happened);
+    // Frames that the driver made of effects, for the counts of the peer.
+    void count_sent(session_id id, std::size_t frame_bytes);
+    // When to call step with `woken` if nothing else happens.
+    [[nodiscard]] instant deadline() const;
+
+    // A local transaction: begin, then operations, then end or roll back. Each operation is applied at
+    // once, so that reads see it.
+    [[nodiscard]] result<void> begin_change(std::uint64_t wall_ms);
+    [[nodiscard]] result<void> apply(const operation& op);  // limits and budgets are checked here
+    struct committed {
+        dot first;   // equal to end if the change holds no operation
+        std::uint64_t end = 0;
+        hlc stamp;
+    };
+    [[nodiscard]] committed end_change();
+    void roll_back_change();
+    [[nodiscard]] bool in_change() const { return in_change_; }
+
+    // Calls back, through an effect, when the change is acknowledged at that level.
+    void wait(const committed& change, ack_level level, instant deadline, acknowledgements::callback whom);
+
+    [[nodiscard]] subscription_id subscribe(subscription_filter filter, change_callback whom);
+    void unsubscribe(subscription_id id);
+
+    [[nodiscard]] const keyspace& state() const { return state_; }
+    [[nodiscard]] replica_identity identity() const { return {id_, predecessor_, clock_.last()}; }
+    [[nodiscard]] bool has_unsealed() const { return !open_run_.empty(); }
+    [[nodiscard]] bool has_effects() const { return !effects_.empty(); }
+    [[nodiscard]] const version_vector& applied() const { return applied_; }
+    [[nodiscard]] log_index log_end() const { return tail_.end(); }
+    [[nodiscard]] replica_status status(instant now) const;
+    [[nodiscard]] result<peer_id> find_peer(std::string_view name_url_or_id) const;
+    [[nodiscard]] std::size_t unanswered() const { return waiting_.size(); }
+
+    // Ends every wait: the replica closes.
+    [[nodiscard]] std::vector<effect> close();
+
+    // Checks what must always hold. For tests; costs as much as the state is large.
+    void check_invariants() const;
+
+private:
+    struct origin {  // what is known of one replica id
+        run_hash last{};              // of its newest run here
+        version_vector dependencies;  // of its newest change
+        incarnation who;
+        std::optional<error> fork;    // it is forked: nothing more of it is applied
+        instant next_ahead_report;    // its clock is ahead; not said more often than once a second
+    };
+    struct peer_entry {
+        std::string url;
+        std::string name;             // learned from its Hello
+        replica_id id{};
+        bool configured = false;
+        bool paused = false;
+        bool connecting = false;      // from dial to Hello
+        bool ever_open = false;
+        std::uint32_t failures = 0;   // since the last open session
+        instant next_dial;
+        std::optional<session_id> session;  // the open one
+        std::optional<error> last_error;
+        std::optional<error> blocked;
+        std::uint64_t bytes_in = 0;
+        std::uint64_t bytes_out = 0;
+        std::uint64_t changes_in = 0;
+        std::uint64_t changes_out = 0;
+        std::uint64_t duplicate_runs = 0;
+        instant digest_compared{-1};
+    };
+    struct undurable {
+        replica_id origin{};
+        std::uint64_t last = 0;
+    };
+    enum class run_outcome : std::uint8_t { applied, duplicate, missing_causes, refused };
+
+    // Events.
+    void on_link_up(const link_up& up);
+    void on_dial_failed(const dial_failed& failed);
+    void on_received(const received& got);
+    void on_hello(session& s, const hello_message& hello);
+    void on_runs(session& s, const runs_message& runs);
+    void on_heartbeat(session& s, const heartbeat_message& beat);
+    void on_notice(session& s, const notice_message& notice);
+    void on_log_synced(log_index durable_end);
+    void on_log_read(const log_read& read);
+    void on_peer_command(const peer_command& command);
+    void tick();
+
+    // Sessions and peers.
+    [[nodiscard]] session* find_session(session_id id);
+    [[nodiscard]] peer_entry* entry_of(const session& s);
+    [[nodiscard]] std::optional<peer_id> peer_named(std::string_view name) const;
+    void drop_session(session_id id, const error& why, bool tell);
+    void forget_session(session_id id, const error& why);
+    void merge_entry(peer_id from, peer_id into);
+    void schedule_dial(peer_entry& entry, bool after_failure);
+    void dial_what_is_due();
+    [[nodiscard]] bool settle_double_link(session& s, const hello_message& hello);
+    [[nodiscard]] bool check_their_knowledge(session& s, const hello_message& hello);
+    void refresh_interests();
+    void pump(session& s);
+    void send_runs(session& s, runs_message& batch, std::uint64_t changes);
+    [[nodiscard]] bool consider(session& s, const logged_run& run, runs_message& batch,
+                                std::size_t& batch_bytes);
+    void send(session& s, message what);
+    void send_ack(session& s);
+    void send_heartbeat(session& s, std::uint64_t pong);
+    void compare_digest(session& s, const heartbeat_message& beat);
+
+    // Runs.
+    void seal();
+    [[nodiscard]] result<run_outcome> take_run(const shared_bytes& run, bool replaying);
+    void retry_held_back();
+    void log_run(const run_header& header, shared_bytes run, run_hash hash);
+    void apply_changes(const decoded_run& run, origin& from, bool replaying);
+    void want_sync();
+    void change_identity(const std::string& why);
+    void block(session& s, const error& why);
+
+    void notify_subscribers(const change_view& change, const run_header& run, const std::string& member);
+    void notify_local(const committed& change);
+    void deliver(change_event what, std::span<const object_change> objects);
+    void report_event(severity level, std::string what, std::string text);
+    void collect_answers();
+    [[nodiscard]] hello_message make_hello() const;
+    [[nodiscard]] std::size_t majority() const { return (peers_configured_ + 1) / 2 + 1; }
+
+    replica_options options_;
+    random_generator random_;
+    replica_id id_{};
+    replica_id predecessor_{};
+    std::uint64_t nonce_;
+    instant now_;
+    std::uint64_t wall_ms_ = 0;
+    std::vector<effect> effects_;
+
+    // State.
+    keyspace state_;
+    version_vector applied_;       // own entry: what is sealed
+    std::map<replica_id, origin> origins_;
+    hybrid_clock clock_;
+
+    // The open run and the open change.
+    run_encoder open_run_;
+    std::uint64_t next_counter_ = 1;
+    std::uint64_t open_run_first_ = 1;
+    bool in_change_ = false;
+    std::uint64_t change_first_ = 0;
+    hlc change_stamp_;
+    undo_log undo_;
+    version_vector stated_dependencies_;  // of the newest own change
+    version_vector stated_before_;        // of the one before the open change
+    std::vector<object_change> change_objects_;  // for subscribers
+    std::vector<shared_bytes> sealed_;    // runs to append at the next step
+
+    // Log.
+    log_tail tail_{log_index{0}, {}};
+    log_index log_first_{0};
+    log_index durable_end_{0};
+    version_vector durable_;
+    std::deque<undurable> undurable_;     // runs [durable_end_, log_end)
+    bool syncing_ = false;
+    bool sync_asked_ = false;             // by somebody who waits for the disk
+    instant next_sync_ = instant::never();
+    bool disk_full_ = false;
+
+    // Peers.
+    std::vector<peer_entry> peers_;
+    std::size_t peers_configured_ = 0;
+    std::map<session_id, session> sessions_;
+    std::map<replica_id, session_id> source_of_;  // origins that came through a repair: by whom
+    held_back held_back_;
+    stability durable_at_;
+    acknowledgements waiting_;
+    instant next_ack_ = instant::never();
+    bool clock_ahead_reported_ = false;
+    bool digest_mismatch_ = false;
+    instant digest_compared_{-1};
+
+    // Subscribers.
+    struct subscriber {
+        subscription_filter filter;
+        std::shared_ptr<const change_callback> whom;
+    };
+    std::map<subscription_id, subscriber> subscribers_;
+    std::uint64_t next_subscription_ = 1;
+};
+
+}  // namespace weft

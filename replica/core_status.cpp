@@ -1,0 +1,91 @@
+#include "replica/core.hpp"
+
+// What the core says of itself and of its peers.
+namespace weft {
+
+std::string_view to_string(peer_state state) {
+    switch (state) {
+        case peer_state::initializing: return "initializing";
+        case peer_state::catching_up: return "catching_up";
+        case peer_state::active: return "active";
+        case peer_state::paused: return "paused";
+        case peer_state::blocked: return "blocked";
+        case peer_state::failed: return "failed";
+    }
+    return "unknown";
+}
+
+void core::count_sent(session_id id, std::size_t frame_bytes) {
+    session* s = find_session(id);
+    if (peer_entry* entry = s == nullptr ? nullptr : entry_of(*s)) entry->bytes_out += frame_bytes;
+}
+
+result<peer_id> core::find_peer(std::string_view name_url_or_id) const {
+    std::string known;
+    for (std::size_t i = 0; i < peers_.size(); ++i) {
+        const peer_entry& p = peers_[i];
+        bool same = p.name == name_url_or_id || p.url == name_url_or_id || to_string(p.id) == name_url_or_id;
+        if (same) return peer_id{static_cast<std::uint32_t>(i)};
+        known += (known.empty() ? "" : ", ") + (p.name.empty() ? p.url : p.name);
+    }
+    return fail(errc::not_found, "no peer '" + std::string(name_url_or_id) + "'; known: " +
+                                     (known.empty() ? "none" : known));
+}
+
+replica_status core::status(instant now) const {
+    replica_status out;
+    out.name = options_.name;
+    out.id = id_;
+    out.predecessor = predecessor_;
+    out.cluster = options_.cluster;
+    out.region = options_.region;
+    out.sync = options_.sync;
+    out.objects = state_.objects();
+    out.vector = applied_;
+    out.durable = durable_;
+    out.digest = state_.digest();
+    out.state_bytes = state_.state_bytes();
+    out.state_bytes_max = options_.state_bytes_max;
+    out.log_runs = static_cast<std::uint64_t>(tail_.end()) - static_cast<std::uint64_t>(log_first_);
+    out.held_back_runs = held_back_.runs();
+    out.held_back_bytes = held_back_.bytes();
+    out.known_ids = origins_.size();
+    out.digest_compared_ms = digest_compared_.ns < 0 ? -1 : now.ms_since(digest_compared_);
+    out.digest_mismatch = digest_mismatch_;
+    out.disk_full = disk_full_;
+    out.clock_ahead = clock_.wall_distrusted();
+    for (const peer_entry& p : peers_) {
+        if (p.name.empty() && !p.configured) continue;  // merged into a configured entry
+        peer_status peer;
+        peer.name = p.name;
+        peer.id = p.id;
+        peer.url = p.url;
+        peer.configured = p.configured;
+        peer.bytes_in = p.bytes_in;
+        peer.bytes_out = p.bytes_out;
+        peer.changes_in = p.changes_in;
+        peer.changes_out = p.changes_out;
+        peer.duplicate_runs = p.duplicate_runs;
+        peer.digest_compared_ms = p.digest_compared.ns < 0 ? -1 : now.ms_since(p.digest_compared);
+        if (p.session) {
+            const session& s = sessions_.at(*p.session);
+            peer.lag_ops = applied_.operations_beyond(s.their_applied);
+            peer.lag_ms = s.probing && peer.lag_ops > 0 ? now.ms_since(s.probe_at) : 0;
+            peer.rtt_us = s.rtt_us;
+            peer.state = s.caught_up ? peer_state::active : peer_state::catching_up;
+        } else {
+            bool tried = p.failures > 0 || p.ever_open || p.last_error;
+            peer.state = tried ? peer_state::failed : peer_state::initializing;
+            if (p.last_error) peer.error = to_string(*p.last_error);
+        }
+        if (p.blocked) {
+            peer.state = peer_state::blocked;
+            peer.error = to_string(*p.blocked);
+        }
+        if (p.paused && !p.blocked) peer.state = peer_state::paused;
+        out.peers.push_back(std::move(peer));
+    }
+    return out;
+}
+
+}  // namespace weft

@@ -1,0 +1,268 @@
+#include "replica/driver.hpp"
+
+#include "base/check.hpp"
+
+#include <iterator>
+
+namespace weft {
+namespace {
+
+constexpr std::uint32_t dial_timeout_ms = 5'000;
+constexpr std::size_t read_bytes = 1U << 20U;      // per read_log
+constexpr std::int64_t space_retry_ms = 1'000;     // how often a full disk is tried again
+
+}  // namespace
+
+driver::driver(core decisions, driver_parts parts, replica_options options)
+    : core_(std::move(decisions)), parts_(std::move(parts)), options_(std::move(options)) {}
+
+driver::~driver() { WEFT_CHECK(closed_ || connections_.empty()); }
+
+result<void> driver::start() {
+    std::weak_ptr<driver> weak = weak_from_this();
+    timer_ = parts_.doors.run.make_timer([weak] {
+        if (auto self = weak.lock()) {
+            self->timer_at_ = instant::never();
+            self->happened(woken{});
+        }
+    });
+    space_timer_ = parts_.doors.run.make_timer([weak] {
+        if (auto self = weak.lock()) self->append_pending();
+    });
+    for (const std::string& url : options_.peers) {
+        if (auto known = parts_.transports.check(url); !known) return fail(known.error());
+    }
+    for (const std::string& url : options_.listen) {
+        auto made = parts_.transports.listen(url, [weak](std::unique_ptr<link> fresh) {
+            auto self = weak.lock();
+            if (self && !self->closed_) self->adopt(std::move(fresh), std::nullopt);
+        });
+        if (!made) return fail(made.error());
+        listening_.push_back((*made)->url());
+        listeners_.push_back(std::move(*made));
+    }
+    log_bytes_ = parts_.log->size_bytes();
+    happened(woken{});
+    return {};
+}
+
+result<void> driver::close() {
+    if (closed_.exchange(true)) return {};
+    std::vector<effect> last;
+    replica_identity who;
+    {
+        std::unique_lock lock(mutex_);
+        last = core_.close();
+        who = core_.identity();
+    }
+    perform(std::move(last));
+    abandon();
+    if (auto done = parts_.log->close_clean(); !done) return done;
+    return parts_.persist(who);
+}
+
+void driver::abandon() {
+    closed_ = true;
+    listeners_.clear();
+    connections_.clear();
+    timer_.reset();
+    space_timer_.reset();
+}
+
+void driver::wake() {
+    if (wake_posted_.exchange(true)) return;
+    parts_.doors.run.post([weak = weak_from_this()] {
+        if (auto self = weak.lock()) {
+            self->wake_posted_ = false;
+            self->happened(woken{});
+        }
+    });
+}
+
+void driver::post(decltype(event::what) what) {
+    auto boxed = std::make_shared<decltype(event::what)>(std::move(what));
+    parts_.doors.run.post([weak = weak_from_this(), boxed] {
+        if (auto self = weak.lock()) self->happened(std::move(*boxed));
+    });
+}
+
+void driver::happened(decltype(event::what) what) {
+    if (closed_) return;
+    std::vector<effect> effects;
+    {
+        std::unique_lock lock(mutex_);
+        for (const auto& [session, sent] : sent_bytes_) core_.count_sent(session, sent);
+        sent_bytes_.clear();
+        effects = core_.step({parts_.doors.time.now(), parts_.doors.time.wall_ms(), std::move(what)});
+    }
+    perform(std::move(effects));
+    if (!closed_) set_timer();
+}
+
+void driver::set_timer() {
+    instant when;
+    {
+        std::unique_lock lock(mutex_);
+        when = core_.deadline();
+    }
+    if (when == timer_at_) return;
+    timer_at_ = when;
+    if (when == instant::never()) {
+        timer_->cancel();
+    } else {
+        timer_->set(when);
+    }
+}
+
+void driver::perform(std::vector<effect> effects) {
+    // An effect may make an event at once, whose effects come after the rest of these.
+    if (performing_) {
+        queued_.insert(queued_.end(), std::make_move_iterator(effects.begin()),
+                       std::make_move_iterator(effects.end()));
+        return;
+    }
+    performing_ = true;
+    while (!effects.empty()) {
+        for (effect& e : effects) {
+            std::visit([this](auto& what) { perform(what); }, e);
+        }
+        effects = std::exchange(queued_, {});
+    }
+    performing_ = false;
+}
+
+void driver::adopt(std::unique_ptr<link> fresh, std::optional<peer_id> peer) {
+    session_id id{next_session_++};
+    std::string url = fresh->peer();
+    link& wire = *fresh;
+    connections_[id] = std::move(fresh);
+    happened(link_up{id, peer, std::move(url)});
+    if (!connections_.contains(id)) return;  // refused at once
+    std::weak_ptr<driver> weak = weak_from_this();
+    wire.start({
+        .on_frame =
+            [weak, id](bytes body) {
+                auto self = weak.lock();
+                if (!self || !self->connections_.contains(id)) return;
+                std::size_t size = body.size() + limits::frame_header_bytes;
+                auto decoded = decode_message(shared_bytes(std::move(body)));
+                if (decoded) {
+                    self->happened(received{id, std::move(*decoded), size});
+                } else {
+                    self->connections_.erase(id);
+                    self->happened(link_down{id, decoded.error()});
+                }
+            },
+        .on_drained =
+            [weak, id] {
+                auto self = weak.lock();
+                if (!self || !self->connections_.contains(id)) return;
+                self->happened(link_drained{id});
+            },
+        .on_closed =
+            [weak, id](const error& why) {
+                auto self = weak.lock();
+                if (!self || self->connections_.erase(id) == 0) return;
+                self->happened(link_down{id, why});
+            },
+    });
+}
+
+void driver::perform(persist_identity& what) {
+    if (auto done = parts_.persist(what.who); !done) fatal(done.error());
+}
+
+void driver::perform(append_log& what) {
+    unlogged_.insert(unlogged_.end(), std::make_move_iterator(what.runs.begin()),
+                     std::make_move_iterator(what.runs.end()));
+    append_pending();
+}
+
+void driver::append_pending() {
+    if (unlogged_.empty()) return;
+    auto done = parts_.log->append(unlogged_);
+    if (done) {
+        unlogged_.clear();
+        log_bytes_ = parts_.log->size_bytes();
+        if (space_timer_ && !closed_) happened(disk_state{false});
+    } else if (done.error().code == errc::disk_full && !closed_) {
+        happened(disk_state{true});
+        space_timer_->set(now().after_ms(space_retry_ms));
+    } else {
+        fatal(done.error());
+    }
+}
+
+void driver::perform(sync_log&) {
+    parts_.log->sync_later([weak = weak_from_this()](result<log_index> end) {
+        auto self = weak.lock();
+        if (!self || self->closed_) return;
+        if (end) {
+            self->happened(log_synced{*end});
+        } else {
+            self->fatal(end.error());
+        }
+    });
+}
+
+void driver::perform(read_log& what) {
+    log_index first = std::max(what.first, parts_.log->seek(what.known));
+    auto runs = parts_.log->read(first, read_bytes);
+    if (runs) {
+        post(log_read{what.session, first, std::move(*runs)});
+    } else {
+        fatal(runs.error());
+    }
+}
+
+void driver::perform(dial& what) {
+    parts_.transports.dial(what.url, dial_timeout_ms,
+                           [weak = weak_from_this(), peer = what.peer](result<std::unique_ptr<link>> made) {
+                               auto self = weak.lock();
+                               if (!self || self->closed_) return;
+                               if (made) {
+                                   self->adopt(std::move(*made), peer);
+                               } else {
+                                   self->happened(dial_failed{peer, made.error()});
+                               }
+                           });
+}
+
+void driver::perform(send_message& what) {
+    auto found = connections_.find(what.session);
+    if (found == connections_.end()) return;
+    bytes body = encode_message(what.what);
+    sent_bytes_[what.session] += body.size() + limits::frame_header_bytes;
+    found->second->send(std::move(body));
+}
+
+void driver::perform(close_link& what) {
+    auto found = connections_.find(what.session);
+    if (found == connections_.end()) return;
+    found->second->close();
+    connections_.erase(found);
+}
+
+void driver::perform(notify& what) { (*what.whom)(what.what); }
+
+void driver::perform(answer& what) { what.whom(std::move(what.outcome)); }
+
+void driver::perform(report& what) { parts_.doors.events.on(what.what); }
+
+void driver::fatal(const error& why) {
+    if (closed_) return;
+    parts_.doors.events.on({severity::error, "replica.stopped", to_string(why)});
+    std::vector<effect> rest;
+    {
+        std::unique_lock lock(mutex_);
+        rest = core_.close();
+    }
+    abandon();
+    // Whoever waits is told; nothing is logged or sent any more.
+    for (effect& e : rest) {
+        if (auto* waiting = std::get_if<answer>(&e)) waiting->whom(fail(why));
+    }
+    if (parts_.on_fatal) parts_.on_fatal(why);
+}
+
+}  // namespace weft

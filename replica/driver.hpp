@@ -1,0 +1,113 @@
+#pragma once
+#include "base/env.hpp"
+#include "replica/core.hpp"
+#include "replica/log.hpp"
+#include "transport/registry.hpp"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+namespace weft {
+
+// Everything outside that a running replica uses. Borrowed for its lifetime, but for what it owns.
+struct driver_parts {
+    env doors;
+    transport_registry& transports;
+    std::unique_ptr<directory_lock> lock;
+    std::unique_ptr<run_log> log;
+    // Makes an identity durable; called before anything that needs it leaves the replica.
+    std::function<result<void>(const replica_identity&)> persist;
+    // Called once, on the loop, when the log can no longer be trusted: nothing more is acknowledged, and
+    // the process should stop.
+    std::function<void(const error&)> on_fatal;
+};
+
+// Performs the core's effects on links, log and loop, and tells it what happened. Calls of the
+// application come from any thread and hold the lock; events and effects belong to the loop, and
+// effects are performed outside the lock, in order.
+class driver : public std::enable_shared_from_this<driver> {
+public:
+    driver(core decisions, driver_parts parts, replica_options options);
+    ~driver();
+
+    // Listens and dials. On the loop.
+    [[nodiscard]] result<void> start();
+    // A clean stop, on the loop: what is open is sealed and logged, the log gets its end mark.
+    [[nodiscard]] result<void> close();
+    // Stops as if the process had been killed. On the loop.
+    void abandon();
+
+    // Runs `use` with the core, locked. Afterwards the loop is woken if there is something to do.
+    template <class Use>
+    auto with_core(Use use) {
+        std::unique_lock lock(mutex_);
+        owner_ = std::this_thread::get_id();
+        struct release {
+            driver* d;
+            ~release() {
+                d->owner_ = std::thread::id();
+                if (!d->closed_ && (d->core_.has_unsealed() || d->core_.has_effects())) d->wake();
+            }
+        } at_end{this};
+        return use(core_);
+    }
+    // True while this thread is inside with_core: the lock is held, and must not be taken again.
+    [[nodiscard]] bool inside() const { return owner_.load() == std::this_thread::get_id(); }
+    // For reads from inside with_core.
+    [[nodiscard]] core& unlocked_core() { return core_; }
+
+    void happened(decltype(event::what) what);  // on the loop
+    void post(decltype(event::what) what);      // from any thread
+
+    [[nodiscard]] bool closed() const { return closed_; }
+    [[nodiscard]] loop& run() { return parts_.doors.run; }
+    [[nodiscard]] instant now() { return parts_.doors.time.now(); }
+    [[nodiscard]] std::uint64_t wall_ms() { return parts_.doors.time.wall_ms(); }
+    [[nodiscard]] std::uint64_t log_bytes() const { return log_bytes_; }
+    [[nodiscard]] std::vector<std::string> listening() const { return listening_; }
+
+private:
+    void wake();
+    void adopt(std::unique_ptr<link> fresh, std::optional<peer_id> peer);
+    void perform(std::vector<effect> effects);
+    void perform(persist_identity& what);
+    void perform(append_log& what);
+    void perform(sync_log& what);
+    void perform(read_log& what);
+    void perform(dial& what);
+    void perform(send_message& what);
+    void perform(close_link& what);
+    void perform(notify& what);
+    void perform(answer& what);
+    void perform(report& what);
+    void append_pending();
+    void fatal(const error& why);
+    void set_timer();
+
+    core core_;
+    driver_parts parts_;
+    replica_options options_;
+    std::mutex mutex_;
+    std::atomic<std::thread::id> owner_;
+    std::atomic<bool> closed_{false};
+    std::atomic<bool> wake_posted_{false};
+    std::atomic<std::uint64_t> log_bytes_{0};
+
+    // On the loop.
+    std::map<session_id, std::unique_ptr<link>> connections_;
+    std::vector<std::unique_ptr<listener>> listeners_;
+    std::vector<std::string> listening_;
+    std::unique_ptr<timer> timer_;
+    std::unique_ptr<timer> space_timer_;
+    std::vector<shared_bytes> unlogged_;  // runs that found no space
+    std::map<session_id, std::size_t> sent_bytes_;  // not yet told to the core
+    std::uint32_t next_session_ = 1;
+    bool performing_ = false;
+    std::vector<effect> queued_;          // effects of an event that came while others were performed
+    instant timer_at_ = instant::never();
+};
+
+}  // namespace weft

@@ -1,0 +1,55 @@
+#pragma once
+#include "base/env.hpp"
+#include "replica/options.hpp"
+#include "replica/subscription.hpp"
+#include "transport/message.hpp"
+
+#include <functional>
+#include <memory>
+#include <variant>
+#include <vector>
+
+namespace weft {
+
+// All that a replica can ask for. Performed in order, and each before the next: an identity is on disk
+// before the runs that need it are appended, and runs are in the log before they are sent.
+
+struct persist_identity {
+    replica_identity who;
+};
+struct append_log {  // they are the log's next runs
+    std::vector<shared_bytes> runs;
+};
+struct sync_log {};  // answered with log_synced
+struct read_log {    // answered with log_read; may start later than `first` if `known` covers what is before
+    session_id session{};
+    log_index first{};
+    version_vector known;
+};
+struct dial {  // answered with link_up or dial_failed
+    peer_id peer{};
+    std::string url;
+};
+struct send_message {
+    session_id session{};
+    message what;
+};
+struct close_link {  // sends what is queued; no more events for this session
+    session_id session{};
+};
+struct notify {
+    std::shared_ptr<const change_callback> whom;
+    change_event what;
+};
+struct answer {  // somebody's acknowledgement
+    std::function<void(result<void>)> whom;
+    result<void> outcome;
+};
+struct report {
+    log_event what;
+};
+
+using effect = std::variant<persist_identity, append_log, sync_log, read_log, dial, send_message, close_link,
+                            notify, answer, report>;
+
+}  // namespace weft

@@ -1,0 +1,64 @@
+#include "replica/held_back.hpp"
+
+#include "base/limits.hpp"
+
+#include <algorithm>
+
+namespace weft {
+
+bool held_back::add(const run_header& header, shared_bytes run, session_id from, instant now) {
+    auto& waiting_here = by_origin_[header.origin];
+    if (waiting_here.contains(header.first)) return true;
+    if (runs_ >= limits::held_back_runs_max ||
+        bytes_ + run.view.size() > limits::held_back_bytes_max) {
+        if (waiting_here.empty()) by_origin_.erase(header.origin);
+        return false;
+    }
+    bytes_ += run.view.size();
+    ++runs_;
+    waiting_here.emplace(header.first, waiting{std::move(run), from, now});
+    return true;
+}
+
+std::vector<std::pair<replica_id, std::uint64_t>> held_back::heads() const {
+    std::vector<std::pair<replica_id, std::uint64_t>> out;
+    for (const auto& [origin, runs] : by_origin_) out.emplace_back(origin, runs.begin()->first);
+    return out;
+}
+
+const held_back::waiting* held_back::find(replica_id origin, std::uint64_t first) const {
+    auto here = by_origin_.find(origin);
+    if (here == by_origin_.end()) return nullptr;
+    auto found = here->second.find(first);
+    return found == here->second.end() ? nullptr : &found->second;
+}
+
+void held_back::remove(replica_id origin, std::uint64_t first) {
+    auto here = by_origin_.find(origin);
+    if (here == by_origin_.end()) return;
+    auto found = here->second.find(first);
+    if (found == here->second.end()) return;
+    bytes_ -= found->second.run.view.size();
+    --runs_;
+    here->second.erase(found);
+    if (here->second.empty()) by_origin_.erase(here);
+}
+
+void held_back::drop_covered(replica_id origin, std::uint64_t applied) {
+    for (auto here = by_origin_.find(origin);
+         here != by_origin_.end() && here->second.begin()->first <= applied;
+         here = by_origin_.find(origin)) {
+        remove(origin, here->second.begin()->first);
+    }
+}
+
+bool held_back::waits_for(session_id from, instant since_before) const {
+    for (const auto& [origin, runs] : by_origin_) {
+        for (const auto& [first, run] : runs) {
+            if (run.from == from && run.since <= since_before) return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace weft

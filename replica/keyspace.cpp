@@ -1,0 +1,220 @@
+#include "replica/keyspace.hpp"
+
+#include "base/check.hpp"
+
+namespace weft {
+namespace {
+
+struct all_seen {
+    static bool covers(dot) { return true; }
+};
+
+// Joins an operation's fragment into one leaf store. The operation's dot is new, so nothing of the
+// fragment has been seen here. A local operation has seen all that is here: the old store is moved to
+// `undo` instead of being joined away.
+template <class Store>
+void join_leaf(Store& mine, const Store& fragment, const operation_seen& seen, undo_step* undo) {
+    if (undo != nullptr) {
+        undo->before = std::move(mine);
+        mine = fragment;
+    } else {
+        mine.join(fragment, nothing_seen{}, seen);
+    }
+}
+
+type_id type_at(const operation& op, std::size_t depth) {
+    return depth + 1 == op.path.size() ? op.type : type_id{type_kind::map};
+}
+
+}  // namespace
+
+void keyspace::apply(const operation& op, dot at, hlc stamp, const version_vector& dependencies,
+                     undo_log* undo) {
+    if (undo != nullptr) {
+        if (undo->steps.empty()) undo->weight = weight_;
+        undo->steps.push_back({{op.path.begin(), op.path.end()}, op.type, {}, {}});
+    }
+    apply_at(root_, {}, 0, op, {dependencies, at}, stamp, undo);
+}
+
+void keyspace::apply_at(map_store& parent, const path_hash& parent_hash, std::size_t depth,
+                        const operation& op, const operation_seen& seen, hlc stamp, undo_log* undo) {
+    bool last = depth + 1 == op.path.size();
+    child_ref name{op.path[depth], type_at(op, depth)};
+    if (op.what == action::remove && parent.find(name) == nullptr) return;
+    object& child = parent.find_or_insert(name);
+    bool was_live = child.live();
+    path_hash here = parent_hash.child(name.name, name.type);
+    if (last) {
+        apply_here(child, here, op, seen, stamp, undo == nullptr ? nullptr : &undo->steps.back());
+    } else {
+        apply_at(child.as<map_store>(), here, depth + 1, op, seen, stamp, undo);
+    }
+    parent.settle(name, was_live);
+}
+
+void keyspace::apply_here(object& target, const path_hash& here, const operation& op,
+                          const operation_seen& seen, hlc stamp, undo_step* undo) {
+    auto change_store = [&](auto& store, const auto& fragment) {
+        weight_.subtract(weigh(here, store));
+        join_leaf(store, fragment, seen, undo);
+        weight_.add(weigh(here, store));
+    };
+    auto change_element = [&](auto& set, const auto* before, const auto& fragment, const auto& find) {
+        weight_.subtract(weigh_element(here, op.argument, before));
+        if (undo != nullptr) {
+            undo->element = op.argument;
+            if (before != nullptr) {
+                undo->before = *before;
+            } else {
+                undo->before = std::decay_t<decltype(fragment)>();
+            }
+        }
+        set.join_at(op.argument, fragment, nothing_seen{}, seen);
+        weight_.add(weigh_element(here, op.argument, find()));
+    };
+    switch (op.what) {
+        case action::write:
+            change_store(target.as<register_store<value>>(),
+                         register_store<value>(seen.at, {stamp, op.argument}));
+            break;
+        case action::enable:
+        case action::disable:
+            change_store(target.as<flag_store>(), flag_store(seen.at, op.what == action::enable));
+            break;
+        case action::add:
+        case action::remove_element:
+            if (op.type.kind == type_kind::remove_wins_set) {
+                auto& set = target.as<remove_wins_elements>();
+                auto find = [&] { return set.marks().find(op.argument); };
+                change_element(set, find(), flag_store(seen.at, op.what == action::add), find);
+            } else {
+                auto& set = target.as<add_wins_store<value>>();
+                auto find = [&] { return std::as_const(set).find(op.argument); };
+                change_element(set, find(), op.what == action::add ? dot_set(seen.at) : dot_set(), find);
+            }
+            break;
+        case action::increment:
+            if (op.type.kind == type_kind::bounded_counter) {
+                auto& store = target.as<bounded_store>();
+                if (undo != nullptr) undo->before = target;
+                weight_.subtract(weigh(here, store));
+                store.join(store.add(seen.at, op.extra->spec, op.amount));
+                weight_.add(weigh(here, store));
+            } else {
+                auto& store = target.as<counter_store>();
+                const auto* row = store.find(seen.at.replica);
+                if (undo != nullptr) {
+                    undo->before = row == nullptr ? counter_store::row{seen.at.replica, 0, 0, 0, 0} : *row;
+                }
+                weight_.subtract(weigh(here, store));
+                store.join(store.increment(seen.at, op.amount));
+                weight_.add(weigh(here, store));
+            }
+            break;
+        case action::reset: {
+            auto& store = target.as<counter_store>();
+            if (undo != nullptr) undo->before = target;
+            weight_.subtract(weigh(here, store));
+            store.join(op.extra->rows);
+            weight_.add(weigh(here, store));
+            break;
+        }
+        case action::create:
+        case action::transfer: {
+            auto& store = target.as<bounded_store>();
+            if (undo != nullptr) undo->before = target;
+            weight_.subtract(weigh(here, store));
+            store.join(op.what == action::create
+                           ? bounded_store::create(seen.at, op.extra->spec)
+                           : store.transfer(seen.at, op.extra->spec, op.extra->to,
+                                            static_cast<std::uint64_t>(op.amount)));
+            weight_.add(weigh(here, store));
+            break;
+        }
+        case action::remove:
+            if (undo != nullptr) undo->before = target;
+            weight_.subtract(weigh(here, target));
+            target.join(object::of_type(op.type.kind), nothing_seen{}, seen);
+            weight_.add(weigh(here, target));
+            break;
+    }
+}
+
+void keyspace::roll_back(undo_log&& undo) {
+    if (undo.steps.empty()) return;
+    for (auto step = undo.steps.rbegin(); step != undo.steps.rend(); ++step) restore(root_, 0, *step);
+    weight_ = undo.weight;
+}
+
+void keyspace::restore(map_store& parent, std::size_t depth, undo_step& step) {
+    bool last = depth + 1 == step.path.size();
+    child_ref name{step.path[depth], last ? step.type : type_id{type_kind::map}};
+    object& child = parent.find_or_insert(name);
+    bool was_live = child.live();
+    if (!last) {
+        restore(child.as<map_store>(), depth + 1, step);
+    } else if (auto* whole = std::get_if<object>(&step.before)) {
+        child = std::move(*whole);
+    } else if (auto* writes = std::get_if<register_store<value>>(&step.before)) {
+        child.as<register_store<value>>() = std::move(*writes);
+    } else if (auto* row = std::get_if<counter_store::row>(&step.before)) {
+        child.as<counter_store>().put(*row);
+    } else if (auto* adds = std::get_if<dot_set>(&step.before)) {
+        auto& set = child.as<add_wins_store<value>>();
+        set.join_at(*step.element, {}, nothing_seen{}, all_seen{});
+        if (!adds->empty()) set.put(*step.element, std::move(*adds));
+    } else if (auto* marks = std::get_if<flag_store>(&step.before)) {
+        if (step.element) {
+            child.as<remove_wins_elements>().put(*step.element, std::move(*marks));
+        } else {
+            child.as<flag_store>() = std::move(*marks);
+        }
+    }
+    parent.settle(name, was_live);
+}
+
+const object* keyspace::find_record(std::span<const std::string_view> path, type_id type) const {
+    const map_store* parent = &root_;
+    for (std::size_t depth = 0; depth < path.size(); ++depth) {
+        bool last = depth + 1 == path.size();
+        const object* child = parent->find({path[depth], last ? type : type_id{type_kind::map}});
+        if (child == nullptr || last) return child;
+        parent = &child->as<map_store>();
+    }
+    return nullptr;
+}
+
+const object* keyspace::find(std::span<const std::string_view> path, type_id type) const {
+    const object* found = find_record(path, type);
+    return found != nullptr && found->live() ? found : nullptr;
+}
+
+std::vector<type_id> keyspace::types_at(std::span<const std::string_view> path) const {
+    std::vector<type_id> out;
+    const map_store* parent = &root_;
+    if (path.size() > 1) {
+        const object* above = find(path.first(path.size() - 1), {type_kind::map});
+        if (above == nullptr) return out;
+        parent = &above->as<map_store>();
+    }
+    for (auto at = parent->children().lower_bound(child_ref{path.back(), {type_kind{}, element_kind{}}});
+         at != parent->children().end() && *at->key.name.as_text() == path.back(); ++at) {
+        if (at->value.live()) out.push_back(at->key.type);
+    }
+    return out;
+}
+
+void keyspace::check_invariants() const {
+    object_weight recounted;
+    std::size_t live = 0;
+    for (const auto& child : root_.children()) {
+        recounted.add(weigh(path_hash{}.child(*child.key.name.as_text(), child.key.type), child.value));
+        live += child.value.live() ? 1 : 0;
+        WEFT_CHECK(!child.value.empty());
+    }
+    WEFT_CHECK(live == root_.live_children());
+    WEFT_CHECK(recounted == weight_);
+}
+
+}  // namespace weft

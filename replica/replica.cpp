@@ -1,0 +1,184 @@
+#include "replica/replica.hpp"
+
+#include "replica/driver.hpp"
+
+#include <condition_variable>
+
+namespace weft {
+namespace {
+
+tl::unexpected<error> closed_replica() { return fail(errc::closed, "the replica is closed"); }
+
+}  // namespace
+
+void commit::when(ack_level level, std::int64_t timeout_ms, std::function<void(result<void>)> done) const {
+    auto engine = driver_.lock();
+    if (!engine || engine->closed()) return done(closed_replica());
+    instant deadline = engine->now().after_ms(timeout_ms);
+    auto start = [&](core& c) { c.wait({first_, end_, stamp_}, level, deadline, std::move(done)); };
+    if (engine->inside()) {
+        start(engine->unlocked_core());
+    } else {
+        engine->with_core(start);
+    }
+}
+
+result<void> commit::wait(ack_level level, std::int64_t timeout_ms) const {
+    if (level.what == ack_level::kind::memory) return {};
+    auto engine = driver_.lock();
+    if (!engine || engine->closed()) return closed_replica();
+    if (engine->inside() || engine->run().in_loop_thread()) {
+        return fail(errc::invalid_argument, "waiting here would stop what is waited for; use `when`");
+    }
+    struct shared_outcome {
+        std::mutex lock;
+        std::condition_variable known;
+        std::optional<result<void>> outcome;
+    };
+    auto shared = std::make_shared<shared_outcome>();
+    when(level, timeout_ms, [shared](result<void> outcome) {
+        std::lock_guard hold(shared->lock);
+        shared->outcome = std::move(outcome);
+        shared->known.notify_all();
+    });
+    engine.reset();
+    std::unique_lock hold(shared->lock);
+    shared->known.wait(hold, [&] { return shared->outcome.has_value(); });
+    return *shared->outcome;
+}
+
+replica::replica(std::shared_ptr<driver> engine) : object_scope(*this, {}), driver_(std::move(engine)) {}
+
+replica::~replica() { (void)close(); }
+
+result<commit> replica::transact_erased(const std::function<result<void>(transaction&)>& change) {
+    if (driver_->inside()) {
+        return fail(errc::nested_transaction, "a transaction inside a transaction; use the one you have");
+    }
+    if (driver_->closed()) return closed_replica();
+    return driver_->with_core([&](core& c) -> result<commit> {
+        if (auto begun = c.begin_change(driver_->wall_ms()); !begun) return fail(begun.error());
+        struct roll_back {
+            core* open;
+            ~roll_back() {
+                if (open != nullptr) open->roll_back_change();
+            }
+        } unless_committed{&c};
+        transaction t(c);
+        result<void> done = change(t);
+        if (t.failure()) return fail(*t.failure());
+        if (!done) return fail(done.error());
+        core::committed made = c.end_change();
+        unless_committed.open = nullptr;
+        commit out;
+        out.driver_ = driver_;
+        out.first_ = made.first;
+        out.end_ = made.end;
+        out.stamp_ = made.stamp;
+        return out;
+    });
+}
+
+result<void> replica::write(operation&& op) {
+    auto done = transact_erased([&](transaction& t) { return t.apply(std::move(op)); });
+    if (!done) return fail(done.error());
+    return {};
+}
+
+result<void> replica::read(const std::function<void(const keyspace&, replica_id)>& look) const {
+    if (driver_->inside()) {
+        look(driver_->unlocked_core().state(), driver_->unlocked_core().identity().id);
+        return {};
+    }
+    if (driver_->closed()) return closed_replica();
+    driver_->with_core([&](core& c) { look(c.state(), c.identity().id); });
+    return {};
+}
+
+result<void> replica::read(const std::function<void(const keyspace&)>& look) const {
+    return read([&](const keyspace& state, replica_id) { look(state); });
+}
+
+result<std::vector<std::string>> replica::keys(std::string_view prefix) const {
+    std::vector<std::string> out;
+    auto done = read([&](const keyspace& state, replica_id) {
+        const auto& children = state.root().children();
+        for (auto at = children.lower_bound(child_ref{prefix, {type_kind{}, element_kind{}}});
+             at != children.end() && at->key.name.as_text()->starts_with(prefix); ++at) {
+            std::string_view name = *at->key.name.as_text();
+            if (at->value.live() && (out.empty() || out.back() != name)) out.emplace_back(name);
+        }
+    });
+    if (!done) return fail(done.error());
+    return out;
+}
+
+result<subscription_id> replica::subscribe(subscription_filter filter, change_callback whom) {
+    if (driver_->inside()) return fail(errc::nested_transaction, "subscribe outside of the transaction");
+    if (driver_->closed()) return closed_replica();
+    return driver_->with_core([&](core& c) { return c.subscribe(std::move(filter), std::move(whom)); });
+}
+
+result<subscription_id> replica::subscribe_key(std::string key, change_callback whom) {
+    return subscribe({std::move(key), false}, std::move(whom));
+}
+
+result<subscription_id> replica::subscribe_prefix(std::string prefix, change_callback whom) {
+    return subscribe({std::move(prefix), true}, std::move(whom));
+}
+
+void replica::unsubscribe(subscription_id id) {
+    if (driver_->inside() || driver_->closed()) return;
+    driver_->with_core([&](core& c) { c.unsubscribe(id); });
+}
+
+result<void> replica::command(std::string_view peer, bool pause) {
+    if (driver_->inside()) return fail(errc::nested_transaction, "not inside a transaction");
+    if (driver_->closed()) return closed_replica();
+    auto found = driver_->with_core([&](core& c) { return c.find_peer(peer); });
+    if (!found) return fail(found.error());
+    driver_->post(peer_command{*found, pause});
+    return {};
+}
+
+result<void> replica::pause_peer(std::string_view peer) { return command(peer, true); }
+
+result<void> replica::resume_peer(std::string_view peer) { return command(peer, false); }
+
+result<replica_status> replica::status() const {
+    if (driver_->inside()) return driver_->unlocked_core().status(driver_->now());
+    if (driver_->closed()) return closed_replica();
+    replica_status out = driver_->with_core([&](core& c) { return c.status(driver_->now()); });
+    out.log_bytes = driver_->log_bytes();
+    return out;
+}
+
+std::vector<std::string> replica::listening() const { return driver_->listening(); }
+
+replica_id replica::id() const {
+    if (driver_->inside()) return driver_->unlocked_core().identity().id;
+    return driver_->with_core([](core& c) { return c.identity().id; });
+}
+
+result<void> replica::close() {
+    if (driver_->closed()) return {};
+    if (driver_->inside()) return fail(errc::nested_transaction, "close outside of the transaction");
+    if (driver_->run().in_loop_thread()) return driver_->close();
+    struct shared_outcome {
+        std::mutex lock;
+        std::condition_variable known;
+        std::optional<result<void>> outcome;
+    };
+    auto shared = std::make_shared<shared_outcome>();
+    driver_->run().post([engine = driver_, shared] {
+        result<void> outcome = engine->close();
+        std::lock_guard hold(shared->lock);
+        shared->outcome = std::move(outcome);
+        shared->known.notify_all();
+    });
+    std::unique_lock hold(shared->lock);
+    shared->known.wait(hold, [&] { return shared->outcome.has_value(); });
+    return *shared->outcome;
+}
+
+}  // namespace weft

@@ -1,0 +1,103 @@
+#pragma once
+#include "replica/options.hpp"
+#include "replica/status.hpp"
+#include "replica/subscription.hpp"
+#include "replica/transaction.hpp"
+
+#include <functional>
+#include <memory>
+#include <type_traits>
+
+namespace weft {
+
+class driver;
+
+// A committed change and what can be waited for. Copies name the same change.
+class commit {
+public:
+    [[nodiscard]] dot id() const { return first_; }              // the change's first dot
+    [[nodiscard]] std::uint64_t end() const { return end_; }     // its op counters are [id().counter, end())
+    [[nodiscard]] hlc stamp() const { return stamp_; }
+
+    // Waits until the change is acknowledged at that level. timed_out means unknown, not rolled back;
+    // closed if the replica closes meanwhile. Not on the loop's thread: there use `when`.
+    [[nodiscard]] result<void> wait(ack_level level = ack_level::disk(), std::int64_t timeout_ms = 30'000) const;
+    // Calls `done` once, on the loop.
+    void when(ack_level level, std::int64_t timeout_ms, std::function<void(result<void>)> done) const;
+
+private:
+    friend class replica;
+    std::weak_ptr<driver> driver_;
+    dot first_;
+    std::uint64_t end_ = 0;
+    hlc stamp_;
+};
+
+// One copy of the keyspace, running: it logs, syncs and talks to its peers. Made by open_replica
+// (recovery/restart.hpp). As a scope it gives handles on its objects.
+//
+//   threads  every call from any thread, also from callbacks; transactions exclude each other and reads
+//   errors   every call of a closed replica: closed
+class replica final : public object_scope, private store_access {
+public:
+    explicit replica(std::shared_ptr<driver> engine);
+    ~replica() override;  // closes
+    replica(const replica&) = delete;
+    replica& operator=(const replica&) = delete;
+
+    // Runs `change` with a transaction and commits it, all or nothing, as one change. `change` takes a
+    // transaction& and gives void or result<void>; an error, or a refused write, rolls everything back, as
+    // does an exception, which is passed on. A transaction inside a transaction is refused.
+    //
+    //   auto done = r.transact([](weft::transaction& t) {
+    //       t.counter("visits").increment();
+    //       t.set<std::string>("tags").add("red");
+    //   });
+    //   if (done) done->wait(weft::ack_level::majority());
+    template <class Change>
+    result<commit> transact(Change change) {
+        return transact_erased([&](transaction& t) -> result<void> {
+            if constexpr (std::is_void_v<decltype(change(t))>) {
+                change(t);
+                return {};
+            } else {
+                return change(t);
+            }
+        });
+    }
+
+    // Reads one stable state: `look` runs while nothing changes. It must not call the replica.
+    result<void> read(const std::function<void(const keyspace&)>& look) const;
+    // The keys with that prefix, in order, each once. O(answer).
+    [[nodiscard]] result<std::vector<std::string>> keys(std::string_view prefix = "") const;
+
+    // Calls back for every change, local and remote, of that key or prefix, in log order.
+    [[nodiscard]] result<subscription_id> subscribe_key(std::string key, change_callback whom);
+    [[nodiscard]] result<subscription_id> subscribe_prefix(std::string prefix, change_callback whom);
+    void unsubscribe(subscription_id id);
+
+    // Stops and restarts replication with one peer, given by name, URL or id; not_found names the peers.
+    result<void> pause_peer(std::string_view peer);
+    result<void> resume_peer(std::string_view peer);
+
+    [[nodiscard]] result<replica_status> status() const;
+    [[nodiscard]] std::vector<std::string> listening() const;  // URLs with the ports really bound
+    [[nodiscard]] replica_id id() const;
+
+    // A clean stop: logs what is open, syncs, writes the end mark, closes links, ends every wait with
+    // `closed`. From any thread but from inside a transaction; a second call does nothing.
+    result<void> close();
+
+    [[nodiscard]] driver& engine() { return *driver_; }
+
+private:
+    result<commit> transact_erased(const std::function<result<void>(transaction&)>& change);
+    result<subscription_id> subscribe(subscription_filter filter, change_callback whom);
+    result<void> command(std::string_view peer, bool pause);
+    result<void> write(operation&& op) override;
+    result<void> read(const std::function<void(const keyspace&, replica_id)>& look) const override;
+
+    std::shared_ptr<driver> driver_;
+};
+
+}  // namespace weft

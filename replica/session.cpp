@@ -1,0 +1,56 @@
+#include "replica/session.hpp"
+
+#include <algorithm>
+
+namespace weft {
+
+namespace {
+
+bool admitted(const interest_message& by, replica_id origin, replica_id sender) {
+    if (by.only_own) return origin == sender;
+    return std::find(by.except.begin(), by.except.end(), origin) == by.except.end();
+}
+
+}  // namespace
+
+bool session::wants(replica_id origin, replica_id self) const { return admitted(interest, origin, self); }
+
+bool session::asked_for(replica_id origin) const { return admitted(asked, origin, their_id); }
+
+void session::take_interest(interest_message fresh, log_index log_begin) {
+    their_applied.join(fresh.applied);
+    if (fresh.resend) {
+        known = fresh.applied;
+        cursor = log_begin;
+        passed_over.reset();
+    } else {
+        known.join(fresh.applied);
+        if (passed_over) cursor = std::min(cursor, *passed_over);
+        passed_over.reset();
+    }
+    interest = std::move(fresh);
+    wanted = true;
+}
+
+void session::take_ack(const ack_message& ack) {
+    for (const auto& e : ack.applied) {
+        their_applied.advance(e.replica, e.counter);
+        known.advance(e.replica, e.counter);
+    }
+    for (const auto& e : ack.durable) their_durable.advance(e.replica, e.counter);
+    acked_bytes = std::max(acked_bytes, std::min(ack.taken_bytes, sent_bytes));
+}
+
+std::optional<ack_message> session::make_ack(const version_vector& applied, const version_vector& durable) {
+    ack_message out;
+    out.applied = applied.above(reported_applied);
+    out.durable = durable.above(reported_durable);
+    out.taken_bytes = taken_bytes;
+    if (out.applied.empty() && out.durable.empty() && taken_bytes == reported_bytes) return std::nullopt;
+    reported_applied = applied;
+    reported_durable = durable;
+    reported_bytes = taken_bytes;
+    return out;
+}
+
+}  // namespace weft

@@ -1,0 +1,84 @@
+#pragma once
+#include "base/env.hpp"
+#include "replica/log_tail.hpp"
+#include "replica/status.hpp"
+#include "transport/message.hpp"
+
+#include <optional>
+#include <set>
+
+namespace weft {
+
+// The protocol state of two replicas over one link. It lives as long as the link; what must outlive a
+// reconnect (counts, the operator's wishes, the backoff) is in the peer table of the core.
+//
+//   sending    a cursor into the log plus credit: no queue of changes, so a slow peer costs no memory.
+//              Runs that the peer has, or has said it does not want here, are passed over.
+//   receiving  how much was taken (which returns credit) and what was last acknowledged
+struct session {
+    session_id id{};
+    std::optional<peer_id> peer;   // the peer table's entry
+    bool dialed = false;           // by this side
+    std::string url;
+
+    // Who is there: from its Hello.
+    bool open = false;             // both said Hello, and neither refuses
+    std::string name;
+    replica_id their_id{};
+    std::uint64_t nonce = 0;
+    version_vector their_start;    // what it had applied then
+    version_vector our_start;      // what we had
+    bool caught_up = false;
+
+    // Sending.
+    bool wanted = false;           // its Interest came: streaming may start
+    interest_message interest;     // what it wants here
+    version_vector known;          // what it has, or was sent here
+    log_index cursor{};            // everything before it was considered
+    std::optional<log_index> passed_over;  // first run that it lacked and did not want here
+    bool reading = false;          // a read_log is under way
+    std::size_t undrained_bytes = 0;  // sent since the link was last drained
+    std::uint64_t sent_bytes = 0;  // of runs
+    std::uint64_t acked_bytes = 0;
+
+    // Receiving.
+    interest_message asked;        // the Interest that we sent last
+    bool asked_once = false;
+    bool ask_resend = false;       // a run from here was dropped
+    bool repairing = false;        // causes were missing: everything is wanted here until they came
+    std::uint64_t taken_bytes = 0;
+    std::uint64_t reported_bytes = 0;
+    version_vector reported_applied;
+    version_vector reported_durable;
+
+    // What the peer said of itself since.
+    version_vector their_applied;
+    version_vector their_durable;
+    std::optional<error> blocked;  // one of its runs cannot be applied
+
+    // Health.
+    instant opened;
+    instant last_heard;
+    instant next_heartbeat;
+    instant next_repair;           // when to look whether something does not come
+    version_vector lacked;         // what it had and we lacked at the last look …
+    version_vector lacked_at;      // … and what we had then
+    version_vector probe;          // their lag: what was here when it was last measured …
+    instant probe_at;              // … and when
+    bool probing = false;
+    std::int64_t rtt_us = 0;
+
+    // Whether runs of `origin` are wanted on this link.
+    [[nodiscard]] bool wants(replica_id origin, replica_id self) const;
+    // Whether runs of `origin` were asked for on this link.
+    [[nodiscard]] bool asked_for(replica_id origin) const;
+    // Takes a new Interest: rewinds the cursor to what was passed over, or, if it asks to resend, to the
+    // first run kept.
+    void take_interest(interest_message fresh, log_index log_begin);
+    void take_ack(const ack_message& ack);
+    // What grew since the last Ack; nothing if nothing is worth telling.
+    [[nodiscard]] std::optional<ack_message> make_ack(const version_vector& applied,
+                                                      const version_vector& durable);
+};
+
+}  // namespace weft

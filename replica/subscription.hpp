@@ -1,0 +1,48 @@
+#pragma once
+#include "clock/dot.hpp"
+#include "clock/hlc.hpp"
+#include "crdt/object.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace weft {
+
+// What one operation did to one object, as subscribers see it.
+struct object_change {
+    std::string key;
+    std::vector<std::string> fields;  // below the key's map; empty for the object itself
+    type_id type;                     // of the object or field
+    std::string what;                 // an action's name: "write", "add", "increment", …
+    value argument;                   // of write, add, remove_element
+    std::int64_t amount = 0;          // of increment and transfer
+};
+
+// One change, local or remote, with those of its operations that a subscription asked for.
+struct change_event {
+    dot first;                        // the change's name: its first dot
+    hlc stamp;
+    std::string member;               // who made it; empty if not known
+    bool local = false;
+    std::vector<object_change> objects;
+};
+
+// Called on the loop, in log order, without any lock held: it may call the replica. A state transfer
+// would be one event per key. Keep it short: it delays replication.
+using change_callback = std::function<void(const change_event&)>;
+
+enum class subscription_id : std::uint64_t {};
+
+// What is subscribed: one key, or all keys with a prefix.
+struct subscription_filter {
+    std::string key_or_prefix;
+    bool prefix = true;
+
+    [[nodiscard]] bool matches(std::string_view key) const {
+        return prefix ? key.starts_with(key_or_prefix) : key == key_or_prefix;
+    }
+};
+
+}  // namespace weft

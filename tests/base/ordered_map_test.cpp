@@ -1,0 +1,158 @@
+#include "base/ordered_map.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <rapidcheck/boost_test.h>
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace weft {
+namespace {
+
+// Entries of 256 bytes and more, so that a page holds 16 of them and splits come soon.
+struct wide {
+    std::string text;
+    std::array<std::uint64_t, 32> padding{};
+};
+using tested = ordered_map<std::string, wide>;
+using reference_map = std::map<std::string, std::string, std::less<>>;
+
+std::string key_of(std::uint32_t choice) { return "key " + std::to_string(choice % 97 + 1'000); }
+
+// The same entries in the same order, found by every way there is.
+bool same(const tested& mine, const reference_map& reference) {
+    if (mine.size() != reference.size() || mine.empty() != reference.empty()) return false;
+    auto at = mine.begin();
+    for (const auto& [key, text] : reference) {
+        if (at == mine.end() || at->key != key || at->value.text != text) return false;
+        const wide* found = mine.find(std::string_view(key));
+        if (found != &at->value) return false;
+        if (!(mine.lower_bound(key) == at)) return false;
+        ++at;
+    }
+    return at == mine.end();
+}
+
+void put(tested& mine, reference_map& reference, const std::string& key, std::uint32_t choice) {
+    bool fresh = !reference.contains(key);
+    bool made = false;
+    wide& there = mine.find_or_insert(std::string_view(key), [&] {
+        made = true;
+        return wide{"made", {}};
+    });
+    RC_ASSERT(made == fresh);
+    RC_ASSERT(there.text == (fresh ? "made" : reference[key]));
+    there.text = reference[key] = std::to_string(choice);
+}
+
+BOOST_AUTO_TEST_SUITE(ordered_map_test)
+
+BOOST_AUTO_TEST_CASE(it_does_what_a_map_does) {
+    rc::detail::checkBoostTest([] {
+        auto program = *rc::gen::container<std::vector<std::uint32_t>>(
+            rc::gen::inRange<std::uint32_t>(0, 1U << 28U));
+        tested mine;
+        reference_map reference;
+        for (std::uint32_t word : program) {
+            std::uint32_t choice = word / 8;
+            std::string key = key_of(choice);
+            switch (word % 8) {
+                case 0:
+                case 1:
+                    for (std::uint32_t i = 0; i < choice / 97 % 40; ++i) { // rising, in steps
+                        put(mine, reference, key_of(choice + i), choice);
+                    }
+                    break;
+                case 2:
+                    for (std::uint32_t i = 0; i < 10; ++i) { // scattered
+                        put(mine, reference, key_of(choice * (2 * i + 1)), choice);
+                    }
+                    break;
+                case 3:
+                    RC_ASSERT(mine.erase(std::string_view(key)) == (reference.erase(key) == 1));
+                    break;
+                case 4: { // a whole stretch, and so whole pages
+                    std::string end = key_of(choice / 97);
+                    auto drop = [&](const auto& k) { return k >= key && k < end; };
+                    mine.erase_if([&](auto& e) { return drop(e.key); });
+                    std::erase_if(reference, [&](const auto& e) { return drop(e.first); });
+                    break;
+                }
+                case 5: {
+                    tested copy = mine;
+                    RC_ASSERT(same(copy, reference));
+                    copy.clear();
+                    RC_ASSERT(copy.empty() && copy.begin() == copy.end());
+                    tested moved = std::move(mine);
+                    RC_ASSERT(mine.empty() && mine.begin() == mine.end());
+                    mine = moved;
+                    tested& self = mine;
+                    mine = self;
+                    break;
+                }
+                case 6: { // between the keys, and beyond both ends
+                    for (std::string bound : {key + "+", std::string(), std::string("z")}) {
+                        auto at = std::as_const(mine).lower_bound(bound);
+                        auto expected = reference.lower_bound(bound);
+                        RC_ASSERT((at == std::as_const(mine).end()) ==
+                                  (expected == reference.end()));
+                        if (expected != reference.end()) RC_ASSERT(at->key == expected->first);
+                        RC_ASSERT(mine.find(bound) == nullptr);
+                        RC_ASSERT(!mine.erase(bound));
+                    }
+                    break;
+                }
+                default:
+                    for (std::uint32_t i = 0; i < 20; ++i) { // one by one, until pages are empty
+                        std::string next = key_of(choice + i);
+                        RC_ASSERT(mine.erase(next) == (reference.erase(next) == 1));
+                    }
+            }
+            RC_ASSERT(same(mine, reference));
+        }
+    });
+}
+
+BOOST_AUTO_TEST_CASE(keys_that_come_in_order_or_in_reverse_are_all_there) {
+    ordered_map<int, int> up;
+    ordered_map<int, int> down;
+    constexpr int many = 5'000;
+    for (int i = 0; i < many; ++i) {
+        up.find_or_insert(i, [&] { return i; });
+        down.find_or_insert(many - 1 - i, [&] { return many - 1 - i; });
+    }
+    for (const auto& m : {up, down}) {
+        BOOST_TEST(m.size() == static_cast<std::size_t>(many));
+        int next = 0;
+        for (const auto& e : m) {
+            BOOST_REQUIRE_EQUAL(e.key, next);
+            BOOST_REQUIRE_EQUAL(e.value, next++);
+        }
+        BOOST_TEST(next == many);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(finding_among_many_compares_few) {
+    static std::size_t comparisons = 0;
+    struct counting {
+        bool operator()(int x, int y) const {
+            ++comparisons;
+            return x < y;
+        }
+    };
+    ordered_map<int, int, counting> m;
+    for (int i = 0; i < 100'000; ++i) m.find_or_insert(i * 2, [] { return 0; });
+    comparisons = 0;
+    BOOST_TEST(m.find(77'776) != nullptr);
+    BOOST_TEST(m.find(77'777) == nullptr);
+    BOOST_TEST(comparisons < 60U);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+} // namespace
+} // namespace weft

@@ -1,0 +1,351 @@
+#include "recovery/restart.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <condition_variable>
+#include <filesystem>
+#include <mutex>
+#include <thread>
+#include <unistd.h>
+
+using namespace weft;
+
+namespace {
+
+// A directory that goes with the test, and replicas in it.
+struct place {
+    std::filesystem::path path;
+
+    place() {
+        std::string pattern = (std::filesystem::temp_directory_path() / "weft-test-XXXXXX").string();
+        path = mkdtemp(pattern.data());
+    }
+    ~place() { std::filesystem::remove_all(path); }
+
+    durable_replica open(const std::string& name, std::vector<std::string> listen = {},
+                         std::vector<std::string> peers = {}, replica_options more = {}) {
+        more.name = name;
+        more.listen = std::move(listen);
+        more.peers = std::move(peers);
+        more.sync = sync_policy::interval;
+        auto opened = open_replica((path / name).string(), more, [](const log_event&) {});
+        BOOST_REQUIRE_MESSAGE(opened, (opened ? "" : to_string(opened.error())));
+        return std::move(*opened);
+    }
+    [[nodiscard]] std::string socket(const std::string& name) const {
+        return "unix:" + (path / (name + ".sock")).string();
+    }
+};
+
+template <class T>
+errc code_of(const result<T>& outcome) {
+    BOOST_REQUIRE(!outcome);
+    return outcome.error().code;
+}
+
+// Waits until `done` says so; the bound only ends a test that has failed.
+template <class Done>
+void wait_until(Done done) {
+    for (int i = 0; i < 3'000 && !done(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    BOOST_REQUIRE(done());
+}
+
+}  // namespace
+
+namespace boost::test_tools::tt_detail {
+template <>
+struct print_log_value<errc> {
+    void operator()(std::ostream& out, errc code) { out << to_string(code); }
+};
+}  // namespace boost::test_tools::tt_detail
+
+struct city {
+    std::string name;
+    std::int64_t population = 0;
+    double lat = 0;
+    bool capital = false;
+};
+template <>
+struct weft::fields<city> {
+    static constexpr auto list = std::tuple(weft::field("name", &city::name),
+                                            weft::field("population", &city::population),
+                                            weft::field("lat", &city::lat), weft::field("capital", &city::capital));
+};
+
+BOOST_AUTO_TEST_CASE(every_type_is_written_and_read_through_its_handle) {
+    place here;
+    auto r = here.open("a");
+    BOOST_REQUIRE(r->lww_register<std::string>("name").set("berlin"));
+    BOOST_TEST(**r->lww_register<std::string>("name").get() == "berlin");
+    BOOST_REQUIRE(r->mv_register<int>("numbers").set(7));
+    BOOST_TEST(*r->mv_register<int>("numbers").get() == std::vector<int>{7}, boost::test_tools::per_element());
+    BOOST_REQUIRE(r->counter("visits").increment(5));
+    BOOST_REQUIRE(r->counter("visits").decrement(2));
+    BOOST_TEST(*r->counter("visits").read() == 3);
+    BOOST_REQUIRE(r->counter("visits").reset());
+    BOOST_TEST(*r->counter("visits").read() == 0);
+    BOOST_REQUIRE(r->grow_counter("born").increment(2));
+    BOOST_TEST(*r->grow_counter("born").read() == 2);
+    BOOST_REQUIRE(r->flag("open").enable());
+    BOOST_TEST(*r->flag("open").enabled());
+    BOOST_REQUIRE(r->disable_wins_flag("safe").disable());
+    BOOST_TEST(!*r->disable_wins_flag("safe").enabled());
+    BOOST_TEST(*r->disable_wins_flag("safe").exists());
+    BOOST_REQUIRE(r->set<std::string>("tags").add("red"));
+    BOOST_REQUIRE(r->set<std::string>("tags").add("blue"));
+    BOOST_REQUIRE(r->set<std::string>("tags").remove_element("red"));
+    BOOST_TEST(*r->set<std::string>("tags").elements() == std::vector<std::string>{"blue"},
+               boost::test_tools::per_element());
+    BOOST_REQUIRE(r->remove_wins_set<int>("banned").add(4));
+    BOOST_TEST(*r->remove_wins_set<int>("banned").contains(4));
+    BOOST_REQUIRE(r->grow_set<int>("seen").add(1));
+    BOOST_TEST(*r->grow_set<int>("seen").size() == 1U);
+    BOOST_REQUIRE(r->bounded_counter("stock").create_at_least(0, 3));
+    BOOST_REQUIRE(r->bounded_counter("stock").decrement(3));
+    BOOST_TEST(code_of(r->bounded_counter("stock").decrement(1)) == errc::bound_exceeded);
+    BOOST_TEST(*r->bounded_counter("stock").read() == 0);
+    auto inner = r->map("user:1").map("address");
+    BOOST_REQUIRE(inner.put("city", "Oslo"));
+    BOOST_REQUIRE(inner.counter("moves").increment());
+    BOOST_TEST(**inner.lww_register<std::string>("city").get() == "Oslo");
+    BOOST_TEST(*r->map("user:1").names() == std::vector<std::string>{"address"}, boost::test_tools::per_element());
+    BOOST_REQUIRE(r->map("user:1").remove_field("address"));
+    BOOST_TEST(!*r->map("user:1").exists());
+    BOOST_TEST(*inner.counter("moves").read() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_struct_is_a_map_with_a_register_per_member) {
+    place here;
+    auto r = here.open("a");
+    city berlin{"Berlin", 3'426'354, 52.52, true};
+    BOOST_REQUIRE(r->map("city:1").put(berlin));
+    auto back = r->map("city:1").get<city>();
+    BOOST_REQUIRE((back && *back));
+    BOOST_TEST((*back)->name == "Berlin");
+    BOOST_TEST((*back)->population == 3'426'354);
+    BOOST_TEST((*back)->lat == 52.52);
+    BOOST_TEST((*back)->capital);
+    wait_until([&] { return r->status()->vector.at(r->id()) == 4; });  // sealed, soon after it returned
+    std::uint64_t before = 4;
+    berlin.population = 1;
+    BOOST_REQUIRE(r->transact([&](transaction& t) { return t.map("city:1").put(berlin); }));
+    wait_until([&] { return r->status()->vector.at(r->id()) > before; });
+    BOOST_TEST(r->status()->vector.at(r->id()) == before + 1);  // one member differs
+    BOOST_TEST(!r->map("city:2").get<city>()->has_value());
+    BOOST_REQUIRE(r->map("city:1").put("lat", "north"));
+    BOOST_TEST(code_of(r->map("city:1").get<city>()) == errc::wrong_type);
+}
+
+BOOST_AUTO_TEST_CASE(a_transaction_is_all_or_nothing) {
+    place here;
+    auto r = here.open("a");
+    BOOST_REQUIRE(r->counter("kept").increment());
+    state_digest before = r->status()->digest;
+    auto failed = r->transact([](transaction& t) -> result<void> {
+        (void)t.counter("kept").increment(9);
+        (void)t.set<std::string>("tags").add("x");
+        BOOST_TEST(*t.counter("kept").read() == 10);  // reads its own writes
+        BOOST_TEST(*t.set<std::string>("tags").contains("x"));
+        return fail(errc::aborted, "changed my mind");
+    });
+    BOOST_TEST(code_of(failed) == errc::aborted);
+    BOOST_TEST(*r->counter("kept").read() == 1);
+    BOOST_TEST(!*r->set<std::string>("tags").exists());
+    BOOST_TEST((r->status()->digest == before));
+
+    // A refused write fails the whole, also if nobody looks at its result.
+    auto poisoned = r->transact([](transaction& t) {
+        (void)t.counter("kept").increment(9);
+        (void)t.counter("").increment();
+    });
+    BOOST_TEST(code_of(poisoned) == errc::invalid_argument);
+    BOOST_TEST(*r->counter("kept").read() == 1);
+
+    auto thrower = [](transaction& t) {
+        (void)t.counter("kept").increment(9);
+        throw std::runtime_error("stop");
+    };
+    BOOST_CHECK_THROW((void)r->transact(thrower), std::runtime_error);
+    BOOST_TEST(*r->counter("kept").read() == 1);
+    BOOST_TEST((r->status()->digest == before));
+    BOOST_REQUIRE(r->counter("kept").increment());  // and it goes on
+}
+
+BOOST_AUTO_TEST_CASE(bad_use_is_an_error_value_and_changes_nothing) {
+    place here;
+    replica_options small;
+    small.state_bytes_max = 100'000;
+    auto r = here.open("a", {}, {}, small);
+    BOOST_REQUIRE(r->counter("c").increment(INT64_MAX));
+    state_digest before = r->status()->digest;
+    BOOST_TEST(code_of(r->counter(std::string(limits::key_bytes_max + 1, 'k')).increment()) == errc::over_limit);
+    BOOST_TEST(code_of(r->counter("\xff\xfe").increment()) == errc::invalid_argument);
+    BOOST_TEST(code_of(r->counter("").increment()) == errc::invalid_argument);
+    BOOST_TEST(code_of(r->lww_register("r").set(value(std::string(limits::value_bytes_max + 1, 'v')))) ==
+               errc::over_limit);
+    BOOST_TEST(code_of(r->lww_register("r").set(value("\xc3\x28"))) == errc::invalid_argument);
+    BOOST_TEST(code_of(r->counter("c").increment(1)) == errc::over_limit);
+    BOOST_TEST(code_of(r->counter("c").decrement(INT64_MIN)) == errc::over_limit);
+    BOOST_TEST(code_of(r->grow_counter("g").increment(-1)) == errc::invalid_argument);
+    BOOST_TEST(code_of(r->bounded_counter("b").decrement()) == errc::not_found);
+    BOOST_TEST(code_of(r->map("m").bounded_counter("b").create_at_least(0, 1)) == errc::invalid_argument);
+    BOOST_TEST(code_of(r->bounded_counter("b").create_at_least(5, 1)) == errc::invalid_argument);
+    auto deep = r->map("m");
+    for (std::size_t i = 0; i < limits::map_depth_max; ++i) deep = deep.map("m");
+    BOOST_TEST(code_of(deep.put("f", 1)) == errc::over_limit);
+    auto nested = r->transact([&](transaction&) -> result<void> {
+        auto inside = r->transact([](transaction&) {});
+        BOOST_TEST(code_of(inside) == errc::nested_transaction);
+        BOOST_TEST(code_of(r->counter("c").decrement()) == errc::nested_transaction);
+        return fail(errc::aborted, "done");
+    });
+    BOOST_TEST(code_of(nested) == errc::aborted);
+    operation wrong;
+    std::string_view path[] = {"c"};
+    wrong.path = path;
+    wrong.type = {type_kind::counter};
+    wrong.what = action::enable;
+    BOOST_TEST(code_of(r->apply(std::move(wrong))) == errc::wrong_type);
+    BOOST_TEST((r->status()->digest == before));
+
+    // Over the state's budget additions are refused, removals are not.
+    result<void> filled;
+    for (int i = 0; i < 1000 && filled; ++i) {
+        filled = r->lww_register("big:" + std::to_string(i)).set(value(std::string(1000, 'x')));
+    }
+    BOOST_TEST(code_of(filled) == errc::over_budget);
+    BOOST_REQUIRE(r->remove("big:0"));
+    BOOST_REQUIRE(r->remove("big:1"));
+    BOOST_TEST(r->lww_register("small").set(1).has_value());
+
+    BOOST_REQUIRE(r->close());
+    BOOST_TEST(code_of(r->counter("c").increment()) == errc::closed);
+    BOOST_TEST(code_of(r->counter("c").read()) == errc::closed);
+    BOOST_TEST(code_of(r->keys()) == errc::closed);
+    BOOST_TEST(code_of(r->status()) == errc::closed);
+    BOOST_REQUIRE(r->close());  // again: nothing to do
+}
+
+BOOST_AUTO_TEST_CASE(keys_come_in_order_by_prefix_and_each_once) {
+    place here;
+    auto r = here.open("a");
+    for (const char* key : {"b", "a:2", "a:10", "c", "a:1"}) BOOST_REQUIRE(r->counter(key).increment());
+    BOOST_REQUIRE(r->lww_register("a:1").set(1));  // another type of one name
+    std::vector<std::string> expected = {"a:1", "a:10", "a:2"};
+    BOOST_TEST(*r->keys("a:") == expected, boost::test_tools::per_element());
+    BOOST_TEST(r->keys()->size() == 5U);
+    BOOST_TEST(r->status()->objects == 6U);
+    BOOST_REQUIRE(r->remove("a:1"));
+    BOOST_TEST(r->keys("a:")->size() == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(what_was_acknowledged_on_disk_is_there_after_a_restart) {
+    place here;
+    replica_id id{};
+    state_digest digest;
+    {
+        auto r = here.open("a");
+        auto done = r->transact([](transaction& t) {
+            (void)t.counter("visits").increment(3);
+            (void)t.set<std::string>("tags").add("red");
+        });
+        BOOST_REQUIRE(done);
+        BOOST_REQUIRE(done->wait(ack_level::disk()));
+        BOOST_TEST(code_of(done->wait(ack_level::replicated(2), 50)) == errc::invalid_argument);
+        id = r->id();
+        digest = r->status()->digest;
+    }
+    auto again = here.open("a");
+    BOOST_TEST((again->id() == id));  // a clean stop keeps the id, whatever the sync policy
+    BOOST_TEST((again->status()->digest == digest));
+    BOOST_TEST(*again->counter("visits").read() == 3);
+    BOOST_REQUIRE(again->counter("visits").increment());
+    BOOST_TEST(*again->counter("visits").read() == 4);
+}
+
+BOOST_AUTO_TEST_CASE(two_replicas_converge_and_acknowledge_each_other) {
+    place here;
+    auto a = here.open("a", {here.socket("a")}, {here.socket("b")});
+    auto b = here.open("b", {here.socket("b")}, {here.socket("a")});
+    for (int i = 0; i < 50; ++i) {
+        BOOST_REQUIRE(a->counter("n").increment());
+        BOOST_REQUIRE(b->counter("n").increment());
+        BOOST_REQUIRE(b->set<int>("s").add(i));
+    }
+    auto last = a->transact([](transaction& t) { (void)t.counter("n").increment(); });
+    BOOST_REQUIRE(last);
+    auto safe = last->wait(ack_level::majority());
+    BOOST_REQUIRE_MESSAGE(safe, (safe ? "" : to_string(safe.error())));
+    wait_until([&] { return a->status()->vector == b->status()->vector && *b->counter("n").read() == 101; });
+    BOOST_TEST((a->status()->digest == b->status()->digest));
+    wait_until([&] { return a->status()->digest_compared_ms >= 0; });
+    BOOST_TEST(!a->status()->digest_mismatch);
+}
+
+BOOST_AUTO_TEST_CASE(subscribers_hear_local_and_remote_changes_once_and_in_order) {
+    place here;
+    auto a = here.open("a", {here.socket("a")});
+    auto b = here.open("b", {}, {here.socket("a")});
+    std::mutex lock;
+    std::vector<std::int64_t> heard;
+    bool foreign_key = false;
+    auto id = b->subscribe_prefix("n:", [&](const change_event& change) {
+        std::lock_guard hold(lock);
+        for (const auto& o : change.objects) {
+            foreign_key = foreign_key || o.key != "n:1";
+            heard.push_back(o.amount);
+        }
+        BOOST_TEST(change.local == (change.member == "b"));
+    });
+    BOOST_REQUIRE(id);
+    for (int i = 1; i <= 100; ++i) {
+        BOOST_REQUIRE(a->counter("n:1").increment(i));
+        BOOST_REQUIRE(a->counter("other").increment());
+    }
+    wait_until([&] {
+        std::lock_guard hold(lock);
+        return heard.size() == 100;
+    });
+    BOOST_REQUIRE(b->counter("n:1").increment(101));
+    wait_until([&] {
+        std::lock_guard hold(lock);
+        return heard.size() == 101;
+    });
+    std::lock_guard hold(lock);
+    for (int i = 0; i < 101; ++i) BOOST_TEST(heard[static_cast<std::size_t>(i)] == i + 1);
+    BOOST_TEST(!foreign_key);
+}
+
+BOOST_AUTO_TEST_CASE(many_threads_may_call_one_replica) {
+    place here;
+    auto r = here.open("a");
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t) {
+        threads.emplace_back([&] {
+            for (int i = 0; i < 200; ++i) {
+                auto done = r->transact([](transaction& tx) { return tx.counter("n").increment(); });
+                BOOST_REQUIRE(done);
+                if (i % 50 == 0) BOOST_REQUIRE(done->wait());
+                (void)r->keys("n");
+                (void)r->status();
+            }
+        });
+    }
+    for (auto& t : threads) t.join();
+    BOOST_TEST(*r->counter("n").read() == 800);
+}
+
+BOOST_AUTO_TEST_CASE(a_paused_peer_gets_nothing_until_it_is_resumed) {
+    place here;
+    auto a = here.open("a", {here.socket("a")});
+    auto b = here.open("b", {}, {here.socket("a")});
+    BOOST_REQUIRE(a->counter("n").increment());
+    wait_until([&] { return *b->counter("n").read() == 1; });
+    BOOST_REQUIRE(b->pause_peer("a"));
+    wait_until([&] { return b->status()->peers.at(0).state == peer_state::paused; });
+    BOOST_REQUIRE(a->counter("n").increment());
+    BOOST_TEST(*b->counter("n").read() == 1);
+    BOOST_TEST(code_of(b->pause_peer("nobody")) == errc::not_found);
+    BOOST_REQUIRE(b->resume_peer("a"));
+    wait_until([&] { return *b->counter("n").read() == 2; });
+    wait_until([&] { return b->status()->peers.at(0).state == peer_state::active; });
+}

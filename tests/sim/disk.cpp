@@ -1,0 +1,353 @@
+#include "tests/sim/disk.hpp"
+
+#include "base/check.hpp"
+
+#include <algorithm>
+
+namespace weft {
+
+void sim_directory::perform(bytes& contents, const write& done) {
+    if (done.is_append) {
+        contents.insert(contents.end(), done.data.begin(), done.data.end());
+    } else {
+        contents.resize(static_cast<std::size_t>(done.size));
+    }
+}
+
+void sim_directory::perform(entries& names, const entry_change& done) {
+    names.erase(done.gone);
+    if (done.put) names[done.name] = done.put;
+}
+
+void sim_directory::change(entry_change done) {
+    perform(names_, done);
+    unsynced_.push_back(std::move(done));
+}
+
+void sim_directory::make_durable(inode& what, std::uint64_t writes_end) {
+    std::uint64_t moved = 0;
+    while (what.synced < writes_end) {
+        perform(what.durable, what.unsynced[static_cast<std::size_t>(moved++)]);
+        ++what.synced;
+    }
+    what.unsynced.erase(what.unsynced.begin(),
+                        what.unsynced.begin() + static_cast<std::ptrdiff_t>(moved));
+}
+
+result<void> sim_directory::count(bool is_sync, const std::string& what) {
+    if (fault_ && fault_->syncs_only && !is_sync) return {};
+    std::uint64_t number = operations_++;
+    if (!fault_ || number < fault_->at || (number > fault_->at && !fault_->lasting)) return {};
+    return weft::fail(fault_->code, place_ + "/" + what + ": injected fault at operation " +
+                                        std::to_string(number));
+}
+
+void sim_directory::fail(std::optional<sim_fault> fault) {
+    fault_ = fault;
+    operations_ = 0;
+}
+
+bytes sim_directory::after_power_cut(const inode& what, random_generator& random) {
+    bytes out = what.durable;
+    std::size_t safe = out.size(); // bytes before this were durable and never cut off since
+    std::uint64_t kept = random.below(what.unsynced.size() + 1);
+    for (std::uint64_t i = 0; i < kept; ++i) {
+        perform(out, what.unsynced[static_cast<std::size_t>(i)]);
+        safe = std::min(safe, out.size());
+    }
+    if (kept < what.unsynced.size() && what.unsynced[static_cast<std::size_t>(kept)].is_append) {
+        const bytes& torn = what.unsynced[static_cast<std::size_t>(kept)].data;
+        auto survives = static_cast<std::ptrdiff_t>(random.below(torn.size() + 1));
+        out.insert(out.end(), torn.begin(), torn.begin() + survives);
+        // The new size may be durable before the bytes are.
+        if (random.chance(0.25)) {
+            out.resize(out.size() + torn.size() - static_cast<std::size_t>(survives));
+        }
+    }
+    std::size_t exposed = out.size() - safe;
+    if (exposed > 0 && random.chance(0.5)) {
+        std::size_t first = safe + static_cast<std::size_t>(random.below(exposed));
+        std::size_t size = 1 + static_cast<std::size_t>(random.below(out.size() - first));
+        bool zeros = random.chance(0.5);
+        for (std::size_t i = first; i < first + size; ++i) {
+            out[i] = zeros ? std::byte{0} : static_cast<std::byte>(random.next());
+        }
+    }
+    return out;
+}
+
+void sim_directory::crash(random_generator& random) {
+    std::uint64_t kept = random.below(unsynced_.size() + 1);
+    for (std::uint64_t i = 0; i < kept; ++i) {
+        perform(durable_names_, unsynced_[static_cast<std::size_t>(i)]);
+    }
+    entries after;
+    for (const auto& [name, what] : durable_names_) {
+        auto fresh = std::make_shared<inode>();
+        fresh->durable = after_power_cut(*what, random);
+        fresh->written = fresh->durable;
+        after.emplace(name, std::move(fresh));
+    }
+    names_ = after;
+    durable_names_ = std::move(after);
+    unsynced_.clear();
+    kill();
+}
+
+void sim_directory::kill() {
+    ++boot_;
+    locked_ = false;
+}
+
+std::unique_ptr<sim_directory> sim_directory::copy(directory_facts facts) const {
+    auto out = std::make_unique<sim_directory>(std::move(facts), place_);
+    for (const auto& [name, what] : names_) out->overwrite(name, what->written);
+    return out;
+}
+
+const bytes& sim_directory::contents(const std::string& name) const {
+    auto found = names_.find(name);
+    WEFT_CHECK(found != names_.end());
+    return found->second->written;
+}
+
+void sim_directory::overwrite(const std::string& name, bytes contents) {
+    auto fresh = std::make_shared<inode>();
+    fresh->written = contents;
+    fresh->durable = std::move(contents);
+    names_[name] = fresh;
+    durable_names_[name] = fresh;
+}
+
+void sim_directory::erase(const std::string& name) {
+    names_.erase(name);
+    durable_names_.erase(name);
+}
+
+std::vector<std::string> sim_directory::names() const {
+    std::vector<std::string> out;
+    for (const auto& [name, what] : names_) out.push_back(name);
+    return out;
+}
+
+// The syncs under way, by when they end; they go with the disk.
+struct sim_disk::pending_syncs {
+    struct one {
+        std::function<result<void>()> finish;
+        std::function<void(result<void>)> done;
+    };
+    std::map<std::pair<instant, std::uint64_t>, one> running;
+    std::uint64_t next = 0;
+};
+
+class sim_lock final : public directory_lock {
+public:
+    explicit sim_lock(sim_directory& on) : on_(on), boot_(on.boot_) { on_.locked_ = true; }
+    ~sim_lock() override {
+        if (on_.boot_ == boot_) on_.locked_ = false;
+    }
+
+private:
+    sim_directory& on_;
+    std::uint64_t boot_;
+};
+
+class sim_file final : public file {
+public:
+    sim_file(sim_disk& disk, std::string name, std::shared_ptr<sim_directory::inode> what)
+        : disk_(disk), name_(std::move(name)), what_(std::move(what)) {}
+
+    result<void> append(byte_view data) override {
+        if (auto good = disk_.begin(false, "write", name_); !good) {
+            // A failed write may have written a part.
+            if (good.error().code != errc::closed) write_now(data.first(data.size() / 2));
+            return good;
+        }
+        write_now(data);
+        return {};
+    }
+
+    result<bytes> read(std::uint64_t offset, std::size_t size) override {
+        if (auto good = disk_.begin(false, "read", name_); !good) return weft::fail(good.error());
+        byte_view all = what_->written;
+        if (offset >= all.size()) return bytes{};
+        all = all.subspan(static_cast<std::size_t>(offset));
+        all = all.first(std::min(size, all.size()));
+        return bytes(all.begin(), all.end());
+    }
+
+    result<std::uint64_t> size() override {
+        if (auto good = disk_.begin(false, "size", name_); !good) return weft::fail(good.error());
+        return what_->written.size();
+    }
+
+    result<void> truncate(std::uint64_t size) override {
+        if (auto good = disk_.begin(false, "truncate", name_); !good) return good;
+        what_->unsynced.push_back({false, {}, size});
+        sim_directory::perform(what_->written, what_->unsynced.back());
+        return {};
+    }
+
+    result<void> sync() override {
+        if (auto good = begin_sync(); !good) return good;
+        sim_directory::make_durable(*what_, writes());
+        return {};
+    }
+
+    void sync_later(std::function<void(result<void>)> done) override {
+        auto good = begin_sync();
+        auto finish = [what = what_, end = writes(), good]() -> result<void> {
+            if (good) sim_directory::make_durable(*what, end);
+            return good;
+        };
+        disk_.answer_later(finish, std::move(done));
+    }
+
+private:
+    void write_now(byte_view data) {
+        what_->unsynced.push_back({true, bytes(data.begin(), data.end()), 0});
+        sim_directory::perform(what_->written, what_->unsynced.back());
+    }
+    std::uint64_t writes() const { return what_->synced + what_->unsynced.size(); }
+
+    result<void> begin_sync() {
+        if (sync_outcome_) sync_outcome_ = disk_.begin(true, "sync", name_);
+        return sync_outcome_;
+    }
+
+    sim_disk& disk_;
+    std::string name_;
+    std::shared_ptr<sim_directory::inode> what_;
+    result<void> sync_outcome_; // stays as it is once it is a failure
+};
+
+sim_disk::sim_disk(sim_directory& on, loop& run, time_source& time,
+                   std::function<std::int64_t()> sync_ms)
+    : on_(on), run_(run), time_(time), sync_ms_(std::move(sync_ms)), boot_(on.boot_),
+      pending_(std::make_shared<pending_syncs>()),
+      alarm_(run.make_timer([this] { answer_due(); })) {}
+
+sim_disk::~sim_disk() = default;
+
+result<void> sim_disk::begin(bool is_sync, std::string_view call, std::string_view name) {
+    std::string what = std::string(name) + ": " + std::string(call);
+    if (boot_ != on_.boot_) return fail(errc::closed, place() + "/" + what + ": crashed");
+    return on_.count(is_sync, what);
+}
+
+result<void> sim_disk::check_name(std::string_view name) const {
+    bool plain =
+        !name.empty() && name != "." && name != ".." && name.find('/') == std::string_view::npos;
+    if (plain) return {};
+    return fail(errc::invalid_argument,
+                place() + ": '" + std::string(name) + "' is not a plain file name");
+}
+
+void sim_disk::answer_later(std::function<result<void>()> finish,
+                            std::function<void(result<void>)> done) {
+    instant when = time_.now().after_ms(sync_ms_());
+    pending_->running[{when, pending_->next++}] = {std::move(finish), std::move(done)};
+    alarm_->set(pending_->running.begin()->first.first);
+}
+
+void sim_disk::answer_due() {
+    if (boot_ != on_.boot_) return;
+    auto& running = pending_->running;
+    while (!running.empty() && running.begin()->first.first <= time_.now()) {
+        auto due = std::move(running.begin()->second);
+        running.erase(running.begin());
+        // Posted, so that an answer may destroy this disk.
+        run_.post([this, alive = std::weak_ptr(pending_), outcome = due.finish(),
+                   done = std::move(due.done)] {
+            if (!alive.expired() && boot_ == on_.boot_) done(outcome);
+        });
+    }
+    if (!running.empty()) alarm_->set(running.begin()->first.first);
+}
+
+result<std::unique_ptr<directory_lock>> sim_disk::lock() {
+    if (auto good = begin(false, "lock", ""); !good) return fail(good.error());
+    if (on_.locked_) return fail(errc::locked, place() + ": in use by another process");
+    return std::make_unique<sim_lock>(on_);
+}
+
+result<directory_facts> sim_disk::facts() {
+    if (auto good = begin(false, "facts", ""); !good) return fail(good.error());
+    return on_.facts_;
+}
+
+result<std::vector<std::string>> sim_disk::list() {
+    if (auto good = begin(false, "list", ""); !good) return fail(good.error());
+    return on_.names();
+}
+
+result<std::unique_ptr<file>> sim_disk::create(std::string_view name) {
+    if (auto good = check_name(name); !good) return fail(good.error());
+    if (auto good = begin(false, "create", name); !good) return fail(good.error());
+    std::string key(name);
+    if (on_.names_.contains(key)) return fail(errc::io_failed, place() + "/" + key + ": exists");
+    auto fresh = std::make_shared<sim_directory::inode>();
+    on_.change({{}, key, fresh});
+    return std::make_unique<sim_file>(*this, key, fresh);
+}
+
+result<std::unique_ptr<file>> sim_disk::open(std::string_view name) {
+    if (auto good = check_name(name); !good) return fail(good.error());
+    if (auto good = begin(false, "open", name); !good) return fail(good.error());
+    auto found = on_.names_.find(std::string(name));
+    if (found == on_.names_.end()) {
+        return fail(errc::not_found, place() + "/" + std::string(name) + ": no such file");
+    }
+    return std::make_unique<sim_file>(*this, std::string(name), found->second);
+}
+
+result<void> sim_disk::rename(std::string_view from, std::string_view to) {
+    if (auto good = check_name(from); !good) return good;
+    if (auto good = check_name(to); !good) return good;
+    if (auto good = begin(false, "rename", from); !good) return good;
+    auto found = on_.names_.find(std::string(from));
+    if (found == on_.names_.end()) {
+        return fail(errc::not_found, place() + "/" + std::string(from) + ": no such file");
+    }
+    on_.change({std::string(from), std::string(to), found->second});
+    return {};
+}
+
+result<void> sim_disk::remove(std::string_view name) {
+    if (auto good = check_name(name); !good) return good;
+    if (auto good = begin(false, "remove", name); !good) return good;
+    std::string key(name);
+    if (!on_.names_.contains(key)) {
+        return fail(errc::not_found, place() + "/" + key + ": no such file");
+    }
+    on_.change({key, {}, nullptr});
+    return {};
+}
+
+result<void> sim_disk::sync_directory() {
+    if (sync_outcome_) sync_outcome_ = begin(true, "sync", "");
+    if (!sync_outcome_) return sync_outcome_;
+    for (const auto& done : on_.unsynced_) sim_directory::perform(on_.durable_names_, done);
+    on_.synced_ += on_.unsynced_.size();
+    on_.unsynced_.clear();
+    return {};
+}
+
+void sim_disk::sync_directory_later(std::function<void(result<void>)> done) {
+    if (sync_outcome_) sync_outcome_ = begin(true, "sync", "");
+    auto good = sync_outcome_;
+    auto finish = [this, end = on_.synced_ + on_.unsynced_.size(), good]() -> result<void> {
+        if (!good) return good;
+        std::uint64_t moved = end > on_.synced_ ? end - on_.synced_ : 0;
+        for (std::uint64_t i = 0; i < moved; ++i) {
+            sim_directory::perform(on_.durable_names_, on_.unsynced_[static_cast<std::size_t>(i)]);
+        }
+        on_.unsynced_.erase(on_.unsynced_.begin(),
+                            on_.unsynced_.begin() + static_cast<std::ptrdiff_t>(moved));
+        on_.synced_ += moved;
+        return {};
+    };
+    answer_later(finish, std::move(done));
+}
+
+} // namespace weft

@@ -1,0 +1,131 @@
+#pragma once
+#include "base/env.hpp"
+#include "base/random.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace weft {
+
+// Which operation of a simulated directory fails, counted over all operations from 0.
+struct sim_fault {
+    std::uint64_t at = 0;
+    errc code = errc::io_failed;
+    bool lasting = false;    // from then on, not once
+    bool syncs_only = false; // counts and fails only sync, sync_later and their directory twins
+};
+
+// What lies on a simulated disk. It outlives the `sim_disk` that a process opens on it, so a
+// process can crash and start again. Each file has durable contents and a list of what was done to
+// it since it was last synced; the directory likewise.
+class sim_directory {
+public:
+    explicit sim_directory(directory_facts facts, std::string place = "sim")
+        : facts_(std::move(facts)), place_(std::move(place)) {}
+
+    // Power cut. Unsynced directory operations survive up to a random one. Per file so do unsynced
+    // appends and truncates; the last survivor may be torn, and a random part of the unsynced bytes
+    // may be zeros or garbage, for blocks reach a disk in any order.
+    void crash(random_generator& random);
+    // kill -9: all that was written stays.
+    void kill();
+
+    // The same contents elsewhere, as a copy or a restore makes them, all of it durable.
+    [[nodiscard]] std::unique_ptr<sim_directory> copy(directory_facts facts) const;
+
+    void fail(std::optional<sim_fault> fault); // nullopt heals it; counting starts again
+    [[nodiscard]] std::uint64_t operations() const { return operations_; } // since `fail`
+
+    // For tests that damage a file, past all operations. The file must exist.
+    [[nodiscard]] const bytes& contents(const std::string& name) const;
+    void overwrite(const std::string& name, bytes contents); // durable at once; creates
+    void erase(const std::string& name);
+    [[nodiscard]] std::vector<std::string> names() const;
+
+private:
+    friend class sim_disk;
+    friend class sim_file;
+    friend class sim_lock;
+
+    struct write { // an append, or a truncation to `size`
+        bool is_append = true;
+        bytes data;
+        std::uint64_t size = 0;
+    };
+    struct inode {
+        bytes written; // what a reader sees
+        bytes durable;
+        std::vector<write> unsynced;
+        std::uint64_t synced = 0; // how many writes were moved to `durable`, ever
+    };
+    struct entry_change { // a name taken away, an inode put under another; rename is both at once
+        std::string gone;
+        std::string name;
+        std::shared_ptr<inode> put;
+    };
+    using entries = std::map<std::string, std::shared_ptr<inode>>;
+
+    [[nodiscard]] result<void> count(bool is_sync, const std::string& what);
+    void change(entry_change done);
+    static void perform(bytes& contents, const write& done);
+    static void perform(entries& names, const entry_change& done);
+    static void make_durable(inode& what, std::uint64_t writes_end);
+    static bytes after_power_cut(const inode& what, random_generator& random);
+
+    directory_facts facts_;
+    std::string place_;
+    entries names_;
+    entries durable_names_;
+    std::vector<entry_change> unsynced_;
+    std::uint64_t synced_ = 0; // how many directory changes were made durable, ever
+    std::uint64_t boot_ = 0;   // raised by crash and kill: what was open before is dead
+    bool locked_ = false;
+    std::optional<sim_fault> fault_;
+    std::uint64_t operations_ = 0;
+};
+
+// One process's view of a `sim_directory`. After a crash or kill of the directory it answers
+// `closed`, and syncs still under way are never answered.
+class sim_disk final : public disk {
+public:
+    // `sync_ms` is asked for the length of each sync_later. All of them outlive the disk.
+    sim_disk(sim_directory& on, loop& run, time_source& time,
+             std::function<std::int64_t()> sync_ms);
+    ~sim_disk() override;
+
+    result<std::unique_ptr<directory_lock>> lock() override;
+    result<directory_facts> facts() override;
+    result<std::vector<std::string>> list() override;
+    result<std::unique_ptr<file>> create(std::string_view name) override;
+    result<std::unique_ptr<file>> open(std::string_view name) override;
+    result<void> rename(std::string_view from, std::string_view to) override;
+    result<void> remove(std::string_view name) override;
+    result<void> sync_directory() override;
+    void sync_directory_later(std::function<void(result<void>)> done) override;
+    std::string place() const override { return on_.place_; }
+
+private:
+    friend class sim_file;
+    struct pending_syncs;
+
+    result<void> begin(bool is_sync, std::string_view call, std::string_view name);
+    result<void> check_name(std::string_view name) const;
+    void answer_later(std::function<result<void>()> finish, std::function<void(result<void>)> done);
+    void answer_due();
+
+    sim_directory& on_;
+    loop& run_;
+    time_source& time_;
+    std::function<std::int64_t()> sync_ms_;
+    std::uint64_t boot_;
+    std::shared_ptr<pending_syncs> pending_;
+    std::unique_ptr<timer> alarm_;
+    result<void> sync_outcome_; // of the directory; stays as it is once it is a failure
+};
+
+} // namespace weft
