@@ -44,6 +44,9 @@ inline constexpr std::uint32_t heartbeat_ms = 1'000;
 inline constexpr std::uint32_t silence_ms_max = 5'000; // then a link counts as lost
 inline constexpr std::uint32_t backoff_ms_min = 50;
 inline constexpr std::uint32_t backoff_ms_max = 5'000;
+// Applied runs are acknowledged together after this, or when enough credit can be returned, or when
+// something became durable.
+inline constexpr std::uint32_t ack_delay_ms = 10;
 inline constexpr std::uint32_t repair_ms = 300; // a missing cause is asked for again
 
 // Clocks.

@@ -2,22 +2,23 @@
 // arrives, from whomever, in log order.
 //
 //   chat DIR NAME LISTEN-URL PEER-URL    lines on standard input are said; at its end, waits for the other's
-#include <weft/weft.hpp>
-
 #include <condition_variable>
 #include <cstdio>
 #include <iostream>
 #include <mutex>
+#include <weft/weft.hpp>
 
 int main(int argc, char** argv) {
     if (argc != 5) {
-        std::fprintf(stderr, "usage: chat DIR NAME LISTEN-URL PEER-URL\n"
-                             "  for example: chat /tmp/ann ann unix:/tmp/ann.sock unix:/tmp/bob.sock\n");
+        std::fprintf(stderr,
+                     "usage: chat DIR NAME LISTEN-URL PEER-URL\n"
+                     "  for example: chat /tmp/ann ann unix:/tmp/ann.sock unix:/tmp/bob.sock\n");
         return 1;
     }
     std::string name = argv[2];
-    auto opened = weft::open_replica(argv[1], {.name = name, .listen = {argv[3]}, .peers = {argv[4]}},
-                                     [](const weft::log_event&) {});
+    auto opened =
+        weft::open_replica(argv[1], {.name = name, .listen = {argv[3]}, .peers = {argv[4]}},
+                           [](const weft::log_event&) {});
     if (!opened) {
         std::fprintf(stderr, "%s\n", weft::to_string(opened.error()).c_str());
         return 2;
@@ -40,8 +41,9 @@ int main(int argc, char** argv) {
     if (!heard) return 2;
 
     auto say = [&](const std::string& text) {
-        auto said = room.transact(
-            [&](weft::transaction& t) { return t.grow_set<std::string>("lines").add(name + ": " + text); });
+        auto said = room.transact([&](weft::transaction& t) {
+            return t.grow_set<std::string>("lines").add(name + ": " + text);
+        });
         return said && said->wait(weft::ack_level::replicated(2));
     };
     for (std::string text; std::getline(std::cin, text);) {

@@ -1,11 +1,10 @@
 // Two replicas of one counter, each in a directory of its own. Both count while they are apart; once they
 // are linked, both hold the sum, and it is still there after a restart.
-#include <weft/weft.hpp>
-
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <unistd.h>
+#include <weft/weft.hpp>
 
 namespace {
 
@@ -16,16 +15,18 @@ void stop_on(const weft::error& why) {
 
 weft::durable_replica open(const std::filesystem::path& place, const std::string& name,
                            std::vector<std::string> listen, std::vector<std::string> peers) {
-    auto opened = weft::open_replica(
-        (place / name).string(), {.name = name, .listen = std::move(listen), .peers = std::move(peers)});
+    auto opened =
+        weft::open_replica((place / name).string(),
+                           {.name = name, .listen = std::move(listen), .peers = std::move(peers)});
     if (!opened) stop_on(opened.error());
     return std::move(*opened);
 }
 
-}  // namespace
+} // namespace
 
 int main() {
-    auto place = std::filesystem::temp_directory_path() / ("weft-counter-" + std::to_string(getpid()));
+    auto place =
+        std::filesystem::temp_directory_path() / ("weft-counter-" + std::to_string(getpid()));
     std::string socket = "unix:" + (place / "berlin.sock").string();
     {
         auto berlin = open(place, "berlin", {socket}, {});
@@ -33,12 +34,14 @@ int main() {
 
         // Oslo counts, too, and waits until a majority of the two has its change on disk.
         auto oslo = open(place, "oslo", {}, {socket});
-        auto change = oslo->transact([](weft::transaction& t) { (void)t.counter("visits").increment(4); });
+        auto change =
+            oslo->transact([](weft::transaction& t) { (void)t.counter("visits").increment(4); });
         if (!change) stop_on(change.error());
         if (auto safe = change->wait(weft::ack_level::majority()); !safe) stop_on(safe.error());
         std::printf("berlin has %lld\n", static_cast<long long>(*berlin->counter("visits").read()));
     }
     auto again = open(place, "berlin", {}, {});
-    std::printf("after a restart: %lld\n", static_cast<long long>(*again->counter("visits").read()));
+    std::printf("after a restart: %lld\n",
+                static_cast<long long>(*again->counter("visits").read()));
     std::filesystem::remove_all(place);
 }

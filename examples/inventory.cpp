@@ -1,11 +1,10 @@
 // Ten seats, two box offices, one cut line: a bounded counter never sells an eleventh seat. Each office may
 // sell the rights that it holds; when they run out it is refused, and the other can send some of its own.
-#include <weft/weft.hpp>
-
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <unistd.h>
+#include <weft/weft.hpp>
 
 namespace {
 
@@ -27,16 +26,20 @@ int sell(weft::replica& office, const char* name, int wanted) {
 template <class Change>
 void share(weft::replica& here, Change change) {
     auto done = must(here.transact(change));
-    if (auto seen = done.wait(weft::ack_level::replicated(2)); !seen) must<int>(weft::fail(seen.error()));
+    if (auto seen = done.wait(weft::ack_level::replicated(2)); !seen)
+        must<int>(weft::fail(seen.error()));
 }
 
-}  // namespace
+} // namespace
 
 int main() {
-    auto place = std::filesystem::temp_directory_path() / ("weft-inventory-" + std::to_string(getpid()));
+    auto place =
+        std::filesystem::temp_directory_path() / ("weft-inventory-" + std::to_string(getpid()));
     std::string socket = "unix:" + (place / "north.sock").string();
-    auto north = must(weft::open_replica((place / "north").string(), {.name = "north", .listen = {socket}}));
-    auto south = must(weft::open_replica((place / "south").string(), {.name = "south", .peers = {socket}}));
+    auto north =
+        must(weft::open_replica((place / "north").string(), {.name = "north", .listen = {socket}}));
+    auto south =
+        must(weft::open_replica((place / "south").string(), {.name = "south", .peers = {socket}}));
 
     // South creates the counter and so holds all ten rights; it sends six to the north.
     weft::replica_id north_id = north->id();
@@ -49,11 +52,13 @@ int main() {
     if (auto cut = south->pause_peer(socket); !cut) must<int>(weft::fail(cut.error()));
     int sold = sell(*north, "north", 7) + sell(*south, "south", 3);
     auto refused = north->bounded_counter("seats").decrement();
-    std::printf("north again: %s\n", refused ? "sold" : std::string(weft::to_string(refused.error().code)).c_str());
+    std::printf("north again: %s\n",
+                refused ? "sold" : std::string(weft::to_string(refused.error().code)).c_str());
 
     std::puts("the line is back, south sends what it has left");
     if (auto joined = south->resume_peer(socket); !joined) must<int>(weft::fail(joined.error()));
-    share(*south, [&](weft::transaction& t) { return t.bounded_counter("seats").transfer(north_id, 1); });
+    share(*south,
+          [&](weft::transaction& t) { return t.bounded_counter("seats").transfer(north_id, 1); });
     sold += sell(*north, "north", 1);
     std::printf("%d seats sold, %lld left\n", sold,
                 static_cast<long long>(must(north->bounded_counter("seats").read())));

@@ -1,11 +1,10 @@
 // A struct of yours as a map: one line per member says which field it is. Every member is a register of its
 // own, so two people who edit two members of one place at the same time both keep their edit.
-#include <weft/weft.hpp>
-
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <unistd.h>
+#include <weft/weft.hpp>
 
 struct place {
     std::string name;
@@ -37,10 +36,11 @@ void print(const char* who, const place& p) {
                 static_cast<long long>(p.population));
 }
 
-}  // namespace
+} // namespace
 
 int main() {
-    auto base = std::filesystem::temp_directory_path() / ("weft-places-" + std::to_string(getpid()));
+    auto base =
+        std::filesystem::temp_directory_path() / ("weft-places-" + std::to_string(getpid()));
     std::string socket = "unix:" + (base / "a.sock").string();
     auto a = must(weft::open_replica((base / "a").string(), {.name = "a", .listen = {socket}}));
     auto b = must(weft::open_replica((base / "b").string(), {.name = "b", .peers = {socket}}));
@@ -61,7 +61,7 @@ int main() {
         auto here = t.map("place:2950159");
         place now = *must(here.get<place>());
         now.population = 3'685'265;
-        return here.put(now);  // writes only the member that differs
+        return here.put(now); // writes only the member that differs
     }));
     if (!b->resume_peer(socket)) return 1;
     reached_both(counted);

@@ -89,7 +89,8 @@ json::value json_of(const register_store<value>& siblings, bool all) {
 
 json::object json_of(const object_change& change) {
     json::object out{{"type", to_string(change.type)}, {"what", change.what}};
-    if (!change.fields.empty()) out["field"] = json::array(change.fields.begin(), change.fields.end());
+    if (!change.fields.empty())
+        out["field"] = json::array(change.fields.begin(), change.fields.end());
     if (change.what == "write" || change.what == "add" || change.what == "remove_element") {
         out["value"] = json_of(change.argument);
     }
@@ -109,11 +110,8 @@ result<json::value> parse_json(std::string_view text, json::storage_ptr where) {
     json::error_code failure;
     json::stream_parser parser(std::move(where));
     std::size_t read = parser.write_some(text.data(), text.size(), failure);
+    if (!failure && read < text.size()) failure = json::error::extra_data;
     if (!failure) parser.finish(failure);
-    // Only white space may follow.
-    if (!failure && text.find_first_not_of(" \t\r\n", read) != std::string_view::npos) {
-        failure = json::error::extra_data;
-    }
     if (failure) {
         return fail(errc::invalid_argument,
                     "not JSON at byte " + std::to_string(read) + ": " + failure.message());
@@ -201,7 +199,8 @@ json::value json_of(const object& there, type_id type) {
     json::object out;
     for (const auto& child : there.as<map_store>().children()) {
         std::string_view name = *child.key.name.as_text();
-        if (child.value.live() && !out.contains(name)) out[name] = json_of(child.value, child.key.type);
+        if (child.value.live() && !out.contains(name))
+            out[name] = json_of(child.value, child.key.type);
     }
     return out;
 }
@@ -235,14 +234,17 @@ json::object json_of(const replica_status& status) {
 }
 
 json::object json_of(const error& failure) {
-    return tagged("error", json::object{{"code", to_string(failure.code)}, {"detail", failure.detail}});
+    return tagged("error",
+                  json::object{{"code", to_string(failure.code)}, {"detail", failure.detail}});
 }
 
 std::string watch_lines(const change_event& change) {
     std::string out;
     for (std::size_t at = 0; at < change.objects.size();) {
         const object_change& first = change.objects[at];
-        auto top = [](const object_change& o) { return o.fields.empty() ? o.type : type_id{type_kind::map}; };
+        auto top = [](const object_change& o) {
+            return o.fields.empty() ? o.type : type_id{type_kind::map};
+        };
         json::array changes;
         for (; at < change.objects.size() && change.objects[at].key == first.key &&
                top(change.objects[at]) == top(first);

@@ -18,18 +18,23 @@ namespace weft {
 namespace {
 
 result<void> check_name(std::string_view what, std::string_view name, bool may_be_empty) {
-    if (name.size() <= limits::name_bytes_max && is_utf8(name) && (may_be_empty || !name.empty())) return {};
+    if (name.size() <= limits::name_bytes_max && is_utf8(name) && (may_be_empty || !name.empty()))
+        return {};
     return fail(errc::invalid_argument, std::string(what) + " must be 1 to " +
-                                            std::to_string(limits::name_bytes_max) + " bytes of UTF-8");
+                                            std::to_string(limits::name_bytes_max) +
+                                            " bytes of UTF-8");
 }
 
-}  // namespace
+} // namespace
 
 result<std::unique_ptr<replica>> open_replica(replica_home home, replica_options options) {
     env& doors = home.doors;
-    if (auto good = check_name("the member's name", options.name, false); !good) return fail(good.error());
-    if (auto good = check_name("the cluster's name", options.cluster, false); !good) return fail(good.error());
-    if (auto good = check_name("the region", options.region, true); !good) return fail(good.error());
+    if (auto good = check_name("the member's name", options.name, false); !good)
+        return fail(good.error());
+    if (auto good = check_name("the cluster's name", options.cluster, false); !good)
+        return fail(good.error());
+    if (auto good = check_name("the region", options.region, true); !good)
+        return fail(good.error());
 
     auto lock = doors.files.lock();
     if (!lock) return fail(lock.error());
@@ -46,15 +51,16 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, replica_options
         return fail(stored.error());
     }
     if (known && known->cluster != options.cluster) {
-        return fail(errc::wrong_cluster, doors.files.place() + " belongs to cluster '" + known->cluster +
-                                             "', not '" + options.cluster +
+        return fail(errc::wrong_cluster, doors.files.place() + " belongs to cluster '" +
+                                             known->cluster + "', not '" + options.cluster +
                                              "'; give its own cluster, or another directory");
     }
 
     core decisions(options, doors.random.draw());
     std::uint64_t wall_ms = doors.time.wall_ms();
-    auto log = open_wal(doors.files, doors.run, doors.events, {.cluster = options.cluster},
-                        [&](log_index, const shared_bytes& run) { return decisions.replay(run, wall_ms); });
+    auto log = open_wal(
+        doors.files, doors.run, doors.events, {.cluster = options.cluster},
+        [&](log_index, const shared_bytes& run) { return decisions.replay(run, wall_ms); });
     if (!log) return fail(log.error());
 
     identity_decision decision = decide_identity(known, *facts, (*log)->report());
@@ -66,10 +72,11 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, replica_options
     now.member = options.name;
     now.where = *facts;
     now.policy = options.sync;
-    replica_id fresh{doors.random.draw() | 1U};  // never 0
+    replica_id fresh{doors.random.draw() | 1U}; // never 0
     identity who = settle_identity(known, decision, now, fresh);
     if (!decision.keep) {
-        doors.events.on({severity::info, "identity.new", to_string(who.id) + ": " + decision.reason});
+        doors.events.on(
+            {severity::info, "identity.new", to_string(who.id) + ": " + decision.reason});
     }
     if (auto kept = store_identity(doors.files, who); !kept) return fail(kept.error());
     if (auto ready = (*log)->start(); !ready) return fail(ready.error());
@@ -81,10 +88,10 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, replica_options
         who.ceiling = next.ceiling;
         return store_identity(files, who);
     };
-    auto engine = std::make_shared<driver>(
-        std::move(decisions),
-        driver_parts{doors, home.transports, std::move(*lock), std::move(*log), persist, home.on_fatal},
-        options);
+    auto engine = std::make_shared<driver>(std::move(decisions),
+                                           driver_parts{doors, home.transports, std::move(*lock),
+                                                        std::move(*log), persist, home.on_fatal},
+                                           options);
     if (auto started = engine->start(); !started) {
         engine->abandon();
         return fail(started.error());
@@ -155,11 +162,12 @@ result<durable_replica> open_replica(std::string directory, replica_options opti
     if (!files) return fail(files.error());
     p.files = std::move(*files);
     auto opened = p.on_loop([&] {
-        replica_home home{{p.time, p.random, *p.files, p.run, p.events}, *p.transports, [](const error& why) {
-                              std::fprintf(stderr, "weft: the disk failed, the process stops: %s\n",
-                                           to_string(why).c_str());
-                              std::abort();
-                          }};
+        replica_home home{
+            {p.time, p.random, *p.files, p.run, p.events}, *p.transports, [](const error& why) {
+                std::fprintf(stderr, "weft: the disk failed, the process stops: %s\n",
+                             to_string(why).c_str());
+                std::abort();
+            }};
         return open_replica(std::move(home), std::move(options));
     });
     if (!opened) return fail(opened.error());
@@ -167,4 +175,4 @@ result<durable_replica> open_replica(std::string directory, replica_options opti
     return durable_replica(std::move(made));
 }
 
-}  // namespace weft
+} // namespace weft

@@ -11,9 +11,9 @@ namespace weft {
 
 // What is given to a replica that an application (or a simulator) opens on doors of its own.
 struct replica_home {
-    env doors;                       // `doors.files` is the replica's directory
+    env doors; // `doors.files` is the replica's directory
     transport_registry& transports;
-    std::function<void(const error&)> on_fatal;  // see driver_parts
+    std::function<void(const error&)> on_fatal; // see driver_parts
 };
 
 // Opens the replica in a directory, making a new one if it is empty: locks it, replays the log, decides
@@ -22,7 +22,8 @@ struct replica_home {
 //
 //   errors  locked: another process has the directory. log_damaged: names file, offset and remedy.
 //           wrong_cluster: the directory belongs to another cluster. invalid_argument: a name or URL
-[[nodiscard]] result<std::unique_ptr<replica>> open_replica(replica_home home, replica_options options);
+[[nodiscard]] result<std::unique_ptr<replica>> open_replica(replica_home home,
+                                                            replica_options options);
 
 // A replica with real doors of its own: a loop in its own thread, a directory, TCP, Unix and in-process
 // links. Use it like a pointer to the replica.
@@ -30,7 +31,7 @@ class durable_replica {
 public:
     durable_replica(durable_replica&&) noexcept;
     durable_replica& operator=(durable_replica&&) noexcept;
-    ~durable_replica();  // closes
+    ~durable_replica(); // closes
 
     [[nodiscard]] replica& operator*() const;
     [[nodiscard]] replica* operator->() const { return &**this; }
@@ -50,7 +51,8 @@ private:
 //   auto r = weft::open_replica("/var/lib/app", {.name = "berlin", .peers = {"tcp://oslo:7411"}});
 //   if (!r) return complain(r.error());
 //   (*r)->counter("visits").increment();
-[[nodiscard]] result<durable_replica> open_replica(std::string directory, replica_options options,
-                                                   std::function<void(const log_event&)> on_event = {});
+[[nodiscard]] result<durable_replica>
+open_replica(std::string directory, replica_options options,
+             std::function<void(const log_event&)> on_event = {});
 
-}  // namespace weft
+} // namespace weft

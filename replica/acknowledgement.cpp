@@ -33,10 +33,11 @@ std::vector<acknowledgements::due> acknowledgements::collect(const stability& se
                 ++at;
                 continue;
             }
-            out.push_back({std::move(at->second.whom),
-                           fail(errc::timed_out, "change " + to_string(last) + " is not known to be durable at " +
-                                                     std::to_string(members) +
-                                                     " members yet; unknown, not rolled back")});
+            out.push_back(
+                {std::move(at->second.whom),
+                 fail(errc::timed_out,
+                      "change " + to_string(last) + " is not known to be durable at " +
+                          std::to_string(members) + " members yet; unknown, not rolled back")});
             at = waiting_[members].erase(at);
         }
     }
@@ -59,4 +60,4 @@ instant acknowledgements::deadline() const {
     return deadlines_.empty() ? instant::never() : deadlines_.begin()->first;
 }
 
-}  // namespace weft
+} // namespace weft

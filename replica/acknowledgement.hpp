@@ -34,9 +34,10 @@ private:
         instant deadline;
         callback whom;
     };
-    std::map<std::size_t, std::multimap<dot, waiter>> waiting_;  // by number of members
-    std::multimap<instant, std::pair<std::size_t, dot>> deadlines_;  // may name waiters that are gone
+    std::map<std::size_t, std::multimap<dot, waiter>> waiting_; // by number of members
+    std::multimap<instant, std::pair<std::size_t, dot>>
+        deadlines_; // may name waiters that are gone
     std::size_t size_ = 0;
 };
 
-}  // namespace weft
+} // namespace weft

@@ -14,16 +14,16 @@ namespace weft {
 
 // What an operation does to the object at its path. The numbers are part of the run format.
 enum class action : std::uint8_t {
-    write = 1,           // registers: argument
-    enable = 2,          // flags
+    write = 1,  // registers: argument
+    enable = 2, // flags
     disable = 3,
-    add = 4,             // sets: argument
-    remove_element = 5,  // sets: argument
-    increment = 6,       // counters: amount (any sign; never negative for grow_counter)
-    reset = 7,           // counter: rows
-    create = 8,          // bounded_counter: spec
-    transfer = 9,        // bounded_counter: spec, amount, to
-    remove = 10,         // any type that can be removed: all that was seen at the path and below
+    add = 4,            // sets: argument
+    remove_element = 5, // sets: argument
+    increment = 6,      // counters: amount (any sign; never negative for grow_counter)
+    reset = 7,          // counter: rows
+    create = 8,         // bounded_counter: spec
+    transfer = 9,       // bounded_counter: spec, amount, to
+    remove = 10,        // any type that can be removed: all that was seen at the path and below
 };
 
 // What only few operations carry.
@@ -35,8 +35,8 @@ struct operation_extra {
 
 // One operation: where, on what type, what. Borrows its path. Its dot comes from its place in the run.
 struct operation {
-    std::span<const std::string_view> path;  // the key, then fields of maps
-    type_id type;                            // of the object at the path
+    std::span<const std::string_view> path; // the key, then fields of maps
+    type_id type;                           // of the object at the path
     action what{};
     value argument;
     std::int64_t amount = 0;
@@ -51,18 +51,18 @@ struct operation {
 struct incarnation {
     std::string member;
     std::string region;
-    replica_id predecessor{};  // the same member's id before; 0 if none
+    replica_id predecessor{}; // the same member's id before; 0 if none
 
     bool operator==(const incarnation&) const = default;
 };
 
 // A change as it is read from a run.
 struct change_view {
-    std::uint64_t first = 0;  // op counters [first, end)
+    std::uint64_t first = 0; // op counters [first, end)
     std::uint64_t end = 0;
     hlc stamp;
-    std::vector<version_vector::entry> dependencies;  // what grew since the origin's previous change
+    std::vector<version_vector::entry> dependencies; // what grew since the origin's previous change
     std::span<const operation> operations;
 };
 
-}  // namespace weft
+} // namespace weft

@@ -3,8 +3,9 @@
 #include "base/check.hpp"
 #include "base/limits.hpp"
 
-#include <algorithm>
 #include <xxhash.h>
+
+#include <algorithm>
 
 namespace weft {
 namespace {
@@ -50,14 +51,16 @@ void decode_operation(byte_reader& in, operation& op) {
         case action::add:
         case action::remove_element:
             op.argument = decode_value(in);
-            if (!admits(op.type.element, op.argument)) in.reject("element of another kind than the set's");
+            if (!admits(op.type.element, op.argument))
+                in.reject("element of another kind than the set's");
             break;
         case action::enable:
         case action::disable:
         case action::remove: break;
         case action::increment:
             op.amount = in.zigzag();
-            if (op.type.kind == type_kind::grow_counter && op.amount < 0) in.reject("grow_counter that falls");
+            if (op.type.kind == type_kind::grow_counter && op.amount < 0)
+                in.reject("grow_counter that falls");
             if (op.type.kind == type_kind::bounded_counter) extra().spec = decode_bounded_spec(in);
             break;
         case action::reset: extra().rows = counter_store::decode_from(in); break;
@@ -83,7 +86,7 @@ std::size_t decode_path(byte_reader& in, std::vector<std::string_view>& parts, s
         size = 0;
         return before;
     }
-    if (kept == size && kept == before_size) return before;  // the same path again
+    if (kept == size && kept == before_size) return before; // the same path again
     std::size_t at = parts.size();
     for (std::size_t i = 0; i < kept; ++i) parts.push_back(parts[before + i]);
     for (std::size_t i = kept; i < size; ++i) {
@@ -94,12 +97,13 @@ std::size_t decode_path(byte_reader& in, std::vector<std::string_view>& parts, s
     return at;
 }
 
-}  // namespace
+} // namespace
 
 bool applies_to(action what, type_kind kind) {
     bool counts = kind == type_kind::counter || kind == type_kind::grow_counter;
     switch (what) {
-        case action::write: return kind == type_kind::lww_register || kind == type_kind::mv_register;
+        case action::write:
+            return kind == type_kind::lww_register || kind == type_kind::mv_register;
         case action::enable:
         case action::disable:
             return kind == type_kind::enable_wins_flag || kind == type_kind::disable_wins_flag;
@@ -164,9 +168,11 @@ result<run_header> read_run_header(byte_view run) {
     }
     out.body_at = in.position();
     if (out.packed == codec::none) out.raw_bytes = in.left();
-    if (out.first == 0 || operations == 0 || out.changes == 0 || out.changes > operations) in.reject("run without operations");
+    if (out.first == 0 || operations == 0 || out.changes == 0 || out.changes > operations)
+        in.reject("run without operations");
     if (UINT64_MAX - out.first < operations) in.reject("run beyond the last counter");
-    if ((out.first == 1) != (out.previous == run_hash{})) in.reject("run without its predecessor's hash");
+    if ((out.first == 1) != (out.previous == run_hash{}))
+        in.reject("run without its predecessor's hash");
     if (operations > limits::run_operations_max) in.reject("run with too many operations");
     if (out.raw_bytes > limits::run_bytes_max) in.reject("run over its limit");
     if (!in.good()) return fail(errc::bad_run, "run header: " + in.problem());
@@ -232,8 +238,8 @@ void run_encoder::roll_back_change() {
     change_operations_ = 0;
 }
 
-bytes run_encoder::seal(replica_id origin, std::uint64_t first, run_hash previous, const incarnation& who,
-                        codec wanted) {
+bytes run_encoder::seal(replica_id origin, std::uint64_t first, run_hash previous,
+                        const incarnation& who, codec wanted) {
     WEFT_CHECK(!empty() && change_operations_ == 0);
     bytes packed;
     if (wanted != codec::none && body_.size() >= compress_from_bytes) {
@@ -296,11 +302,14 @@ result<std::unique_ptr<decoded_run>> decode_run(byte_view run) {
         change.stamp = stamp;
         if ((lead & 1U) != 0) {
             std::size_t entries = in.count(9);
-            if (entries == 0 || entries > limits::vector_entries_max) in.reject("dependencies without entries");
+            if (entries == 0 || entries > limits::vector_entries_max)
+                in.reject("dependencies without entries");
             for (; entries > 0 && in.good(); --entries) {
                 version_vector::entry e{replica_id{in.u64()}, in.varint()};
-                bool ordered = change.dependencies.empty() || change.dependencies.back().replica < e.replica;
-                if (!ordered || e.counter == 0 || e.replica == header->origin) in.reject("dependencies out of order");
+                bool ordered =
+                    change.dependencies.empty() || change.dependencies.back().replica < e.replica;
+                if (!ordered || e.counter == 0 || e.replica == header->origin)
+                    in.reject("dependencies out of order");
                 change.dependencies.push_back(e);
             }
         }
@@ -316,15 +325,18 @@ result<std::unique_ptr<decoded_run>> decode_run(byte_view run) {
             std::size_t size = 0;
             path.at = decode_path(in, out->path_parts, path.at, path.size, size);
             path.size = size;
-            if (op.type.kind == type_kind::bounded_counter && size > 1) in.reject("bounded_counter in a map");
+            if (op.type.kind == type_kind::bounded_counter && size > 1)
+                in.reject("bounded_counter in a map");
             if (is_set(op.type.kind)) {
                 op.type.element = static_cast<element_kind>(in.u8());
-                if (op.type.element < element_kind::boolean || op.type.element > element_kind::any) {
+                if (op.type.element < element_kind::boolean ||
+                    op.type.element > element_kind::any) {
                     in.reject("unknown element kind");
                 }
             }
             decode_operation(in, op);
-            if (out->operations.size() == operations) in.reject("more operations than the header says");
+            if (out->operations.size() == operations)
+                in.reject("more operations than the header says");
             if (!in.good()) break;
             out->operations.push_back(std::move(op));
             paths.push_back(path);
@@ -333,7 +345,8 @@ result<std::unique_ptr<decoded_run>> decode_run(byte_view run) {
         if (change.end == change.first) in.reject("change without operations");
         out->changes.push_back(std::move(change));
     }
-    if (in.good() && (out->operations.size() != operations || out->changes.size() != header->changes)) {
+    if (in.good() &&
+        (out->operations.size() != operations || out->changes.size() != header->changes)) {
         in.reject("fewer operations or other changes than the header says");
     }
     if (!in.good()) return fail(errc::bad_run, place_of(*header) + ": " + in.problem());
@@ -350,4 +363,4 @@ result<std::unique_ptr<decoded_run>> decode_run(byte_view run) {
     return out;
 }
 
-}  // namespace weft
+} // namespace weft

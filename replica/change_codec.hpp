@@ -11,15 +11,15 @@ namespace weft {
 // What can be read of a run without decompressing it.
 struct run_header {
     replica_id origin{};
-    std::uint64_t first = 0;  // op counters [first, end)
+    std::uint64_t first = 0; // op counters [first, end)
     std::uint64_t end = 0;
     std::uint64_t changes = 0;
-    run_hash previous{};              // of the origin's run before this one; 0 for its first
-    hlc oldest{};                     // stamp of its first change
-    std::optional<incarnation> who;   // in the run that starts at 1
+    run_hash previous{};            // of the origin's run before this one; 0 for its first
+    hlc oldest{};                   // stamp of its first change
+    std::optional<incarnation> who; // in the run that starts at 1
     codec packed = codec::none;
-    std::uint64_t raw_bytes = 0;      // of the body, decompressed
-    std::size_t body_at = 0;          // where the body starts in the run
+    std::uint64_t raw_bytes = 0; // of the body, decompressed
+    std::size_t body_at = 0;     // where the body starts in the run
 };
 
 // bad_run unless `run` starts with a whole, sensible header. Does not look into the body.
@@ -41,14 +41,14 @@ public:
     [[nodiscard]] std::size_t body_bytes() const { return body_.size(); }
     [[nodiscard]] std::size_t change_bytes() const { return body_.size() - change_at_; }
     [[nodiscard]] std::uint64_t change_operations() const { return change_operations_; }
-    [[nodiscard]] std::uint64_t operations() const { return operations_; }  // of ended changes
+    [[nodiscard]] std::uint64_t operations() const { return operations_; } // of ended changes
 
     // The finished run, compressed with `wanted` if that pays; the encoder is empty after.
     [[nodiscard]] bytes seal(replica_id origin, std::uint64_t first, run_hash previous,
                              const incarnation& who, codec wanted);
 
 private:
-    struct part {  // of the last path written, in body_
+    struct part { // of the last path written, in body_
         std::size_t at = 0;
         std::size_t size = 0;
     };
@@ -56,7 +56,7 @@ private:
 
     byte_writer body_;
     std::vector<part> path_;
-    std::vector<part> path_before_;  // as path_ was when the change began
+    std::vector<part> path_before_; // as path_ was when the change began
     std::size_t change_at_ = 0;
     std::uint64_t change_operations_ = 0;
     std::uint64_t operations_ = 0;
@@ -69,7 +69,7 @@ private:
 // A run, decoded whole and checked against every limit, so that applying it cannot fail.
 struct decoded_run {
     run_header header;
-    std::vector<change_view> changes;  // their operations and paths point into the rest
+    std::vector<change_view> changes; // their operations and paths point into the rest
 
     bytes body;
     std::vector<operation> operations;
@@ -78,4 +78,4 @@ struct decoded_run {
 // bad_run, naming the run and the byte, for anything that run_encoder would not write.
 [[nodiscard]] result<std::unique_ptr<decoded_run>> decode_run(byte_view run);
 
-}  // namespace weft
+} // namespace weft

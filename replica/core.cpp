@@ -11,7 +11,8 @@ namespace {
 // The largest value of an operation that a caller may give, and text that is text.
 result<void> check_value(const value& v) {
     if (v.content_bytes() > limits::value_bytes_max) {
-        return fail(errc::over_limit, "value of " + std::to_string(v.content_bytes()) + " bytes, limit " +
+        return fail(errc::over_limit, "value of " + std::to_string(v.content_bytes()) +
+                                          " bytes, limit " +
                                           std::to_string(limits::value_bytes_max));
     }
     if (auto text = v.as_text(); text && !is_utf8(*text)) {
@@ -22,14 +23,15 @@ result<void> check_value(const value& v) {
 
 result<void> check_path(std::span<const std::string_view> path) {
     if (path.size() > 1 + limits::map_depth_max) {
-        return fail(errc::over_limit, "map nested " + std::to_string(path.size() - 1) + " deep, limit " +
-                                          std::to_string(limits::map_depth_max));
+        return fail(errc::over_limit, "map nested " + std::to_string(path.size() - 1) +
+                                          " deep, limit " + std::to_string(limits::map_depth_max));
     }
     for (std::string_view name : path) {
         if (name.empty()) return fail(errc::invalid_argument, "empty key or field");
         if (name.size() > limits::key_bytes_max) {
             return fail(errc::over_limit, "key or field of " + std::to_string(name.size()) +
-                                              " bytes, limit " + std::to_string(limits::key_bytes_max));
+                                              " bytes, limit " +
+                                              std::to_string(limits::key_bytes_max));
         }
         if (!is_utf8(name)) return fail(errc::invalid_argument, "key or field that is not UTF-8");
     }
@@ -72,7 +74,7 @@ void find_counters(const object& here, type_id type, std::vector<std::string_vie
     }
 }
 
-}  // namespace
+} // namespace
 
 std::string_view to_string(sync_policy policy) {
     switch (policy) {
@@ -84,9 +86,7 @@ std::string_view to_string(sync_policy policy) {
 }
 
 core::core(replica_options options, std::uint64_t seed)
-    : options_(std::move(options)),
-      random_(seed),
-      nonce_(random_.next()),
+    : options_(std::move(options)), random_(seed), nonce_(random_.next()),
       peers_configured_(options_.peers.size()) {
     durable_at_.add_member(options_.name);
     for (const std::string& url : options_.peers) {
@@ -153,10 +153,11 @@ std::vector<effect> core::step(const event& happened) {
                 on_log_read(what);
             } else if constexpr (std::same_as<kind, disk_state>) {
                 if (disk_full_ != what.full) {
-                    report_event(what.full ? severity::error : severity::info, "disk.space",
-                                 what.full ? "the disk is full: local writes and remote changes are refused "
-                                             "until there is space; reads and sending go on"
-                                           : "the disk has space again");
+                    report_event(
+                        what.full ? severity::error : severity::info, "disk.space",
+                        what.full ? "the disk is full: local writes and remote changes are refused "
+                                    "until there is space; reads and sending go on"
+                                  : "the disk has space again");
                 }
                 disk_full_ = what.full;
             } else if constexpr (std::same_as<kind, peer_command>) {
@@ -204,15 +205,17 @@ result<void> core::apply(const operation& op) {
     if (op.type.kind == type_kind::bounded_counter && op.path.size() > 1) {
         return fail(errc::invalid_argument, where() + "a bounded counter cannot be in a map");
     }
-    if (is_set(op.type.kind) && op.what != action::remove && !admits(op.type.element, op.argument)) {
+    if (is_set(op.type.kind) && op.what != action::remove &&
+        !admits(op.type.element, op.argument)) {
         return fail(errc::wrong_type, where() + "an element of kind " +
-                                          std::string(to_string(op.argument.kind())) + " does not fit");
+                                          std::string(to_string(op.argument.kind())) +
+                                          " does not fit");
     }
     if (adds_state(op.what) && state_.state_bytes() > options_.state_bytes_max) {
-        return fail(errc::over_budget, where() + "the state holds " + std::to_string(state_.state_bytes()) +
-                                           " bytes, its limit is " +
-                                           std::to_string(options_.state_bytes_max) +
-                                           "; remove something or raise the limit");
+        return fail(errc::over_budget,
+                    where() + "the state holds " + std::to_string(state_.state_bytes()) +
+                        " bytes, its limit is " + std::to_string(options_.state_bytes_max) +
+                        "; remove something or raise the limit");
     }
     auto apply_one = [this](const operation& one) -> result<void> {
         if (open_run_.change_operations() >= limits::change_operations_max ||
@@ -239,14 +242,16 @@ result<void> core::apply(const operation& op) {
                     return fail(errc::invalid_argument, where() + "cannot fall");
                 }
                 if (there != nullptr && there->as<counter_store>().would_overflow(id_, op.amount)) {
-                    return fail(errc::over_limit, where() + "this replica's sum would leave 64 bits");
+                    return fail(errc::over_limit,
+                                where() + "this replica's sum would leave 64 bits");
                 }
             }
             return apply_one(op);
         case action::create:
             if (op.extra->spec.creator != id_ || !op.extra->spec.valid() ||
                 op.extra->spec.initial_rights() > std::uint64_t{1} << 62U) {
-                return fail(errc::invalid_argument, where() + "starts beyond its bound or too far from it");
+                return fail(errc::invalid_argument,
+                            where() + "starts beyond its bound or too far from it");
             }
             return apply_one(op);
         case action::transfer: {
@@ -259,7 +264,8 @@ result<void> core::apply(const operation& op) {
         case action::remove_element:
             // An add-wins set keeps no mark, so removing what is not there says nothing.
             if (op.type.kind == type_kind::add_wins_set &&
-                (there == nullptr || there->as<add_wins_store<value>>().find(op.argument) == nullptr)) {
+                (there == nullptr ||
+                 there->as<add_wins_store<value>>().find(op.argument) == nullptr)) {
                 return {};
             }
             return apply_one(op);
@@ -279,7 +285,8 @@ result<void> core::apply(const operation& op) {
                 if (auto done = apply_one(reset); !done) return done;
             }
             there = state_.find_record(op.path, op.type);
-            bool counts = op.type.kind == type_kind::counter || op.type.kind == type_kind::grow_counter;
+            bool counts =
+                op.type.kind == type_kind::counter || op.type.kind == type_kind::grow_counter;
             if (counts || there == nullptr) return {};
             bool nothing_there = true;
             there->for_each_dot([&](dot) { nothing_there = false; });
@@ -324,7 +331,8 @@ void core::roll_back_change() {
 void core::wait(const committed& change, ack_level level, instant deadline,
                 acknowledgements::callback whom) {
     if (waiting_.size() >= limits::waiters_max) {
-        effects_.push_back(answer{std::move(whom), fail(errc::over_limit, "too many callers wait already")});
+        effects_.push_back(
+            answer{std::move(whom), fail(errc::over_limit, "too many callers wait already")});
         return;
     }
     bool at_once = level.what == ack_level::kind::memory || change.end == change.first.counter;
@@ -334,20 +342,22 @@ void core::wait(const committed& change, ack_level level, instant deadline,
     }
     std::size_t members = level.what == ack_level::kind::majority ? majority() : level.members;
     if (members > peers_configured_ + 1) {
-        effects_.push_back(answer{std::move(whom), fail(errc::invalid_argument,
-                                                        "replicated(" + std::to_string(members) + ") of " +
-                                                            std::to_string(peers_configured_ + 1) +
-                                                            " configured members can never be reached")});
+        effects_.push_back(
+            answer{std::move(whom),
+                   fail(errc::invalid_argument, "replicated(" + std::to_string(members) + ") of " +
+                                                    std::to_string(peers_configured_ + 1) +
+                                                    " configured members can never be reached")});
         return;
     }
     sync_asked_ = true;
-    waiting_.wait({change.first.replica, change.end - 1}, std::max<std::size_t>(members, 1), deadline,
-                  std::move(whom));
+    waiting_.wait({change.first.replica, change.end - 1}, std::max<std::size_t>(members, 1),
+                  deadline, std::move(whom));
 }
 
 subscription_id core::subscribe(subscription_filter filter, change_callback whom) {
     subscription_id id{next_subscription_++};
-    subscribers_[id] = {std::move(filter), std::make_shared<const change_callback>(std::move(whom))};
+    subscribers_[id] = {std::move(filter),
+                        std::make_shared<const change_callback>(std::move(whom))};
     return id;
 }
 
@@ -392,10 +402,11 @@ result<core::run_outcome> core::take_run(const shared_bytes& run, bool replaying
     if (known != origins_.end() && known->second.fork) return fail(*known->second.fork);
     auto forked = [&](const std::string& how) {
         std::string who = known != origins_.end() ? known->second.who.member : std::string();
-        error fork{errc::dot_reused,
-                   name + (who.empty() ? "" : " of " + who) + " " + how +
-                       ": two histories under one replica id. Applying stops for that origin; both are "
-                       "kept. Remedy: stop the copy, remove its directory, start it again empty"};
+        error fork{
+            errc::dot_reused,
+            name + (who.empty() ? "" : " of " + who) + " " + how +
+                ": two histories under one replica id. Applying stops for that origin; both are "
+                "kept. Remedy: stop the copy, remove its directory, start it again empty"};
         origins_[header->origin].fork = fork;
         return fail(fork);
     };
@@ -403,7 +414,8 @@ result<core::run_outcome> core::take_run(const shared_bytes& run, bool replaying
         // Only the newest run's hash is known, so only a fork there shows here; others show when their
         // successor comes.
         bool newest = header->end == expected && known != origins_.end();
-        if (newest && hash_of(run.view) != known->second.last) return forked("differs from the one here");
+        if (newest && hash_of(run.view) != known->second.last)
+            return forked("differs from the one here");
         return run_outcome::duplicate;
     }
     if (header->first > expected) return run_outcome::missing_causes;
@@ -439,23 +451,27 @@ void core::apply_changes(const decoded_run& run, origin& from, bool replaying) {
         for (const auto& e : change.dependencies) from.dependencies.advance(e.replica, e.counter);
         std::uint64_t counter = change.first;
         for (const operation& op : change.operations) {
-            state_.apply(op, {run.header.origin, counter++}, change.stamp, from.dependencies, nullptr);
+            state_.apply(op, {run.header.origin, counter++}, change.stamp, from.dependencies,
+                         nullptr);
         }
-        if (!replaying && !subscribers_.empty()) notify_subscribers(change, run.header, from.who.member);
+        if (!replaying && !subscribers_.empty())
+            notify_subscribers(change, run.header, from.who.member);
     }
     hlc newest = run.changes.back().stamp;
     if (clock_.observe(newest, wall_ms_) || replaying || now_ < from.next_ahead_report) return;
     from.next_ahead_report = now_.after_ms(1000);
     report_event(severity::warning, "clock.ahead",
-                 "a change of " + (from.who.member.empty() ? to_string(run.header.origin) : from.who.member) +
+                 "a change of " +
+                     (from.who.member.empty() ? to_string(run.header.origin) : from.who.member) +
                      " is stamped " + to_string(newest) + ", more than " +
                      std::to_string(limits::clock_drift_ms_max / 1000) +
                      " s ahead of here; applied, our clock does not follow");
     for (auto& [id, s] : sessions_) {
         if (s.open && s.their_id == run.header.origin) {
-            send(s, notice_message{errc::clock_ahead,
-                                   "your clock is ahead of ours by more than the bound; check its time source",
-                                   false});
+            send(s, notice_message{
+                        errc::clock_ahead,
+                        "your clock is ahead of ours by more than the bound; check its time source",
+                        false});
         }
     }
 }
@@ -519,11 +535,13 @@ void core::change_identity(const std::string& why) {
     stated_dependencies_ = {};
     effects_.push_back(persist_identity{{id_, predecessor_, clock_.last()}});
     report_event(severity::warning, "identity.changed",
-                 "replica id " + to_string(predecessor_) + " becomes " + to_string(id_) + ": " + why);
+                 "replica id " + to_string(predecessor_) + " becomes " + to_string(id_) + ": " +
+                     why);
     // Peers know us by the old id: every session starts afresh.
     std::vector<session_id> all;
     for (const auto& [id, s] : sessions_) all.push_back(id);
-    for (session_id id : all) drop_session(id, {errc::closed, "this replica takes a new id"}, false);
+    for (session_id id : all)
+        drop_session(id, {errc::closed, "this replica takes a new id"}, false);
 }
 
 // ---- subscribers and callers
@@ -548,7 +566,8 @@ void core::notify_local(const committed& change) {
     change_objects_.clear();
 }
 
-void core::notify_subscribers(const change_view& change, const run_header& run, const std::string& member) {
+void core::notify_subscribers(const change_view& change, const run_header& run,
+                              const std::string& member) {
     std::vector<object_change> objects;
     for (const operation& op : change.operations) objects.push_back(describe(op));
     change_event what;
@@ -571,7 +590,8 @@ void core::collect_answers() {
 std::vector<effect> core::close() {
     WEFT_CHECK(!in_change_);
     seal();
-    for (auto& due : waiting_.cancel({errc::closed, "the replica was closed; unknown, not rolled back"})) {
+    for (auto& due :
+         waiting_.cancel({errc::closed, "the replica was closed; unknown, not rolled back"})) {
         effects_.push_back(answer{std::move(due.whom), std::move(due.outcome)});
     }
     for (auto& [id, s] : sessions_) effects_.push_back(close_link{id});
@@ -581,10 +601,11 @@ std::vector<effect> core::close() {
 
 void core::check_invariants() const {
     state_.check_invariants();
-    WEFT_CHECK(next_counter_ == applied_.at(id_) + 1 + open_run_.operations() + open_run_.change_operations());
+    WEFT_CHECK(next_counter_ ==
+               applied_.at(id_) + 1 + open_run_.operations() + open_run_.change_operations());
     WEFT_CHECK(applied_.covers(durable_));
     WEFT_CHECK(static_cast<std::uint64_t>(durable_end_) + undurable_.size() ==
                static_cast<std::uint64_t>(tail_.end()));
 }
 
-}  // namespace weft
+} // namespace weft

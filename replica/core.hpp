@@ -43,9 +43,9 @@ public:
     // A local transaction: begin, then operations, then end or roll back. Each operation is applied at
     // once, so that reads see it.
     [[nodiscard]] result<void> begin_change(std::uint64_t wall_ms);
-    [[nodiscard]] result<void> apply(const operation& op);  // limits and budgets are checked here
+    [[nodiscard]] result<void> apply(const operation& op); // limits and budgets are checked here
     struct committed {
-        dot first;   // equal to end if the change holds no operation
+        dot first; // equal to end if the change holds no operation
         std::uint64_t end = 0;
         hlc stamp;
     };
@@ -54,7 +54,8 @@ public:
     [[nodiscard]] bool in_change() const { return in_change_; }
 
     // Calls back, through an effect, when the change is acknowledged at that level.
-    void wait(const committed& change, ack_level level, instant deadline, acknowledgements::callback whom);
+    void wait(const committed& change, ack_level level, instant deadline,
+              acknowledgements::callback whom);
 
     [[nodiscard]] subscription_id subscribe(subscription_filter filter, change_callback whom);
     void unsubscribe(subscription_id id);
@@ -76,24 +77,24 @@ public:
     void check_invariants() const;
 
 private:
-    struct origin {  // what is known of one replica id
-        run_hash last{};              // of its newest run here
-        version_vector dependencies;  // of its newest change
+    struct origin {                  // what is known of one replica id
+        run_hash last{};             // of its newest run here
+        version_vector dependencies; // of its newest change
         incarnation who;
-        std::optional<error> fork;    // it is forked: nothing more of it is applied
-        instant next_ahead_report;    // its clock is ahead; not said more often than once a second
+        std::optional<error> fork; // it is forked: nothing more of it is applied
+        instant next_ahead_report; // its clock is ahead; not said more often than once a second
     };
     struct peer_entry {
         std::string url;
-        std::string name;             // learned from its Hello
+        std::string name; // learned from its Hello
         replica_id id{};
         bool configured = false;
         bool paused = false;
-        bool connecting = false;      // from dial to Hello
+        bool connecting = false; // from dial to Hello
         bool ever_open = false;
-        std::uint32_t failures = 0;   // since the last open session
+        std::uint32_t failures = 0; // since the last open session
         instant next_dial;
-        std::optional<session_id> session;  // the open one
+        std::optional<session_id> session; // the open one
         std::optional<error> last_error;
         std::optional<error> blocked;
         std::uint64_t bytes_in = 0;
@@ -153,7 +154,8 @@ private:
     void change_identity(const std::string& why);
     void block(session& s, const error& why);
 
-    void notify_subscribers(const change_view& change, const run_header& run, const std::string& member);
+    void notify_subscribers(const change_view& change, const run_header& run,
+                            const std::string& member);
     void notify_local(const committed& change);
     void deliver(change_event what, std::span<const object_change> objects);
     void report_event(severity level, std::string what, std::string text);
@@ -172,7 +174,7 @@ private:
 
     // State.
     keyspace state_;
-    version_vector applied_;       // own entry: what is sealed
+    version_vector applied_; // own entry: what is sealed
     std::map<replica_id, origin> origins_;
     hybrid_clock clock_;
 
@@ -184,19 +186,19 @@ private:
     std::uint64_t change_first_ = 0;
     hlc change_stamp_;
     undo_log undo_;
-    version_vector stated_dependencies_;  // of the newest own change
-    version_vector stated_before_;        // of the one before the open change
-    std::vector<object_change> change_objects_;  // for subscribers
-    std::vector<shared_bytes> sealed_;    // runs to append at the next step
+    version_vector stated_dependencies_;        // of the newest own change
+    version_vector stated_before_;              // of the one before the open change
+    std::vector<object_change> change_objects_; // for subscribers
+    std::vector<shared_bytes> sealed_;          // runs to append at the next step
 
     // Log.
     log_tail tail_{log_index{0}, {}};
     log_index log_first_{0};
     log_index durable_end_{0};
     version_vector durable_;
-    std::deque<undurable> undurable_;     // runs [durable_end_, log_end)
+    std::deque<undurable> undurable_; // runs [durable_end_, log_end)
     bool syncing_ = false;
-    bool sync_asked_ = false;             // by somebody who waits for the disk
+    bool sync_asked_ = false; // by somebody who waits for the disk
     instant next_sync_ = instant::never();
     bool disk_full_ = false;
 
@@ -204,7 +206,7 @@ private:
     std::vector<peer_entry> peers_;
     std::size_t peers_configured_ = 0;
     std::map<session_id, session> sessions_;
-    std::map<replica_id, session_id> source_of_;  // origins that came through a repair: by whom
+    std::map<replica_id, session_id> source_of_; // origins that came through a repair: by whom
     held_back held_back_;
     stability durable_at_;
     acknowledgements waiting_;
@@ -222,4 +224,4 @@ private:
     std::uint64_t next_subscription_ = 1;
 };
 
-}  // namespace weft
+} // namespace weft

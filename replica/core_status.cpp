@@ -24,12 +24,13 @@ result<peer_id> core::find_peer(std::string_view name_url_or_id) const {
     std::string known;
     for (std::size_t i = 0; i < peers_.size(); ++i) {
         const peer_entry& p = peers_[i];
-        bool same = p.name == name_url_or_id || p.url == name_url_or_id || to_string(p.id) == name_url_or_id;
+        bool same = p.name == name_url_or_id || p.url == name_url_or_id ||
+                    to_string(p.id) == name_url_or_id;
         if (same) return peer_id{static_cast<std::uint32_t>(i)};
         known += (known.empty() ? "" : ", ") + (p.name.empty() ? p.url : p.name);
     }
-    return fail(errc::not_found, "no peer '" + std::string(name_url_or_id) + "'; known: " +
-                                     (known.empty() ? "none" : known));
+    return fail(errc::not_found, "no peer '" + std::string(name_url_or_id) +
+                                     "'; known: " + (known.empty() ? "none" : known));
 }
 
 replica_status core::status(instant now) const {
@@ -55,7 +56,7 @@ replica_status core::status(instant now) const {
     out.disk_full = disk_full_;
     out.clock_ahead = clock_.wall_distrusted();
     for (const peer_entry& p : peers_) {
-        if (p.name.empty() && !p.configured) continue;  // merged into a configured entry
+        if (p.name.empty() && !p.configured) continue; // merged into a configured entry
         peer_status peer;
         peer.name = p.name;
         peer.id = p.id;
@@ -88,4 +89,4 @@ replica_status core::status(instant now) const {
     return out;
 }
 
-}  // namespace weft
+} // namespace weft

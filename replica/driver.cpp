@@ -8,10 +8,10 @@ namespace weft {
 namespace {
 
 constexpr std::uint32_t dial_timeout_ms = 5'000;
-constexpr std::size_t read_bytes = 1U << 20U;      // per read_log
-constexpr std::int64_t space_retry_ms = 1'000;     // how often a full disk is tried again
+constexpr std::size_t read_bytes = 1U << 20U;  // per read_log
+constexpr std::int64_t space_retry_ms = 1'000; // how often a full disk is tried again
 
-}  // namespace
+} // namespace
 
 driver::driver(core decisions, driver_parts parts, replica_options options)
     : core_(std::move(decisions)), parts_(std::move(parts)), options_(std::move(options)) {}
@@ -47,16 +47,18 @@ result<void> driver::start() {
 }
 
 result<void> driver::close() {
-    if (closed_.exchange(true)) return {};
-    std::vector<effect> last;
-    replica_identity who;
-    {
-        std::unique_lock lock(mutex_);
-        last = core_.close();
-        who = core_.identity();
+    if (performing_ && !closed_) { // from a callback: first the effects behind it
+        parts_.doors.run.post([self = shared_from_this()] { (void)self->close(); });
+        return {};
     }
+    if (closed_.exchange(true)) return {};
+    auto [last, who] = on_loop([this] {
+        auto effects = core_.close();
+        return std::pair(std::move(effects), core_.identity());
+    });
     perform(std::move(last));
     abandon();
+    if (unlogged_error_) return fail(*unlogged_error_);
     if (auto done = parts_.log->close_clean(); !done) return done;
     return parts_.persist(who);
 }
@@ -88,23 +90,20 @@ void driver::post(decltype(event::what) what) {
 
 void driver::happened(decltype(event::what) what) {
     if (closed_) return;
-    std::vector<effect> effects;
-    {
-        std::unique_lock lock(mutex_);
+    auto [effects, deadline] = on_loop([&] {
         for (const auto& [session, sent] : sent_bytes_) core_.count_sent(session, sent);
         sent_bytes_.clear();
-        effects = core_.step({parts_.doors.time.now(), parts_.doors.time.wall_ms(), std::move(what)});
-    }
+        auto asked =
+            core_.step({parts_.doors.time.now(), parts_.doors.time.wall_ms(), std::move(what)});
+        return std::pair(std::move(asked), core_.deadline());
+    });
+    deadline_ = deadline;
     perform(std::move(effects));
-    if (!closed_) set_timer();
+    // An event inside another leaves the timer to the outer one.
+    if (!performing_ && !closed_) set_timer(deadline_);
 }
 
-void driver::set_timer() {
-    instant when;
-    {
-        std::unique_lock lock(mutex_);
-        when = core_.deadline();
-    }
+void driver::set_timer(instant when) {
     if (when == timer_at_) return;
     timer_at_ = when;
     if (when == instant::never()) {
@@ -137,7 +136,7 @@ void driver::adopt(std::unique_ptr<link> fresh, std::optional<peer_id> peer) {
     link& wire = *fresh;
     connections_[id] = std::move(fresh);
     happened(link_up{id, peer, std::move(url)});
-    if (!connections_.contains(id)) return;  // refused at once
+    if (!connections_.contains(id)) return; // refused at once
     std::weak_ptr<driver> weak = weak_from_this();
     wire.start({
         .on_frame =
@@ -184,8 +183,12 @@ void driver::append_pending() {
     if (done) {
         unlogged_.clear();
         log_bytes_ = parts_.log->size_bytes();
-        if (space_timer_ && !closed_) happened(disk_state{false});
-    } else if (done.error().code == errc::disk_full && !closed_) {
+        if (disk_full_ && !closed_) happened(disk_state{false});
+        disk_full_ = false;
+    } else if (closed_) {
+        unlogged_error_ = done.error();
+    } else if (done.error().code == errc::disk_full) {
+        disk_full_ = true;
         happened(disk_state{true});
         space_timer_->set(now().after_ms(space_retry_ms));
     } else {
@@ -216,16 +219,17 @@ void driver::perform(read_log& what) {
 }
 
 void driver::perform(dial& what) {
-    parts_.transports.dial(what.url, dial_timeout_ms,
-                           [weak = weak_from_this(), peer = what.peer](result<std::unique_ptr<link>> made) {
-                               auto self = weak.lock();
-                               if (!self || self->closed_) return;
-                               if (made) {
-                                   self->adopt(std::move(*made), peer);
-                               } else {
-                                   self->happened(dial_failed{peer, made.error()});
-                               }
-                           });
+    parts_.transports.dial(
+        what.url, dial_timeout_ms,
+        [weak = weak_from_this(), peer = what.peer](result<std::unique_ptr<link>> made) {
+            auto self = weak.lock();
+            if (!self || self->closed_) return;
+            if (made) {
+                self->adopt(std::move(*made), peer);
+            } else {
+                self->happened(dial_failed{peer, made.error()});
+            }
+        });
 }
 
 void driver::perform(send_message& what) {
@@ -252,11 +256,7 @@ void driver::perform(report& what) { parts_.doors.events.on(what.what); }
 void driver::fatal(const error& why) {
     if (closed_) return;
     parts_.doors.events.on({severity::error, "replica.stopped", to_string(why)});
-    std::vector<effect> rest;
-    {
-        std::unique_lock lock(mutex_);
-        rest = core_.close();
-    }
+    std::vector<effect> rest = on_loop([this] { return core_.close(); });
     abandon();
     // Whoever waits is told; nothing is logged or sent any more.
     for (effect& e : rest) {
@@ -265,4 +265,4 @@ void driver::fatal(const error& why) {
     if (parts_.on_fatal) parts_.on_fatal(why);
 }
 
-}  // namespace weft
+} // namespace weft

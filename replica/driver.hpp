@@ -25,6 +25,33 @@ struct driver_parts {
     std::function<void(const error&)> on_fatal;
 };
 
+// A mutex that one thread, the loop's, gets before all others: callers that take it again and again would
+// otherwise starve it, and with it every link.
+class loop_first_mutex {
+public:
+    void lock() { // of callers: behind the loop
+        callers_.lock();
+        next_.lock();
+        held_.lock();
+        next_.unlock();
+    }
+    void unlock() {
+        held_.unlock();
+        callers_.unlock();
+    }
+    void lock_for_loop() { // waits for the one who holds it now, and no other
+        next_.lock();
+        held_.lock();
+        next_.unlock();
+    }
+    void unlock_for_loop() { held_.unlock(); }
+
+private:
+    std::mutex callers_;
+    std::mutex next_;
+    std::mutex held_;
+};
+
 // Performs the core's effects on links, log and loop, and tells it what happened. Calls of the
 // application come from any thread and hold the lock; events and effects belong to the loop, and
 // effects are performed outside the lock, in order.
@@ -43,7 +70,7 @@ public:
     // Runs `use` with the core, locked. Afterwards the loop is woken if there is something to do.
     template <class Use>
     auto with_core(Use use) {
-        std::unique_lock lock(mutex_);
+        std::lock_guard lock(mutex_);
         owner_ = std::this_thread::get_id();
         struct release {
             driver* d;
@@ -59,8 +86,8 @@ public:
     // For reads from inside with_core.
     [[nodiscard]] core& unlocked_core() { return core_; }
 
-    void happened(decltype(event::what) what);  // on the loop
-    void post(decltype(event::what) what);      // from any thread
+    void happened(decltype(event::what) what); // on the loop
+    void post(decltype(event::what) what);     // from any thread
 
     [[nodiscard]] bool closed() const { return closed_; }
     [[nodiscard]] loop& run() { return parts_.doors.run; }
@@ -68,9 +95,19 @@ public:
     [[nodiscard]] std::uint64_t wall_ms() { return parts_.doors.time.wall_ms(); }
     [[nodiscard]] std::uint64_t log_bytes() const { return log_bytes_; }
     [[nodiscard]] std::vector<std::string> listening() const { return listening_; }
+    void wake(); // has the core decide again soon; from any thread
 
 private:
-    void wake();
+    // The loop's way to the core.
+    template <class Use>
+    auto on_loop(Use use) {
+        mutex_.lock_for_loop();
+        struct release {
+            loop_first_mutex& m;
+            ~release() { m.unlock_for_loop(); }
+        } at_end{mutex_};
+        return use();
+    }
     void adopt(std::unique_ptr<link> fresh, std::optional<peer_id> peer);
     void perform(std::vector<effect> effects);
     void perform(persist_identity& what);
@@ -85,12 +122,12 @@ private:
     void perform(report& what);
     void append_pending();
     void fatal(const error& why);
-    void set_timer();
+    void set_timer(instant when);
 
     core core_;
     driver_parts parts_;
     replica_options options_;
-    std::mutex mutex_;
+    loop_first_mutex mutex_;
     std::atomic<std::thread::id> owner_;
     std::atomic<bool> closed_{false};
     std::atomic<bool> wake_posted_{false};
@@ -102,12 +139,15 @@ private:
     std::vector<std::string> listening_;
     std::unique_ptr<timer> timer_;
     std::unique_ptr<timer> space_timer_;
-    std::vector<shared_bytes> unlogged_;  // runs that found no space
-    std::map<session_id, std::size_t> sent_bytes_;  // not yet told to the core
+    std::vector<shared_bytes> unlogged_; // runs that found no space
+    bool disk_full_ = false;
+    std::optional<error> unlogged_error_;          // why they were not logged at the close
+    std::map<session_id, std::size_t> sent_bytes_; // not yet told to the core
     std::uint32_t next_session_ = 1;
     bool performing_ = false;
-    std::vector<effect> queued_;          // effects of an event that came while others were performed
+    std::vector<effect> queued_; // effects of an event that came while others were performed
+    instant deadline_ = instant::never(); // of the newest step
     instant timer_at_ = instant::never();
 };
 
-}  // namespace weft
+} // namespace weft

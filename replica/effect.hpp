@@ -17,16 +17,17 @@ namespace weft {
 struct persist_identity {
     replica_identity who;
 };
-struct append_log {  // they are the log's next runs
+struct append_log { // they are the log's next runs
     std::vector<shared_bytes> runs;
 };
-struct sync_log {};  // answered with log_synced
-struct read_log {    // answered with log_read; may start later than `first` if `known` covers what is before
+struct sync_log {}; // answered with log_synced
+struct
+    read_log { // answered with log_read; may start later than `first` if `known` covers what is before
     session_id session{};
     log_index first{};
     version_vector known;
 };
-struct dial {  // answered with link_up or dial_failed
+struct dial { // answered with link_up or dial_failed
     peer_id peer{};
     std::string url;
 };
@@ -34,14 +35,14 @@ struct send_message {
     session_id session{};
     message what;
 };
-struct close_link {  // sends what is queued; no more events for this session
+struct close_link { // sends what is queued; no more events for this session
     session_id session{};
 };
 struct notify {
     std::shared_ptr<const change_callback> whom;
     change_event what;
 };
-struct answer {  // somebody's acknowledgement
+struct answer { // somebody's acknowledgement
     std::function<void(result<void>)> whom;
     result<void> outcome;
 };
@@ -49,7 +50,7 @@ struct report {
     log_event what;
 };
 
-using effect = std::variant<persist_identity, append_log, sync_log, read_log, dial, send_message, close_link,
-                            notify, answer, report>;
+using effect = std::variant<persist_identity, append_log, sync_log, read_log, dial, send_message,
+                            close_link, notify, answer, report>;
 
-}  // namespace weft
+} // namespace weft

@@ -11,7 +11,7 @@ namespace weft {
 
 // All that can happen to a replica, beside calls of the application.
 
-struct link_up {  // dialed, if there is a peer, or accepted
+struct link_up { // dialed, if there is a peer, or accepted
     session_id session{};
     std::optional<peer_id> peer;
     std::string url;
@@ -29,32 +29,32 @@ struct link_down {
     session_id session{};
     error why;
 };
-struct link_drained {  // its queue has room again
+struct link_drained { // its queue has room again
     session_id session{};
 };
-struct log_synced {  // answers sync_log
+struct log_synced { // answers sync_log
     log_index durable_end{};
 };
-struct log_read {  // answers read_log
+struct log_read { // answers read_log
     session_id session{};
     log_index first{};
     std::vector<shared_bytes> runs;
 };
-struct disk_state {  // an append was refused for lack of space, or works again
+struct disk_state { // an append was refused for lack of space, or works again
     bool full = false;
 };
-struct peer_command {  // an operator's
+struct peer_command { // an operator's
     peer_id peer{};
     bool pause = false;
 };
-struct woken {};  // the deadline passed, or local changes wait in the open run
+struct woken {}; // the deadline passed, or local changes wait in the open run
 
 struct event {
     instant now;
     std::uint64_t wall_ms = 0;
-    std::variant<woken, link_up, dial_failed, received, link_down, link_drained, log_synced, log_read,
-                 disk_state, peer_command>
+    std::variant<woken, link_up, dial_failed, received, link_down, link_drained, log_synced,
+                 log_read, disk_state, peer_command>
         what;
 };
 
-}  // namespace weft
+} // namespace weft

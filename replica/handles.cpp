@@ -3,9 +3,11 @@
 namespace weft {
 namespace {
 
-std::vector<std::string_view> views(const std::vector<std::string>& path) { return {path.begin(), path.end()}; }
+std::vector<std::string_view> views(const std::vector<std::string>& path) {
+    return {path.begin(), path.end()};
+}
 
-}  // namespace
+} // namespace
 
 result<void> object_handle::change(action what, value argument, std::int64_t amount,
                                    std::unique_ptr<operation_extra> extra) const {
@@ -32,7 +34,8 @@ result<void> counter_handle::decrement(std::int64_t by) {
     return increment(-by);
 }
 
-result<void> bounded_counter_handle::create(std::int64_t bound, std::int64_t initial, bool at_most) {
+result<void> bounded_counter_handle::create(std::int64_t bound, std::int64_t initial,
+                                            bool at_most) {
     auto extra = std::make_unique<operation_extra>();
     bool there = false;
     std::vector<std::string_view> path = views(path_);
@@ -41,7 +44,8 @@ result<void> bounded_counter_handle::create(std::int64_t bound, std::int64_t ini
         if (const object* found = state.find(path, type_)) {
             // Alike but for the creator is alike enough: an earlier life, or another replica, made it.
             for (const auto& i : found->as<bounded_store>().instances()) {
-                there = there || (i.spec.bound == bound && i.spec.initial == initial && i.spec.at_most == at_most);
+                there = there || (i.spec.bound == bound && i.spec.initial == initial &&
+                                  i.spec.at_most == at_most);
             }
         }
     });
@@ -65,7 +69,9 @@ result<void> bounded_counter_handle::with_spec(action what, std::int64_t amount,
         there = true;
     });
     if (!looked) return looked;
-    if (!there) return fail(errc::not_found, "bounded counter '" + path_.back() + "' was never created here");
+    if (!there)
+        return fail(errc::not_found,
+                    "bounded counter '" + path_.back() + "' was never created here");
     extra->to = to;
     return change(what, {}, amount, std::move(extra));
 }
@@ -85,9 +91,12 @@ result<void> bounded_counter_handle::transfer(replica_id to, std::int64_t amount
 
 result<std::int64_t> bounded_counter_handle::read() const {
     std::optional<std::int64_t> out;
-    auto looked = find([&](const object& found) { out = found.as<bounded_store>().chosen()->read(); });
+    auto looked =
+        find([&](const object& found) { out = found.as<bounded_store>().chosen()->read(); });
     if (!looked) return fail(looked.error());
-    if (!out) return fail(errc::not_found, "bounded counter '" + path_.back() + "' was never created here");
+    if (!out)
+        return fail(errc::not_found,
+                    "bounded counter '" + path_.back() + "' was never created here");
     return *out;
 }
 
@@ -119,11 +128,13 @@ result<void> object_scope::remove(std::string_view name) const {
     std::vector<std::string> path = below(name);
     std::vector<std::string_view> parts = views(path);
     std::vector<type_id> types;
-    auto looked = access_->read([&](const keyspace& state, replica_id) { types = state.types_at(parts); });
+    auto looked =
+        access_->read([&](const keyspace& state, replica_id) { types = state.types_at(parts); });
     if (!looked) return looked;
     for (type_id type : types) {
         if (type.kind == type_kind::bounded_counter) {
-            return fail(errc::wrong_type, "bounded counter '" + path.back() + "' cannot be removed");
+            return fail(errc::wrong_type,
+                        "bounded counter '" + path.back() + "' cannot be removed");
         }
         operation op;
         op.path = parts;
@@ -146,4 +157,4 @@ result<std::vector<std::string>> map_handle::names() const {
     return out;
 }
 
-}  // namespace weft
+} // namespace weft

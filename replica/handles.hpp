@@ -23,7 +23,8 @@ class store_access {
 public:
     virtual ~store_access() = default;
     virtual result<void> write(operation&& op) = 0;
-    virtual result<void> read(const std::function<void(const keyspace&, replica_id)>& look) const = 0;
+    virtual result<void>
+    read(const std::function<void(const keyspace&, replica_id)>& look) const = 0;
 };
 
 // One object: where it is and of which type.
@@ -66,7 +67,9 @@ public:
     register_handle(store_access& access, std::vector<std::string> path)
         : object_handle(access, std::move(path), {type_kind::lww_register}) {}
 
-    result<void> set(const T& content) { return change(action::write, value_traits<T>::wrap(content)); }
+    result<void> set(const T& content) {
+        return change(action::write, value_traits<T>::wrap(content));
+    }
     // Nothing if it is absent; wrong_type if it holds another kind of value.
     [[nodiscard]] result<std::optional<T>> get() const {
         std::optional<value> found;
@@ -91,7 +94,9 @@ public:
     mv_register_handle(store_access& access, std::vector<std::string> path)
         : object_handle(access, std::move(path), {type_kind::mv_register}) {}
 
-    result<void> set(const T& content) { return change(action::write, value_traits<T>::wrap(content)); }
+    result<void> set(const T& content) {
+        return change(action::write, value_traits<T>::wrap(content));
+    }
     // wrong_type if one of them is of another kind.
     [[nodiscard]] result<std::vector<T>> get() const {
         std::vector<T> out;
@@ -104,7 +109,8 @@ public:
             }
         });
         if (!done) return fail(done.error());
-        if (!fits) return fail(errc::wrong_type, "register '" + path_.back() + "' holds other kinds too");
+        if (!fits)
+            return fail(errc::wrong_type, "register '" + path_.back() + "' holds other kinds too");
         return out;
     }
 };
@@ -150,8 +156,8 @@ public:
     result<void> decrement(std::int64_t by = 1);
     // Gives rights of this replica to another; it can use them when the change has reached it.
     result<void> transfer(replica_id to, std::int64_t amount);
-    [[nodiscard]] result<std::int64_t> read() const;      // not_found before it was created
-    [[nodiscard]] result<std::uint64_t> rights() const;   // of this replica
+    [[nodiscard]] result<std::int64_t> read() const;    // not_found before it was created
+    [[nodiscard]] result<std::uint64_t> rights() const; // of this replica
     // Who holds how many rights, as far as is known here.
     [[nodiscard]] result<std::map<replica_id, std::uint64_t>> all_rights() const;
 
@@ -168,14 +174,16 @@ class flag_handle : public object_handle {
 public:
     flag_handle(store_access& access, std::vector<std::string> path)
         : object_handle(access, std::move(path),
-                        {EnableWins ? type_kind::enable_wins_flag : type_kind::disable_wins_flag}) {}
+                        {EnableWins ? type_kind::enable_wins_flag : type_kind::disable_wins_flag}) {
+    }
 
     result<void> enable() { return change(action::enable); }
     result<void> disable() { return change(action::disable); }
-    [[nodiscard]] result<bool> enabled() const {  // false if never set
+    [[nodiscard]] result<bool> enabled() const { // false if never set
         return look<bool>(
             [](const object* o) {
-                return EnableWins ? any_enabled(o->as<flag_store>()) : all_enabled(o->as<flag_store>());
+                return EnableWins ? any_enabled(o->as<flag_store>())
+                                  : all_enabled(o->as<flag_store>());
             },
             false);
     }
@@ -188,7 +196,9 @@ public:
     set_handle(store_access& access, std::vector<std::string> path)
         : object_handle(access, std::move(path), {Kind, element_kind_of<E>()}) {}
 
-    result<void> add(const E& element) { return change(action::add, value_traits<E>::wrap(element)); }
+    result<void> add(const E& element) {
+        return change(action::add, value_traits<E>::wrap(element));
+    }
     result<void> remove_element(const E& element)
         requires(Kind != type_kind::grow_set)
     {
@@ -207,7 +217,7 @@ public:
             },
             false);
     }
-    [[nodiscard]] result<std::vector<E>> elements() const {  // in order
+    [[nodiscard]] result<std::vector<E>> elements() const { // in order
         std::vector<E> out;
         auto done = find([&](const object& there) {
             auto take = [&](const value& element) {
@@ -250,14 +260,18 @@ public:
     [[nodiscard]] mv_register_handle<T> mv_register(std::string_view name) const {
         return {*access_, below(name)};
     }
-    [[nodiscard]] counter_handle counter(std::string_view name) const { return {*access_, below(name)}; }
+    [[nodiscard]] counter_handle counter(std::string_view name) const {
+        return {*access_, below(name)};
+    }
     [[nodiscard]] grow_counter_handle grow_counter(std::string_view name) const {
         return {*access_, below(name)};
     }
     [[nodiscard]] bounded_counter_handle bounded_counter(std::string_view name) const {
         return {*access_, below(name)};
     }
-    [[nodiscard]] flag_handle<true> flag(std::string_view name) const { return {*access_, below(name)}; }
+    [[nodiscard]] flag_handle<true> flag(std::string_view name) const {
+        return {*access_, below(name)};
+    }
     [[nodiscard]] flag_handle<false> disable_wins_flag(std::string_view name) const {
         return {*access_, below(name)};
     }
@@ -266,7 +280,8 @@ public:
         return {*access_, below(name)};
     }
     template <class E = value>
-    [[nodiscard]] set_handle<E, type_kind::remove_wins_set> remove_wins_set(std::string_view name) const {
+    [[nodiscard]] set_handle<E, type_kind::remove_wins_set>
+    remove_wins_set(std::string_view name) const {
         return {*access_, below(name)};
     }
     template <class E = value>
@@ -308,10 +323,10 @@ struct fields;
 template <class Struct, class T>
 struct field_of {
     std::string_view name;
-    T Struct::*member;
+    T Struct::* member;
 };
 template <class Struct, class T>
-[[nodiscard]] constexpr field_of<Struct, T> field(std::string_view name, T Struct::*member) {
+[[nodiscard]] constexpr field_of<Struct, T> field(std::string_view name, T Struct::* member) {
     return {name, member};
 }
 template <class Struct>
@@ -323,7 +338,7 @@ public:
     map_handle(store_access& access, const std::vector<std::string>& path)
         : object_handle(access, path, {type_kind::map}), object_scope(access, path) {}
 
-    using object_handle::remove;  // of the map itself
+    using object_handle::remove; // of the map itself
     result<void> remove_field(std::string_view name) { return object_scope::remove(name); }
 
     result<void> put(std::string_view name, const value& content) {
@@ -332,7 +347,8 @@ public:
     [[nodiscard]] result<std::optional<value>> get(std::string_view name) const {
         return lww_register(name).get();
     }
-    [[nodiscard]] result<std::vector<std::string>> names() const;  // of fields that are there, in order
+    [[nodiscard]] result<std::vector<std::string>>
+    names() const; // of fields that are there, in order
 
     // All members of a struct at once; only those whose value differs are written.
     template <has_fields Struct>
@@ -391,4 +407,4 @@ private:
 
 inline map_handle object_scope::map(std::string_view name) const { return {*access_, below(name)}; }
 
-}  // namespace weft
+} // namespace weft

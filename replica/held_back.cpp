@@ -61,4 +61,4 @@ bool held_back::waits_for(session_id from, instant since_before) const {
     return false;
 }
 
-}  // namespace weft
+} // namespace weft

@@ -17,7 +17,8 @@ public:
     };
 
     // False if it would not fit; true also if that run waits here already.
-    [[nodiscard]] bool add(const run_header& header, shared_bytes run, session_id from, instant now);
+    [[nodiscard]] bool add(const run_header& header, shared_bytes run, session_id from,
+                           instant now);
 
     // The next candidate of each origin: the waiting run that starts lowest.
     [[nodiscard]] std::vector<std::pair<replica_id, std::uint64_t>> heads() const;
@@ -26,7 +27,8 @@ public:
     // Drops what `applied` covers by now.
     void drop_covered(replica_id origin, std::uint64_t applied);
 
-    [[nodiscard]] bool waits_for(session_id from, instant since_before) const;  // anything as old as that
+    [[nodiscard]] bool waits_for(session_id from,
+                                 instant since_before) const; // anything as old as that
     [[nodiscard]] std::size_t runs() const { return runs_; }
     [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
@@ -36,4 +38,4 @@ private:
     std::size_t bytes_ = 0;
 };
 
-}  // namespace weft
+} // namespace weft

@@ -26,7 +26,7 @@ type_id type_at(const operation& op, std::size_t depth) {
     return depth + 1 == op.path.size() ? op.type : type_id{type_kind::map};
 }
 
-}  // namespace
+} // namespace
 
 void keyspace::apply(const operation& op, dot at, hlc stamp, const version_vector& dependencies,
                      undo_log* undo) {
@@ -38,7 +38,8 @@ void keyspace::apply(const operation& op, dot at, hlc stamp, const version_vecto
 }
 
 void keyspace::apply_at(map_store& parent, const path_hash& parent_hash, std::size_t depth,
-                        const operation& op, const operation_seen& seen, hlc stamp, undo_log* undo) {
+                        const operation& op, const operation_seen& seen, hlc stamp,
+                        undo_log* undo) {
     bool last = depth + 1 == op.path.size();
     child_ref name{op.path[depth], type_at(op, depth)};
     if (op.what == action::remove && parent.find(name) == nullptr) return;
@@ -60,7 +61,8 @@ void keyspace::apply_here(object& target, const path_hash& here, const operation
         join_leaf(store, fragment, seen, undo);
         weight_.add(weigh(here, store));
     };
-    auto change_element = [&](auto& set, const auto* before, const auto& fragment, const auto& find) {
+    auto change_element = [&](auto& set, const auto* before, const auto& fragment,
+                              const auto& find) {
         weight_.subtract(weigh_element(here, op.argument, before));
         if (undo != nullptr) {
             undo->element = op.argument;
@@ -91,7 +93,8 @@ void keyspace::apply_here(object& target, const path_hash& here, const operation
             } else {
                 auto& set = target.as<add_wins_store<value>>();
                 auto find = [&] { return std::as_const(set).find(op.argument); };
-                change_element(set, find(), op.what == action::add ? dot_set(seen.at) : dot_set(), find);
+                change_element(set, find(), op.what == action::add ? dot_set(seen.at) : dot_set(),
+                               find);
             }
             break;
         case action::increment:
@@ -105,7 +108,8 @@ void keyspace::apply_here(object& target, const path_hash& here, const operation
                 auto& store = target.as<counter_store>();
                 const auto* row = store.find(seen.at.replica);
                 if (undo != nullptr) {
-                    undo->before = row == nullptr ? counter_store::row{seen.at.replica, 0, 0, 0, 0} : *row;
+                    undo->before =
+                        row == nullptr ? counter_store::row{seen.at.replica, 0, 0, 0, 0} : *row;
                 }
                 weight_.subtract(weigh(here, store));
                 store.join(store.increment(seen.at, op.amount));
@@ -143,7 +147,8 @@ void keyspace::apply_here(object& target, const path_hash& here, const operation
 
 void keyspace::roll_back(undo_log&& undo) {
     if (undo.steps.empty()) return;
-    for (auto step = undo.steps.rbegin(); step != undo.steps.rend(); ++step) restore(root_, 0, *step);
+    for (auto step = undo.steps.rbegin(); step != undo.steps.rend(); ++step)
+        restore(root_, 0, *step);
     weight_ = undo.weight;
 }
 
@@ -198,7 +203,8 @@ std::vector<type_id> keyspace::types_at(std::span<const std::string_view> path) 
         if (above == nullptr) return out;
         parent = &above->as<map_store>();
     }
-    for (auto at = parent->children().lower_bound(child_ref{path.back(), {type_kind{}, element_kind{}}});
+    for (auto at =
+             parent->children().lower_bound(child_ref{path.back(), {type_kind{}, element_kind{}}});
          at != parent->children().end() && *at->key.name.as_text() == path.back(); ++at) {
         if (at->value.live()) out.push_back(at->key.type);
     }
@@ -209,7 +215,8 @@ void keyspace::check_invariants() const {
     object_weight recounted;
     std::size_t live = 0;
     for (const auto& child : root_.children()) {
-        recounted.add(weigh(path_hash{}.child(*child.key.name.as_text(), child.key.type), child.value));
+        recounted.add(
+            weigh(path_hash{}.child(*child.key.name.as_text(), child.key.type), child.value));
         live += child.value.live() ? 1 : 0;
         WEFT_CHECK(!child.value.empty());
     }
@@ -217,4 +224,4 @@ void keyspace::check_invariants() const {
     WEFT_CHECK(recounted == weight_);
 }
 
-}  // namespace weft
+} // namespace weft

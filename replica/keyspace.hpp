@@ -10,7 +10,7 @@ namespace weft {
 
 // What one operation has seen: its change's dependencies, and everything of its origin before it.
 struct operation_seen {
-    const version_vector& dependencies;  // without the origin's own entry
+    const version_vector& dependencies; // without the origin's own entry
     dot at;
 
     [[nodiscard]] bool covers(dot d) const {
@@ -22,12 +22,14 @@ struct operation_seen {
 struct undo_step {
     std::vector<std::string> path;
     type_id type;
-    std::optional<value> element;          // of a set
-    std::variant<std::monostate, register_store<value>, flag_store, dot_set, counter_store::row, object> before;
+    std::optional<value> element; // of a set
+    std::variant<std::monostate, register_store<value>, flag_store, dot_set, counter_store::row,
+                 object>
+        before;
 };
 struct undo_log {
     std::vector<undo_step> steps;
-    object_weight weight;  // of the whole keyspace, before the first step
+    object_weight weight; // of the whole keyspace, before the first step
 };
 
 // Named objects in one ordered keyspace, all under one context that the caller keeps: the replica's
@@ -38,13 +40,15 @@ class keyspace {
 public:
     // Applies an operation that has not been applied yet and whose causes have. With `undo`, the
     // operation is local: it has seen everything here, and can be taken back.
-    void apply(const operation& op, dot at, hlc stamp, const version_vector& dependencies, undo_log* undo);
+    void apply(const operation& op, dot at, hlc stamp, const version_vector& dependencies,
+               undo_log* undo);
     void roll_back(undo_log&& undo);
 
     // The object at a path, if it has a live dot.
     [[nodiscard]] const object* find(std::span<const std::string_view> path, type_id type) const;
     // Also a counter's record without a live dot, or a set that holds only remove marks.
-    [[nodiscard]] const object* find_record(std::span<const std::string_view> path, type_id type) const;
+    [[nodiscard]] const object* find_record(std::span<const std::string_view> path,
+                                            type_id type) const;
     // The live types under one name, in the order by which reads without a type choose: the first.
     [[nodiscard]] std::vector<type_id> types_at(std::span<const std::string_view> path) const;
 
@@ -57,14 +61,14 @@ public:
     void check_invariants() const;
 
 private:
-    void apply_at(map_store& parent, const path_hash& parent_hash, std::size_t depth, const operation& op,
-                  const operation_seen& seen, hlc stamp, undo_log* undo);
-    void apply_here(object& target, const path_hash& here, const operation& op, const operation_seen& seen,
-                    hlc stamp, undo_step* undo);
+    void apply_at(map_store& parent, const path_hash& parent_hash, std::size_t depth,
+                  const operation& op, const operation_seen& seen, hlc stamp, undo_log* undo);
+    void apply_here(object& target, const path_hash& here, const operation& op,
+                    const operation_seen& seen, hlc stamp, undo_step* undo);
     void restore(map_store& parent, std::size_t depth, undo_step& step);
 
     map_store root_;
     object_weight weight_;
 };
 
-}  // namespace weft
+} // namespace weft

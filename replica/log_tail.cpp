@@ -27,4 +27,4 @@ const logged_run& log_tail::at(log_index index) const {
     return runs_[static_cast<std::size_t>(index) - static_cast<std::size_t>(begin_)];
 }
 
-}  // namespace weft
+} // namespace weft

@@ -19,11 +19,12 @@ struct logged_run {
 // The newest runs of the log, kept in memory within a bound, so that sessions that keep up read no disk.
 class log_tail {
 public:
-    explicit log_tail(log_index begin, version_vector before) : begin_(begin), before_(std::move(before)) {}
+    explicit log_tail(log_index begin, version_vector before)
+        : begin_(begin), before_(std::move(before)) {}
 
     void push(logged_run run);
 
-    [[nodiscard]] log_index begin() const { return begin_; }  // of what is here
+    [[nodiscard]] log_index begin() const { return begin_; } // of what is here
     [[nodiscard]] log_index end() const;
     [[nodiscard]] const logged_run& at(log_index index) const;
     // What the runs before `begin` cover.
@@ -37,4 +38,4 @@ private:
     std::size_t bytes_ = 0;
 };
 
-}  // namespace weft
+} // namespace weft

@@ -13,20 +13,20 @@ namespace weft {
 
 // When the log is made durable (fdatasync).
 enum class sync_policy : std::uint8_t {
-    commit,    // at once; own changes leave the replica only when durable
-    interval,  // every limits::sync_interval_ms; own changes leave at once
-    none,      // when an acknowledgement asks for it, at a segment's end and at a clean stop
+    commit,   // at once; own changes leave the replica only when durable
+    interval, // every limits::sync_interval_ms; own changes leave at once
+    none,     // when an acknowledgement asks for it, at a segment's end and at a clean stop
 };
 [[nodiscard]] std::string_view to_string(sync_policy policy);
 
 struct replica_options {
-    std::string name = {};             // of this member; 1 to 64 bytes
-    std::string cluster = "weft";      // replicas of other clusters are refused
-    std::string region = {};           // free text
-    std::vector<std::string> listen = {};  // URLs
-    std::vector<std::string> peers = {};   // URLs; with this replica the configured members
+    std::string name = {};                // of this member; 1 to 64 bytes
+    std::string cluster = "weft";         // replicas of other clusters are refused
+    std::string region = {};              // free text
+    std::vector<std::string> listen = {}; // URLs
+    std::vector<std::string> peers = {};  // URLs; with this replica the configured members
     sync_policy sync = sync_policy::commit;
-    codec packed = codec::lz4;         // for own runs of 128 bytes and more, where it pays
+    codec packed = codec::lz4; // for own runs of 128 bytes and more, where it pays
     std::uint64_t state_bytes_max = limits::state_bytes_max;
 };
 
@@ -34,19 +34,21 @@ struct replica_options {
 struct ack_level {
     enum class kind : std::uint8_t { memory, disk, replicated, majority };
     kind what = kind::disk;
-    std::uint32_t members = 1;  // for replicated: disks that hold it, this replica's among them
+    std::uint32_t members = 1; // for replicated: disks that hold it, this replica's among them
 
-    static constexpr ack_level memory() { return {kind::memory, 0}; }     // lost with the process
-    static constexpr ack_level disk() { return {kind::disk, 1}; }         // survives a power cut
+    static constexpr ack_level memory() { return {kind::memory, 0}; } // lost with the process
+    static constexpr ack_level disk() { return {kind::disk, 1}; }     // survives a power cut
     static constexpr ack_level replicated(std::uint32_t k) { return {kind::replicated, k}; }
-    static constexpr ack_level majority() { return {kind::majority, 0}; } // of the configured members
+    static constexpr ack_level majority() {
+        return {kind::majority, 0};
+    } // of the configured members
 };
 
 // Who a replica is in this life of its process.
 struct replica_identity {
     replica_id id{};
-    replica_id predecessor{};  // the id of the same directory before, 0 if none
-    hlc ceiling;               // no stamp above it has left the replica
+    replica_id predecessor{}; // the id of the same directory before, 0 if none
+    hlc ceiling;              // no stamp above it has left the replica
 };
 
-}  // namespace weft
+} // namespace weft

@@ -9,9 +9,10 @@ namespace {
 
 tl::unexpected<error> closed_replica() { return fail(errc::closed, "the replica is closed"); }
 
-}  // namespace
+} // namespace
 
-void commit::when(ack_level level, std::int64_t timeout_ms, std::function<void(result<void>)> done) const {
+void commit::when(ack_level level, std::int64_t timeout_ms,
+                  std::function<void(result<void>)> done) const {
     auto engine = driver_.lock();
     if (!engine || engine->closed()) return done(closed_replica());
     instant deadline = engine->now().after_ms(timeout_ms);
@@ -21,6 +22,7 @@ void commit::when(ack_level level, std::int64_t timeout_ms, std::function<void(r
     } else {
         engine->with_core(start);
     }
+    engine->wake(); // it may be acknowledged already, and the deadline is to be kept
 }
 
 result<void> commit::wait(ack_level level, std::int64_t timeout_ms) const {
@@ -28,7 +30,8 @@ result<void> commit::wait(ack_level level, std::int64_t timeout_ms) const {
     auto engine = driver_.lock();
     if (!engine || engine->closed()) return closed_replica();
     if (engine->inside() || engine->run().in_loop_thread()) {
-        return fail(errc::invalid_argument, "waiting here would stop what is waited for; use `when`");
+        return fail(errc::invalid_argument,
+                    "waiting here would stop what is waited for; use `when`");
     }
     struct shared_outcome {
         std::mutex lock;
@@ -47,13 +50,15 @@ result<void> commit::wait(ack_level level, std::int64_t timeout_ms) const {
     return *shared->outcome;
 }
 
-replica::replica(std::shared_ptr<driver> engine) : object_scope(*this, {}), driver_(std::move(engine)) {}
+replica::replica(std::shared_ptr<driver> engine)
+    : object_scope(*this, {}), driver_(std::move(engine)) {}
 
 replica::~replica() { (void)close(); }
 
 result<commit> replica::transact_erased(const std::function<result<void>(transaction&)>& change) {
     if (driver_->inside()) {
-        return fail(errc::nested_transaction, "a transaction inside a transaction; use the one you have");
+        return fail(errc::nested_transaction,
+                    "a transaction inside a transaction; use the one you have");
     }
     if (driver_->closed()) return closed_replica();
     return driver_->with_core([&](core& c) -> result<commit> {
@@ -114,9 +119,11 @@ result<std::vector<std::string>> replica::keys(std::string_view prefix) const {
 }
 
 result<subscription_id> replica::subscribe(subscription_filter filter, change_callback whom) {
-    if (driver_->inside()) return fail(errc::nested_transaction, "subscribe outside of the transaction");
+    if (driver_->inside())
+        return fail(errc::nested_transaction, "subscribe outside of the transaction");
     if (driver_->closed()) return closed_replica();
-    return driver_->with_core([&](core& c) { return c.subscribe(std::move(filter), std::move(whom)); });
+    return driver_->with_core(
+        [&](core& c) { return c.subscribe(std::move(filter), std::move(whom)); });
 }
 
 result<subscription_id> replica::subscribe_key(std::string key, change_callback whom) {
@@ -162,7 +169,8 @@ replica_id replica::id() const {
 
 result<void> replica::close() {
     if (driver_->closed()) return {};
-    if (driver_->inside()) return fail(errc::nested_transaction, "close outside of the transaction");
+    if (driver_->inside())
+        return fail(errc::nested_transaction, "close outside of the transaction");
     if (driver_->run().in_loop_thread()) return driver_->close();
     struct shared_outcome {
         std::mutex lock;
@@ -181,4 +189,4 @@ result<void> replica::close() {
     return *shared->outcome;
 }
 
-}  // namespace weft
+} // namespace weft

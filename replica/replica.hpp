@@ -15,15 +15,19 @@ class driver;
 // A committed change and what can be waited for. Copies name the same change.
 class commit {
 public:
-    [[nodiscard]] dot id() const { return first_; }              // the change's first dot
-    [[nodiscard]] std::uint64_t end() const { return end_; }     // its op counters are [id().counter, end())
+    [[nodiscard]] dot id() const { return first_; } // the change's first dot
+    [[nodiscard]] std::uint64_t end() const {
+        return end_;
+    } // its op counters are [id().counter, end())
     [[nodiscard]] hlc stamp() const { return stamp_; }
 
     // Waits until the change is acknowledged at that level. timed_out means unknown, not rolled back;
     // closed if the replica closes meanwhile. Not on the loop's thread: there use `when`.
-    [[nodiscard]] result<void> wait(ack_level level = ack_level::disk(), std::int64_t timeout_ms = 30'000) const;
+    [[nodiscard]] result<void> wait(ack_level level = ack_level::disk(),
+                                    std::int64_t timeout_ms = 30'000) const;
     // Calls `done` once, on the loop.
-    void when(ack_level level, std::int64_t timeout_ms, std::function<void(result<void>)> done) const;
+    void when(ack_level level, std::int64_t timeout_ms,
+              std::function<void(result<void>)> done) const;
 
 private:
     friend class replica;
@@ -41,7 +45,7 @@ private:
 class replica final : public object_scope, private store_access {
 public:
     explicit replica(std::shared_ptr<driver> engine);
-    ~replica() override;  // closes
+    ~replica() override; // closes
     replica(const replica&) = delete;
     replica& operator=(const replica&) = delete;
 
@@ -73,7 +77,8 @@ public:
 
     // Calls back for every change, local and remote, of that key or prefix, in log order.
     [[nodiscard]] result<subscription_id> subscribe_key(std::string key, change_callback whom);
-    [[nodiscard]] result<subscription_id> subscribe_prefix(std::string prefix, change_callback whom);
+    [[nodiscard]] result<subscription_id> subscribe_prefix(std::string prefix,
+                                                           change_callback whom);
     void unsubscribe(subscription_id id);
 
     // Stops and restarts replication with one peer, given by name, URL or id; not_found names the peers.
@@ -81,11 +86,12 @@ public:
     result<void> resume_peer(std::string_view peer);
 
     [[nodiscard]] result<replica_status> status() const;
-    [[nodiscard]] std::vector<std::string> listening() const;  // URLs with the ports really bound
+    [[nodiscard]] std::vector<std::string> listening() const; // URLs with the ports really bound
     [[nodiscard]] replica_id id() const;
 
     // A clean stop: logs what is open, syncs, writes the end mark, closes links, ends every wait with
-    // `closed`. From any thread but from inside a transaction; a second call does nothing.
+    // `closed`. From any thread but from inside a transaction; a second call does nothing. From a callback
+    // it only asks: the close follows the callback.
     result<void> close();
 
     [[nodiscard]] driver& engine() { return *driver_; }
@@ -100,4 +106,4 @@ private:
     std::shared_ptr<driver> driver_;
 };
 
-}  // namespace weft
+} // namespace weft

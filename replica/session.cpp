@@ -11,9 +11,11 @@ bool admitted(const interest_message& by, replica_id origin, replica_id sender) 
     return std::find(by.except.begin(), by.except.end(), origin) == by.except.end();
 }
 
-}  // namespace
+} // namespace
 
-bool session::wants(replica_id origin, replica_id self) const { return admitted(interest, origin, self); }
+bool session::wants(replica_id origin, replica_id self) const {
+    return admitted(interest, origin, self);
+}
 
 bool session::asked_for(replica_id origin) const { return admitted(asked, origin, their_id); }
 
@@ -41,16 +43,18 @@ void session::take_ack(const ack_message& ack) {
     acked_bytes = std::max(acked_bytes, std::min(ack.taken_bytes, sent_bytes));
 }
 
-std::optional<ack_message> session::make_ack(const version_vector& applied, const version_vector& durable) {
+std::optional<ack_message> session::make_ack(const version_vector& applied,
+                                             const version_vector& durable) {
     ack_message out;
     out.applied = applied.above(reported_applied);
     out.durable = durable.above(reported_durable);
     out.taken_bytes = taken_bytes;
-    if (out.applied.empty() && out.durable.empty() && taken_bytes == reported_bytes) return std::nullopt;
+    if (out.applied.empty() && out.durable.empty() && taken_bytes == reported_bytes)
+        return std::nullopt;
     reported_applied = applied;
     reported_durable = durable;
     reported_bytes = taken_bytes;
     return out;
 }
 
-}  // namespace weft
+} // namespace weft

@@ -17,35 +17,35 @@ namespace weft {
 //   receiving  how much was taken (which returns credit) and what was last acknowledged
 struct session {
     session_id id{};
-    std::optional<peer_id> peer;   // the peer table's entry
-    bool dialed = false;           // by this side
+    std::optional<peer_id> peer; // the peer table's entry
+    bool dialed = false;         // by this side
     std::string url;
 
     // Who is there: from its Hello.
-    bool open = false;             // both said Hello, and neither refuses
+    bool open = false; // both said Hello, and neither refuses
     std::string name;
     replica_id their_id{};
     std::uint64_t nonce = 0;
-    version_vector their_start;    // what it had applied then
-    version_vector our_start;      // what we had
+    version_vector their_start; // what it had applied then
+    version_vector our_start;   // what we had
     bool caught_up = false;
 
     // Sending.
-    bool wanted = false;           // its Interest came: streaming may start
-    interest_message interest;     // what it wants here
-    version_vector known;          // what it has, or was sent here
-    log_index cursor{};            // everything before it was considered
-    std::optional<log_index> passed_over;  // first run that it lacked and did not want here
-    bool reading = false;          // a read_log is under way
-    std::size_t undrained_bytes = 0;  // sent since the link was last drained
-    std::uint64_t sent_bytes = 0;  // of runs
+    bool wanted = false;                  // its Interest came: streaming may start
+    interest_message interest;            // what it wants here
+    version_vector known;                 // what it has, or was sent here
+    log_index cursor{};                   // everything before it was considered
+    std::optional<log_index> passed_over; // first run that it lacked and did not want here
+    bool reading = false;                 // a read_log is under way
+    std::size_t undrained_bytes = 0;      // sent since the link was last drained
+    std::uint64_t sent_bytes = 0;         // of runs
     std::uint64_t acked_bytes = 0;
 
     // Receiving.
-    interest_message asked;        // the Interest that we sent last
+    interest_message asked; // the Interest that we sent last
     bool asked_once = false;
-    bool ask_resend = false;       // a run from here was dropped
-    bool repairing = false;        // causes were missing: everything is wanted here until they came
+    bool ask_resend = false; // a run from here was dropped
+    bool repairing = false;  // causes were missing: everything is wanted here until they came
     std::uint64_t taken_bytes = 0;
     std::uint64_t reported_bytes = 0;
     version_vector reported_applied;
@@ -54,17 +54,17 @@ struct session {
     // What the peer said of itself since.
     version_vector their_applied;
     version_vector their_durable;
-    std::optional<error> blocked;  // one of its runs cannot be applied
+    std::optional<error> blocked; // one of its runs cannot be applied
 
     // Health.
     instant opened;
     instant last_heard;
     instant next_heartbeat;
-    instant next_repair;           // when to look whether something does not come
-    version_vector lacked;         // what it had and we lacked at the last look …
-    version_vector lacked_at;      // … and what we had then
-    version_vector probe;          // their lag: what was here when it was last measured …
-    instant probe_at;              // … and when
+    instant next_repair;      // when to look whether something does not come
+    version_vector lacked;    // what it had and we lacked at the last look …
+    version_vector lacked_at; // … and what we had then
+    version_vector probe;     // their lag: what was here when it was last measured …
+    instant probe_at;         // … and when
     bool probing = false;
     std::int64_t rtt_us = 0;
 
@@ -81,4 +81,4 @@ struct session {
                                                       const version_vector& durable);
 };
 
-}  // namespace weft
+} // namespace weft

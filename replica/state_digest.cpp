@@ -1,7 +1,8 @@
 #include "replica/state_digest.hpp"
 
-#include <bit>
 #include <xxhash.h>
+
+#include <bit>
 
 namespace weft {
 namespace {
@@ -27,7 +28,8 @@ std::uint64_t hash_of_value(const value& v) {
             auto number = std::bit_cast<std::uint64_t>(*v.as_double());
             return XXH3_64bits_withSeed(&number, sizeof number, seed);
         }
-        case value_kind::text: return XXH3_64bits_withSeed(v.as_text()->data(), v.as_text()->size(), seed);
+        case value_kind::text:
+            return XXH3_64bits_withSeed(v.as_text()->data(), v.as_text()->size(), seed);
         case value_kind::binary:
             return XXH3_64bits_withSeed(v.as_binary()->data(), v.as_binary()->size(), seed);
     }
@@ -54,7 +56,7 @@ leaf leaf_of(const path_hash& path, dot d) {
     return {path, 0, static_cast<std::uint64_t>(d.replica), d.counter, 0, 0};
 }
 
-}  // namespace
+} // namespace
 
 void state_digest::add(const state_digest& part) {
     words[0] += part.words[0];
@@ -169,7 +171,7 @@ object_weight weigh_element(const path_hash& path, const value& element, const f
     object_weight out;
     if (marks == nullptr || marks->empty()) return out;
     out.state_bytes = 56 + element.heap_bytes();
-    if (!all_enabled(*marks)) return out;  // marks go when they are stable, so they are not covered
+    if (!all_enabled(*marks)) return out; // marks go when they are stable, so they are not covered
     std::uint64_t which = hash_of_value(element);
     for (const auto& e : *marks) {
         leaf l = leaf_of(path, e.at);
@@ -186,7 +188,8 @@ object_weight weigh(const path_hash& path, const object& whole) {
             object_weight out;
             if constexpr (std::same_as<store_type, map_store>) {
                 for (const auto& child : store.children()) {
-                    out.add(weigh(path.child(*child.key.name.as_text(), child.key.type), child.value));
+                    out.add(
+                        weigh(path.child(*child.key.name.as_text(), child.key.type), child.value));
                 }
             } else if constexpr (std::same_as<store_type, add_wins_store<value>>) {
                 for (const auto& e : store) out.add(weigh_element(path, e.key, &e.value));
@@ -200,4 +203,4 @@ object_weight weigh(const path_hash& path, const object& whole) {
         whole.data());
 }
 
-}  // namespace weft
+} // namespace weft

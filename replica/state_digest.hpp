@@ -18,7 +18,7 @@ struct state_digest {
     void subtract(const state_digest& part);
     bool operator==(const state_digest&) const = default;
 };
-[[nodiscard]] std::string to_string(const state_digest& digest);  // 32 hexadecimal digits
+[[nodiscard]] std::string to_string(const state_digest& digest); // 32 hexadecimal digits
 
 // The hash of a path, made part by part from the root.
 struct path_hash {
@@ -42,8 +42,10 @@ struct object_weight {
 [[nodiscard]] object_weight weigh(const path_hash& path, const flag_store& store);
 [[nodiscard]] object_weight weigh(const path_hash& path, const counter_store& store);
 [[nodiscard]] object_weight weigh(const path_hash& path, const bounded_store& store);
-[[nodiscard]] object_weight weigh_element(const path_hash& path, const value& element, const dot_set* adds);
-[[nodiscard]] object_weight weigh_element(const path_hash& path, const value& element, const flag_store* marks);
-[[nodiscard]] object_weight weigh(const path_hash& path, const object& whole);  // with all below it
+[[nodiscard]] object_weight weigh_element(const path_hash& path, const value& element,
+                                          const dot_set* adds);
+[[nodiscard]] object_weight weigh_element(const path_hash& path, const value& element,
+                                          const flag_store* marks);
+[[nodiscard]] object_weight weigh(const path_hash& path, const object& whole); // with all below it
 
-}  // namespace weft
+} // namespace weft

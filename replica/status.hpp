@@ -11,31 +11,31 @@
 namespace weft {
 
 enum class peer_state : std::uint8_t {
-    initializing,  // not reached yet, or shaking hands
-    catching_up,   // one side still lacks what the other had when they met
-    active,        // streaming
-    paused,        // by an operator
-    blocked,       // a run of its cannot be applied; see `error`
-    failed,        // not reachable now; tried again with a growing delay
+    initializing, // not reached yet, or shaking hands
+    catching_up,  // one side still lacks what the other had when they met
+    active,       // streaming
+    paused,       // by an operator
+    blocked,      // a run of its cannot be applied; see `error`
+    failed,       // not reachable now; tried again with a growing delay
 };
 [[nodiscard]] std::string_view to_string(peer_state state);
 
 struct peer_status {
-    std::string name;  // empty until it said so
-    replica_id id{};   // 0 until it said so
-    std::string url;   // as configured, or where it came from
+    std::string name; // empty until it said so
+    replica_id id{};  // 0 until it said so
+    std::string url;  // as configured, or where it came from
     bool configured = false;
     peer_state state = peer_state::initializing;
-    std::string error;               // why it is blocked or failed
-    std::int64_t lag_ms = 0;         // how long it has lacked something that is here
-    std::uint64_t lag_ops = 0;       // operations that are here and it has not acknowledged
-    std::int64_t rtt_us = 0;         // of the last heartbeat; 0 if none yet
-    std::uint64_t bytes_in = 0;      // frames of all sessions with it
+    std::string error;          // why it is blocked or failed
+    std::int64_t lag_ms = 0;    // how long it has lacked something that is here
+    std::uint64_t lag_ops = 0;  // operations that are here and it has not acknowledged
+    std::int64_t rtt_us = 0;    // of the last heartbeat; 0 if none yet
+    std::uint64_t bytes_in = 0; // frames of all sessions with it
     std::uint64_t bytes_out = 0;
-    std::uint64_t changes_in = 0;    // applied from it
-    std::uint64_t changes_out = 0;   // sent to it
-    std::uint64_t duplicate_runs = 0;       // arrived again
-    std::int64_t digest_compared_ms = -1;   // since digests were last compared; -1 for never
+    std::uint64_t changes_in = 0;         // applied from it
+    std::uint64_t changes_out = 0;        // sent to it
+    std::uint64_t duplicate_runs = 0;     // arrived again
+    std::int64_t digest_compared_ms = -1; // since digests were last compared; -1 for never
 };
 
 struct replica_status {
@@ -46,7 +46,7 @@ struct replica_status {
     std::string region;
     sync_policy sync{};
     std::uint64_t objects = 0;
-    version_vector vector;           // applied
+    version_vector vector; // applied
     version_vector durable;
     state_digest digest;
     std::uint64_t state_bytes = 0;
@@ -58,9 +58,9 @@ struct replica_status {
     std::uint64_t known_ids = 0;
     std::int64_t digest_compared_ms = -1;
     bool digest_mismatch = false;
-    bool disk_full = false;          // local writes are refused until there is space
-    bool clock_ahead = false;        // a peer says that our clock is
+    bool disk_full = false;   // local writes are refused until there is space
+    bool clock_ahead = false; // a peer says that our clock is
     std::vector<peer_status> peers;
 };
 
-}  // namespace weft
+} // namespace weft

@@ -13,18 +13,18 @@ namespace weft {
 // What one operation did to one object, as subscribers see it.
 struct object_change {
     std::string key;
-    std::vector<std::string> fields;  // below the key's map; empty for the object itself
-    type_id type;                     // of the object or field
-    std::string what;                 // an action's name: "write", "add", "increment", …
-    value argument;                   // of write, add, remove_element
-    std::int64_t amount = 0;          // of increment and transfer
+    std::vector<std::string> fields; // below the key's map; empty for the object itself
+    type_id type;                    // of the object or field
+    std::string what;                // an action's name: "write", "add", "increment", …
+    value argument;                  // of write, add, remove_element
+    std::int64_t amount = 0;         // of increment and transfer
 };
 
 // One change, local or remote, with those of its operations that a subscription asked for.
 struct change_event {
-    dot first;                        // the change's name: its first dot
+    dot first; // the change's name: its first dot
     hlc stamp;
-    std::string member;               // who made it; empty if not known
+    std::string member; // who made it; empty if not known
     bool local = false;
     std::vector<object_change> objects;
 };
@@ -45,4 +45,4 @@ struct subscription_filter {
     }
 };
 
-}  // namespace weft
+} // namespace weft

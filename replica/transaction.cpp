@@ -22,4 +22,4 @@ result<void> transaction::read(const std::function<void(const keyspace&, replica
     return {};
 }
 
-}  // namespace weft
+} // namespace weft

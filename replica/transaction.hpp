@@ -30,4 +30,4 @@ private:
     std::optional<error> failure_;
 };
 
-}  // namespace weft
+} // namespace weft

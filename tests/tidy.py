@@ -43,7 +43,7 @@ FOREIGN = [
     (r"boost/(json|system)", ["transport/*.cpp", "node/*.cpp", "node/*.hpp"]),
     (r"boost/crc", ["base/frame.cpp"]),
     (r"capnp/|kj/|.*\.capnp\.", ["transport/wire.cpp", "transport/kj_clang.hpp"]),
-    (r"(lz4|zstd|zlib)", ["base/compress.cpp"]),
+    (r"(lz4|zstd|zlib)", ["base/compress.cpp", "node/line_source.cpp"]),
     (r"xxhash", ["replica/*.cpp", "crdt/*.cpp"]),
     (r"tl/expected", ["base/result.hpp"]),
     (r"CLI/", ["node/*.cpp"]),

@@ -26,6 +26,7 @@ class asio_timer final : public timer {
 public:
     asio_timer(net::io_context& context, std::function<void()> task)
         : alarm_(std::make_shared<alarm>(context, std::move(task))) {}
+    // NOLINTNEXTLINE(bugprone-exception-escape): of lack of memory only, and then it should end
     ~asio_timer() override { cancel(); }
 
     void set(instant when) override {
@@ -63,6 +64,7 @@ private:
 
 asio_loop::asio_loop() : state_(std::make_unique<state>()) {}
 
+// NOLINTNEXTLINE(bugprone-exception-escape): of lack of memory only, and then it should end
 asio_loop::~asio_loop() {
     WEFT_CHECK(!in_loop_thread());
     stop();

@@ -139,15 +139,16 @@ private:
     void deliver(byte_view arrived) {
         frames_.add(arrived);
         while (auto handlers = handlers_) { // a copy: the owner may destroy the link in its handler
-            auto frame = frames_.next();
-            if (!frame) {
-                lose(frame.error().code,
-                     "frame " + std::to_string(frames_read_) + ": " + frame.error().detail);
+            auto next = frames_.next();
+            if (!next) {
+                lose(next.error().code,
+                     "frame " + std::to_string(frames_read_) + ": " + next.error().detail);
                 return;
             }
-            if (!*frame) return;
+            std::optional<bytes>& body = *next;
+            if (!body) return;
             ++frames_read_;
-            handlers->on_frame(std::move(**frame));
+            handlers->on_frame(std::move(*body));
         }
     }
 
@@ -249,6 +250,7 @@ private:
 class stream_link final : public link {
 public:
     explicit stream_link(std::shared_ptr<connection> over) : over_(std::move(over)) {}
+    // NOLINTNEXTLINE(bugprone-exception-escape): of lack of memory only, and then it should end
     ~stream_link() override { over_->close(); }
 
     void start(link_handlers handlers) override { over_->start(std::move(handlers)); }
@@ -402,6 +404,7 @@ class tcp_listener final : public listener {
 public:
     tcp_listener(std::shared_ptr<acceptor> accepting, std::string url)
         : accepting_(std::move(accepting)), url_(std::move(url)) {}
+    // NOLINTNEXTLINE(bugprone-exception-escape): of lack of memory only, and then it should end
     ~tcp_listener() override { accepting_->close(); }
     std::string url() const override { return url_; }
 
@@ -414,6 +417,7 @@ class unix_listener final : public listener {
 public:
     unix_listener(std::shared_ptr<acceptor> accepting, std::string path)
         : accepting_(std::move(accepting)), path_(std::move(path)) {}
+    // NOLINTNEXTLINE(bugprone-exception-escape): of lack of memory only, and then it should end
     ~unix_listener() override {
         std::error_code ignored;
         std::filesystem::remove(path_, ignored); // before closing: a successor's file stays
@@ -528,6 +532,7 @@ private:
 class stream_transport : public transport {
 public:
     explicit stream_transport(asio_loop& run) : context_(context_of(run)) {}
+    // NOLINTNEXTLINE(bugprone-exception-escape): of lack of memory only, and then it should end
     ~stream_transport() override {
         for (const auto& one : attempts_) one->cancel();
     }

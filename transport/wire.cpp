@@ -1,6 +1,6 @@
 #include "base/check.hpp"
 #include "base/limits.hpp"
-#include "transport/kj_clang.hpp"
+#include "transport/kj_clang.hpp" // NOLINT(misc-include-cleaner): for the headers below
 #include "transport/message.hpp"
 // The schema's tables; here and not a source by itself, so that clang sees kj_clang.hpp before it.
 #include "transport/wire.capnp.c++"
@@ -55,8 +55,8 @@ public:
 
     bytes take() {
         std::size_t words = getSegmentsForOutput()[0].size();
-        for (int i = 0; i < 4; ++i) { // byte 0 to 3: segments - 1 = 0; then the size in words
-            body_[static_cast<std::size_t>(4 + i)] = static_cast<std::byte>(words >> (8 * i));
+        for (std::size_t i = 0; i < 4; ++i) { // bytes 0 to 3: segments - 1 = 0; then the words
+            body_[4 + i] = static_cast<std::byte>(words >> (8 * i));
         }
         body_.resize((1 + words) * word_bytes);
         return std::move(body_);
@@ -399,7 +399,7 @@ result<message> decode_message(shared_bytes body) {
         capnp::SegmentArrayMessageReader reader({segments->data(), segments->size()}, options);
         rules keep;
         message out = read(reader.getRoot<wire::Message>(), body, keep);
-        if (keep.first_broken()) return fail(errc::bad_message, *keep.first_broken());
+        if (const auto& rule = keep.first_broken()) return fail(errc::bad_message, *rule);
         return out;
     } catch (const kj::Exception& thrown) {
         return fail(errc::bad_message, std::string("malformed: ") + thrown.getDescription().cStr());

@@ -4,7 +4,6 @@
 #include <rapidcheck/boost_test.h>
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -63,6 +62,7 @@ BOOST_AUTO_TEST_CASE(it_does_what_a_vector_does) {
                     other = choice % 2 == 0 ? copy : small_vector<element>(std::move(copy));
                     mine = std::move(other);
                     RC_ASSERT(other.empty());
+                    // NOLINTNEXTLINE(bugprone-use-after-move): what was moved from is empty
                     other.push_back("usable again");
                     RC_ASSERT(other.size() == 1U);
                     break;

@@ -76,8 +76,9 @@ private:
 //                                                             operation that it was refused
 //   static void check(const type&, const view&);              its readings against the operations
 //
-// and `without_context`, if the type has no causal context. Otherwise, beside each stand-alone value goes the same store under a version vector as its context, as a
-// replica keeps it: deltas are joined there as what their operation's dependencies have seen.
+// and `without_context` if the type has no causal context. Otherwise the same store goes beside each
+// stand-alone value, under a version vector as its context, as a replica keeps it: deltas are joined
+// there as what their operation's dependencies have seen.
 template <class Subject>
 class world {
     using type = typename Subject::type;

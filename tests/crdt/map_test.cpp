@@ -111,11 +111,12 @@ BOOST_AUTO_TEST_CASE(a_removal_that_saw_only_the_remove_mark_lets_a_concurrent_a
                 seen_with(fresh, marks == nullptr ? flag_store() : *marks)};
         });
     };
-    map removed = mark(map(), {a, 1}, false);
-    map added = mark(map(), {b, 1}, true);
+    map removed = joined(map(), mark(map(), {a, 1}, false)); // states, not deltas
+    map added = joined(map(), mark(map(), {b, 1}, true));
     map both = joined(removed, added);
     BOOST_TEST(!both.contains("s"));
     map cleared = joined(removed, removed.remove("s")); // has seen the mark, and drops it
+    BOOST_TEST(cleared.store().empty());
     for (const map& m : {joined(both, cleared), joined(cleared, both)}) {
         BOOST_TEST(m.contains("s"));
         BOOST_TEST(m.store().live_children() == 1U);

@@ -1,6 +1,7 @@
 #pragma once
 #include "base/env.hpp"
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -22,7 +23,9 @@ public:
     }
     bool in_loop_thread() const override { return true; }
     instant now() override { return now_; }
-    std::uint64_t wall_ms() override { return 1'700'000'000'000U + now_.ms_since({}); }
+    std::uint64_t wall_ms() override {
+        return 1'700'000'000'000U + static_cast<std::uint64_t>(now_.ms_since({}));
+    }
 
     // One task, or else the next timer. False if there is neither.
     bool run_one() {

@@ -131,7 +131,7 @@ BOOST_AUTO_TEST_CASE(a_clean_stop_during_a_sync_waits_for_what_that_sync_has_not
             random_generator random(seed);
             log_world world;
             REQUIRE_GOOD(world.open_and_start());
-            while (world.directory.names().size() < 3) REQUIRE_GOOD(world.append());
+            while (world.directory.names().size() < 2) REQUIRE_GOOD(world.append());
             for (int i = 0; i < tasks; ++i) (void)world.loop.run_one();
             REQUIRE_GOOD(world.log->close_clean());
             world.power_cut(random);
@@ -172,6 +172,26 @@ BOOST_AUTO_TEST_CASE(a_full_disk_refuses_and_works_again_when_there_is_space) {
     REQUIRE_GOOD(world.open());
     BOOST_CHECK(world.recovered == world.attempted);
     BOOST_TEST(!world.log->report().cut.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_disk_that_is_full_when_a_segment_begins_works_again_too) {
+    for (std::uint64_t at : {0U, 1U}) { // its creation, its header
+        log_world world;
+        REQUIRE_GOOD(world.open_and_start());
+        while (world.log->size_bytes() < world.options.segment_bytes_target) {
+            REQUIRE_GOOD(world.append());
+        }
+        world.directory.fail(sim_fault{at, errc::disk_full, false, false});
+        std::vector<shared_bytes> batch{world.runs.make()};
+        BOOST_CHECK(world.append(batch).error().code == errc::disk_full);
+        BOOST_TEST(world.directory.names().size() == 1U);
+        REQUIRE_GOOD(world.append(batch));
+        BOOST_TEST(world.directory.names().size() == 2U);
+        REQUIRE_GOOD(world.sync());
+        world.kill();
+        REQUIRE_GOOD(world.open());
+        BOOST_CHECK(world.recovered == world.attempted);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_run_that_is_none_is_refused_and_the_log_stays) {

@@ -1,6 +1,5 @@
-#include "replica/change_codec.hpp"
-
 #include "base/limits.hpp"
+#include "replica/change_codec.hpp"
 #include "tests/replica/operations.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -13,16 +12,17 @@ constexpr replica_id origin{0xA1};
 
 struct made_run {
     bytes encoded;
-    std::vector<std::vector<std::string>> described;  // by change
+    std::vector<std::vector<std::string>> described; // by change
 };
 
 std::string describe(const operation& op) {
     std::string out;
     for (std::string_view part : op.path) out += std::string(part) + "/";
-    out += " " + to_string(op.type) + " " + std::string(to_string(op.what)) + " " + to_string(op.argument) +
-           " " + std::to_string(op.amount);
+    out += " " + to_string(op.type) + " " + std::string(to_string(op.what)) + " " +
+           to_string(op.argument) + " " + std::to_string(op.amount);
     if (op.extra) {
-        out += " " + to_string(op.extra->spec.creator) + " " + std::to_string(op.extra->spec.initial) + " " +
+        out += " " + to_string(op.extra->spec.creator) + " " +
+               std::to_string(op.extra->spec.initial) + " " +
                std::to_string(op.extra->rows.rows().size());
     }
     return out;
@@ -37,9 +37,11 @@ made_run make_run(std::uint64_t seed, codec packed, bool with_roll_backs) {
     for (std::size_t i = 0; i < changes; ++i) {
         stamp += source.random().below(3) == 0 ? 1 : source.random().below(1 << 20);
         std::vector<version_vector::entry> dependencies;
-        if (source.random().chance(0.5)) dependencies = {{replica_id{0xB2}, i + 1}, {replica_id{0xC3}, 7}};
+        if (source.random().chance(0.5))
+            dependencies = {{replica_id{0xB2}, i + 1}, {replica_id{0xC3}, 7}};
         std::vector<operation> operations;
-        for (std::size_t n = 1 + source.random().below(8); n > 0; --n) operations.push_back(source.next(origin));
+        for (std::size_t n = 1 + source.random().below(8); n > 0; --n)
+            operations.push_back(source.next(origin));
         if (with_roll_backs) {
             encoder.begin_change({stamp + 99}, {});
             for (const operation& op : operations) encoder.add(op);
@@ -58,7 +60,7 @@ made_run make_run(std::uint64_t seed, codec packed, bool with_roll_backs) {
     return out;
 }
 
-}  // namespace
+} // namespace
 
 BOOST_AUTO_TEST_CASE(what_was_encoded_is_decoded) {
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
@@ -88,7 +90,8 @@ BOOST_AUTO_TEST_CASE(what_was_encoded_is_decoded) {
 
 BOOST_AUTO_TEST_CASE(a_change_that_was_rolled_back_leaves_no_byte) {
     for (std::uint64_t seed = 1; seed <= 50; ++seed) {
-        BOOST_TEST((make_run(seed, codec::none, true).encoded == make_run(seed, codec::none, false).encoded));
+        BOOST_TEST((make_run(seed, codec::none, true).encoded ==
+                    make_run(seed, codec::none, false).encoded));
     }
 }
 
@@ -110,7 +113,8 @@ BOOST_AUTO_TEST_CASE(a_damaged_run_is_refused_or_is_another_run_but_never_more) 
                 damaged[at] ^= static_cast<std::byte>(1U << bit);
                 auto decoded = decode_run(damaged);
                 if (!decoded) continue;
-                BOOST_TEST((*decoded)->operations.size() == (*decoded)->header.end - (*decoded)->header.first);
+                BOOST_TEST((*decoded)->operations.size() ==
+                           (*decoded)->header.end - (*decoded)->header.first);
             }
         }
     }
@@ -158,6 +162,6 @@ BOOST_AUTO_TEST_CASE(one_increment_alone_and_in_a_run_stays_small) {
     increment(one, 1);
     BOOST_TEST(one.seal(origin, 100'000, run_hash{1}, {}, codec::none).size() <= 48U);
     run_encoder hundred;
-    for (std::uint64_t i = 0; i < 100; ++i) increment(hundred, i << 16U);  // one each millisecond
+    for (std::uint64_t i = 0; i < 100; ++i) increment(hundred, i << 16U); // one each millisecond
     BOOST_TEST(hundred.seal(origin, 100'000, run_hash{1}, {}, codec::none).size() <= 100 * 12U);
 }

@@ -1,9 +1,9 @@
 #include "replica/keyspace.hpp"
-
 #include "tests/replica/operations.hpp"
 
-#include <array>
 #include <boost/test/unit_test.hpp>
+
+#include <array>
 
 using namespace weft;
 
@@ -45,7 +45,7 @@ bool allowed(const author& a, const operation& op) {
            a.state.find_record(op.path, op.type) != nullptr;
 }
 
-}  // namespace
+} // namespace
 
 BOOST_AUTO_TEST_CASE(rolling_back_restores_state_and_digest) {
     for (std::uint64_t seed = 1; seed <= 100; ++seed) {
@@ -120,7 +120,8 @@ BOOST_AUTO_TEST_CASE(state_and_digest_are_a_function_of_the_set_of_operations) {
             readers[r] = std::move(reader.state);
         }
         BOOST_TEST((readers[0].root() == readers[1].root()));
-        BOOST_TEST_CONTEXT("seed " << seed) BOOST_TEST((readers[0].digest() == readers[1].digest()));
+        BOOST_TEST_CONTEXT("seed " << seed)
+        BOOST_TEST((readers[0].digest() == readers[1].digest()));
         BOOST_TEST(readers[0].objects() == readers[1].objects());
     }
 }

@@ -84,4 +84,4 @@ private:
     std::list<std::vector<std::string_view>> paths_;
 };
 
-}  // namespace weft::tests
+} // namespace weft::tests

@@ -1,6 +1,7 @@
 #include "recovery/restart.hpp"
 
 #include <boost/test/unit_test.hpp>
+
 #include <condition_variable>
 #include <filesystem>
 #include <mutex>
@@ -16,7 +17,8 @@ struct place {
     std::filesystem::path path;
 
     place() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "weft-test-XXXXXX").string();
+        std::string pattern =
+            (std::filesystem::temp_directory_path() / "weft-test-XXXXXX").string();
         path = mkdtemp(pattern.data());
     }
     ~place() { std::filesystem::remove_all(path); }
@@ -45,18 +47,19 @@ errc code_of(const result<T>& outcome) {
 // Waits until `done` says so; the bound only ends a test that has failed.
 template <class Done>
 void wait_until(Done done) {
-    for (int i = 0; i < 3'000 && !done(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    for (int i = 0; i < 3'000 && !done(); ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
     BOOST_REQUIRE(done());
 }
 
-}  // namespace
+} // namespace
 
 namespace boost::test_tools::tt_detail {
 template <>
 struct print_log_value<errc> {
     void operator()(std::ostream& out, errc code) { out << to_string(code); }
 };
-}  // namespace boost::test_tools::tt_detail
+} // namespace boost::test_tools::tt_detail
 
 struct city {
     std::string name;
@@ -66,9 +69,9 @@ struct city {
 };
 template <>
 struct weft::fields<city> {
-    static constexpr auto list = std::tuple(weft::field("name", &city::name),
-                                            weft::field("population", &city::population),
-                                            weft::field("lat", &city::lat), weft::field("capital", &city::capital));
+    static constexpr auto list =
+        std::tuple(weft::field("name", &city::name), weft::field("population", &city::population),
+                   weft::field("lat", &city::lat), weft::field("capital", &city::capital));
 };
 
 BOOST_AUTO_TEST_CASE(every_type_is_written_and_read_through_its_handle) {
@@ -77,7 +80,8 @@ BOOST_AUTO_TEST_CASE(every_type_is_written_and_read_through_its_handle) {
     BOOST_REQUIRE(r->lww_register<std::string>("name").set("berlin"));
     BOOST_TEST(**r->lww_register<std::string>("name").get() == "berlin");
     BOOST_REQUIRE(r->mv_register<int>("numbers").set(7));
-    BOOST_TEST(*r->mv_register<int>("numbers").get() == std::vector<int>{7}, boost::test_tools::per_element());
+    BOOST_TEST(*r->mv_register<int>("numbers").get() == std::vector<int>{7},
+               boost::test_tools::per_element());
     BOOST_REQUIRE(r->counter("visits").increment(5));
     BOOST_REQUIRE(r->counter("visits").decrement(2));
     BOOST_TEST(*r->counter("visits").read() == 3);
@@ -107,7 +111,8 @@ BOOST_AUTO_TEST_CASE(every_type_is_written_and_read_through_its_handle) {
     BOOST_REQUIRE(inner.put("city", "Oslo"));
     BOOST_REQUIRE(inner.counter("moves").increment());
     BOOST_TEST(**inner.lww_register<std::string>("city").get() == "Oslo");
-    BOOST_TEST(*r->map("user:1").names() == std::vector<std::string>{"address"}, boost::test_tools::per_element());
+    BOOST_TEST(*r->map("user:1").names() == std::vector<std::string>{"address"},
+               boost::test_tools::per_element());
     BOOST_REQUIRE(r->map("user:1").remove_field("address"));
     BOOST_TEST(!*r->map("user:1").exists());
     BOOST_TEST(*inner.counter("moves").read() == 0);
@@ -124,12 +129,13 @@ BOOST_AUTO_TEST_CASE(a_struct_is_a_map_with_a_register_per_member) {
     BOOST_TEST((*back)->population == 3'426'354);
     BOOST_TEST((*back)->lat == 52.52);
     BOOST_TEST((*back)->capital);
-    wait_until([&] { return r->status()->vector.at(r->id()) == 4; });  // sealed, soon after it returned
+    wait_until(
+        [&] { return r->status()->vector.at(r->id()) == 4; }); // sealed, soon after it returned
     std::uint64_t before = 4;
     berlin.population = 1;
     BOOST_REQUIRE(r->transact([&](transaction& t) { return t.map("city:1").put(berlin); }));
     wait_until([&] { return r->status()->vector.at(r->id()) > before; });
-    BOOST_TEST(r->status()->vector.at(r->id()) == before + 1);  // one member differs
+    BOOST_TEST(r->status()->vector.at(r->id()) == before + 1); // one member differs
     BOOST_TEST(!r->map("city:2").get<city>()->has_value());
     BOOST_REQUIRE(r->map("city:1").put("lat", "north"));
     BOOST_TEST(code_of(r->map("city:1").get<city>()) == errc::wrong_type);
@@ -143,7 +149,7 @@ BOOST_AUTO_TEST_CASE(a_transaction_is_all_or_nothing) {
     auto failed = r->transact([](transaction& t) -> result<void> {
         (void)t.counter("kept").increment(9);
         (void)t.set<std::string>("tags").add("x");
-        BOOST_TEST(*t.counter("kept").read() == 10);  // reads its own writes
+        BOOST_TEST(*t.counter("kept").read() == 10); // reads its own writes
         BOOST_TEST(*t.set<std::string>("tags").contains("x"));
         return fail(errc::aborted, "changed my mind");
     });
@@ -167,7 +173,7 @@ BOOST_AUTO_TEST_CASE(a_transaction_is_all_or_nothing) {
     BOOST_CHECK_THROW((void)r->transact(thrower), std::runtime_error);
     BOOST_TEST(*r->counter("kept").read() == 1);
     BOOST_TEST((r->status()->digest == before));
-    BOOST_REQUIRE(r->counter("kept").increment());  // and it goes on
+    BOOST_REQUIRE(r->counter("kept").increment()); // and it goes on
 }
 
 BOOST_AUTO_TEST_CASE(bad_use_is_an_error_value_and_changes_nothing) {
@@ -177,17 +183,19 @@ BOOST_AUTO_TEST_CASE(bad_use_is_an_error_value_and_changes_nothing) {
     auto r = here.open("a", {}, {}, small);
     BOOST_REQUIRE(r->counter("c").increment(INT64_MAX));
     state_digest before = r->status()->digest;
-    BOOST_TEST(code_of(r->counter(std::string(limits::key_bytes_max + 1, 'k')).increment()) == errc::over_limit);
+    BOOST_TEST(code_of(r->counter(std::string(limits::key_bytes_max + 1, 'k')).increment()) ==
+               errc::over_limit);
     BOOST_TEST(code_of(r->counter("\xff\xfe").increment()) == errc::invalid_argument);
     BOOST_TEST(code_of(r->counter("").increment()) == errc::invalid_argument);
-    BOOST_TEST(code_of(r->lww_register("r").set(value(std::string(limits::value_bytes_max + 1, 'v')))) ==
-               errc::over_limit);
+    BOOST_TEST(code_of(r->lww_register("r").set(
+                   value(std::string(limits::value_bytes_max + 1, 'v')))) == errc::over_limit);
     BOOST_TEST(code_of(r->lww_register("r").set(value("\xc3\x28"))) == errc::invalid_argument);
     BOOST_TEST(code_of(r->counter("c").increment(1)) == errc::over_limit);
     BOOST_TEST(code_of(r->counter("c").decrement(INT64_MIN)) == errc::over_limit);
     BOOST_TEST(code_of(r->grow_counter("g").increment(-1)) == errc::invalid_argument);
     BOOST_TEST(code_of(r->bounded_counter("b").decrement()) == errc::not_found);
-    BOOST_TEST(code_of(r->map("m").bounded_counter("b").create_at_least(0, 1)) == errc::invalid_argument);
+    BOOST_TEST(code_of(r->map("m").bounded_counter("b").create_at_least(0, 1)) ==
+               errc::invalid_argument);
     BOOST_TEST(code_of(r->bounded_counter("b").create_at_least(5, 1)) == errc::invalid_argument);
     auto deep = r->map("m");
     for (std::size_t i = 0; i < limits::map_depth_max; ++i) deep = deep.map("m");
@@ -222,14 +230,15 @@ BOOST_AUTO_TEST_CASE(bad_use_is_an_error_value_and_changes_nothing) {
     BOOST_TEST(code_of(r->counter("c").read()) == errc::closed);
     BOOST_TEST(code_of(r->keys()) == errc::closed);
     BOOST_TEST(code_of(r->status()) == errc::closed);
-    BOOST_REQUIRE(r->close());  // again: nothing to do
+    BOOST_REQUIRE(r->close()); // again: nothing to do
 }
 
 BOOST_AUTO_TEST_CASE(keys_come_in_order_by_prefix_and_each_once) {
     place here;
     auto r = here.open("a");
-    for (const char* key : {"b", "a:2", "a:10", "c", "a:1"}) BOOST_REQUIRE(r->counter(key).increment());
-    BOOST_REQUIRE(r->lww_register("a:1").set(1));  // another type of one name
+    for (const char* key : {"b", "a:2", "a:10", "c", "a:1"})
+        BOOST_REQUIRE(r->counter(key).increment());
+    BOOST_REQUIRE(r->lww_register("a:1").set(1)); // another type of one name
     std::vector<std::string> expected = {"a:1", "a:10", "a:2"};
     BOOST_TEST(*r->keys("a:") == expected, boost::test_tools::per_element());
     BOOST_TEST(r->keys()->size() == 5U);
@@ -255,7 +264,7 @@ BOOST_AUTO_TEST_CASE(what_was_acknowledged_on_disk_is_there_after_a_restart) {
         digest = r->status()->digest;
     }
     auto again = here.open("a");
-    BOOST_TEST((again->id() == id));  // a clean stop keeps the id, whatever the sync policy
+    BOOST_TEST((again->id() == id)); // a clean stop keeps the id, whatever the sync policy
     BOOST_TEST((again->status()->digest == digest));
     BOOST_TEST(*again->counter("visits").read() == 3);
     BOOST_REQUIRE(again->counter("visits").increment());
@@ -275,7 +284,9 @@ BOOST_AUTO_TEST_CASE(two_replicas_converge_and_acknowledge_each_other) {
     BOOST_REQUIRE(last);
     auto safe = last->wait(ack_level::majority());
     BOOST_REQUIRE_MESSAGE(safe, (safe ? "" : to_string(safe.error())));
-    wait_until([&] { return a->status()->vector == b->status()->vector && *b->counter("n").read() == 101; });
+    wait_until([&] {
+        return a->status()->vector == b->status()->vector && *b->counter("n").read() == 101;
+    });
     BOOST_TEST((a->status()->digest == b->status()->digest));
     wait_until([&] { return a->status()->digest_compared_ms >= 0; });
     BOOST_TEST(!a->status()->digest_mismatch);
@@ -322,7 +333,8 @@ BOOST_AUTO_TEST_CASE(many_threads_may_call_one_replica) {
     for (int t = 0; t < 4; ++t) {
         threads.emplace_back([&] {
             for (int i = 0; i < 200; ++i) {
-                auto done = r->transact([](transaction& tx) { return tx.counter("n").increment(); });
+                auto done =
+                    r->transact([](transaction& tx) { return tx.counter("n").increment(); });
                 BOOST_REQUIRE(done);
                 if (i % 50 == 0) BOOST_REQUIRE(done->wait());
                 (void)r->keys("n");

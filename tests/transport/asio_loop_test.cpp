@@ -47,6 +47,7 @@ BOOST_AUTO_TEST_CASE(each_thread_s_tasks_stay_in_order) {
     loop.start();
     std::array<std::vector<int>, threads> ran;
     std::vector<std::thread> posting;
+    posting.reserve(threads);
     for (std::size_t t = 0; t < threads; ++t) {
         posting.emplace_back([&, t] {
             for (int i = 0; i < tasks; ++i) loop.post([&ran, t, i] { ran[t].push_back(i); });

@@ -5,7 +5,6 @@
 
 #include <boost/test/unit_test.hpp>
 
-#include <atomic>
 #include <deque>
 #include <future>
 

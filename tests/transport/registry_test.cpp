@@ -60,7 +60,7 @@ BOOST_AUTO_TEST_CASE(an_unknown_scheme_is_answered_with_the_known_ones) {
     BOOST_TEST(!failure, "never from inside the call");
     run.run();
     BOOST_REQUIRE(failure);
-    BOOST_TEST((failure->code == errc::invalid_argument));
+    BOOST_TEST((failure.value().code == errc::invalid_argument));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

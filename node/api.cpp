@@ -1,0 +1,296 @@
+#include "node/api.hpp"
+
+#include "base/limits.hpp"
+#include "node/import.hpp"
+#include "node/json.hpp"
+#include "node/json_writer.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace weft {
+namespace json = boost::json;
+namespace {
+
+template <class Number>
+result<Number> number(std::string_view name, std::string_view text, Number absent) {
+    if (text.empty()) return absent;
+    Number out{};
+    auto read = std::from_chars(text.data(), text.data() + text.size(), out);
+    if (read.ec == std::errc() && read.ptr == text.data() + text.size() && out >= 0) return out;
+    return fail(errc::invalid_argument,
+                std::string(name) + " must be a whole number, not '" + std::string(text) + "'");
+}
+
+http_response ok(const json::value& content) { return {200, to_text(content) + '\n'}; }
+
+unsigned http_status(errc code) {
+    switch (code) {
+        case errc::invalid_argument:
+        case errc::over_limit: return 400;
+        case errc::not_found: return 404;
+        case errc::wrong_type:
+        case errc::bound_exceeded: return 409;
+        case errc::closed: return 503;
+        case errc::timed_out: return 504;
+        case errc::disk_full:
+        case errc::over_budget: return 507;
+        default: return 500;
+    }
+}
+
+result<std::optional<type_id>> asked_type(const http_request& request) {
+    std::string_view name = request.parameter("type");
+    if (name.empty()) return std::optional<type_id>();
+    if (auto type = parse_type(name)) return type;
+    return fail(errc::invalid_argument, "no type '" + std::string(name) + "'; see docs/types.md");
+}
+
+// What a bounded counter has beside its value.
+void describe_bound(json::object& out, const object& there, replica_id self) {
+    const auto& chosen = *there.as<bounded_store>().chosen();
+    out[chosen.spec.at_most ? "at_most" : "at_least"] = chosen.spec.bound;
+    out["rights"] = chosen.rights_of(self);
+}
+
+} // namespace
+
+std::string_view http_request::parameter(std::string_view name) const {
+    auto found = query.find(name);
+    return found == query.end() ? std::string_view() : found->second;
+}
+
+http_response refusal(unsigned status, const error& why) {
+    return {status, to_text(json_of(why)) + '\n'};
+}
+
+http_response refusal(const error& why) { return refusal(http_status(why.code), why); }
+
+std::optional<ack_level> parse_ack(std::string_view text) {
+    if (text == "memory") return ack_level::memory();
+    if (text == "disk") return ack_level::disk();
+    if (text == "majority") return ack_level::majority();
+    constexpr std::string_view counted = "replicated=";
+    if (!text.starts_with(counted)) return std::nullopt;
+    auto members = number<std::uint32_t>("", text.substr(counted.size()), 0);
+    if (!members || *members == 0) return std::nullopt;
+    return ack_level::replicated(*members);
+}
+
+result<api::awaited> api::awaited_by(const http_request& request) {
+    awaited out{ack_level::disk()};
+    if (std::string_view text = request.parameter("ack"); !text.empty()) {
+        auto level = parse_ack(text);
+        if (!level) {
+            return fail(errc::invalid_argument,
+                        "ack is memory, disk, replicated=K or majority, not '" + std::string(text) +
+                            "'");
+        }
+        out.level = *level;
+    }
+    auto timeout = number("timeout_ms", request.parameter("timeout_ms"), out.timeout_ms);
+    if (!timeout) return fail(timeout.error());
+    out.timeout_ms = *timeout;
+    return out;
+}
+
+void api::answer(const http_request& request, reply_function reply) {
+    struct route {
+        std::string_view method;
+        std::string_view name;
+        std::size_t parts;
+    };
+    static constexpr route routes[] = {
+        {"GET", "status", 2},     {"GET", "keys", 2},  {"GET", "objects", 3},
+        {"DELETE", "objects", 3}, {"POST", "ops", 2},  {"POST", "import", 2},
+        {"POST", "link", 4},      {"GET", "watch", 2},
+    };
+    const auto& path = request.path;
+    bool known = false;
+    bool allowed = false;
+    for (const route& r : routes) {
+        bool here = path.size() == r.parts && path[0] == "v1" && path[1] == r.name;
+        known = known || here;
+        allowed = allowed || (here && r.method == request.method);
+    }
+    if (!known) {
+        return reply(refusal(404, {errc::not_found,
+                                   "no such path; there are /v1/status, keys, objects/KEY, ops, "
+                                   "watch, import and link/PEER/pause or resume"}));
+    }
+    if (!allowed) {
+        return reply(
+            refusal(405, {errc::invalid_argument, request.method + " is not for this path"}));
+    }
+    if (path[1] == "status") return reply(status());
+    if (path[1] == "keys") return reply(keys(request));
+    if (path[1] == "link") return reply(link(request));
+    if (path[1] == "ops") return write(request, request.body, reply);
+    if (path[1] == "import") return take_lines(request, reply);
+    if (request.method == "GET") return reply(object_at(request));
+    json::object removal{{"op", "delete"}, {"key", path[2]}};
+    if (request.query.contains("type")) removal["type"] = request.parameter("type");
+    write(request, to_text(json::array{removal}), reply);
+}
+
+http_response api::status() const {
+    auto now = node_.status();
+    if (!now) return refusal(now.error());
+    json::object out = json_of(*now);
+    json::array listen;
+    for (const std::string& url : node_.listening()) listen.push_back(json::string(url));
+    out["listen"] = std::move(listen);
+    return ok(out);
+}
+
+http_response api::keys(const http_request& request) const {
+    auto wanted = number("limit", request.parameter("limit"), limits::http_keys_max);
+    if (!wanted) return refusal(wanted.error());
+    std::size_t most = std::clamp<std::size_t>(*wanted, 1, limits::http_keys_max);
+    std::string_view counting = request.parameter("count");
+    bool count_only = request.query.contains("count") && counting != "0" && counting != "false";
+    std::string_view prefix = request.parameter("prefix");
+    std::string_view after = request.parameter("after");
+
+    std::uint64_t count = 0;
+    json::array found;
+    bool more = false;
+    auto read = node_.read([&](const keyspace& state) {
+        const auto& children = state.root().children();
+        std::string_view last;
+        for (auto at = children.lower_bound(
+                 child_ref{std::max(prefix, after), {type_kind{}, element_kind{}}});
+             at != children.end(); ++at) {
+            std::string_view key = *at->key.name.as_text();
+            if (!key.starts_with(prefix)) break;
+            if (!at->value.live() || key == last || (!after.empty() && key <= after)) continue;
+            last = key;
+            ++count;
+            if (count_only) continue;
+            more = found.size() == most;
+            if (more) break;
+            found.push_back(json::string(key));
+        }
+    });
+    if (!read) return refusal(read.error());
+    if (count_only) return ok(json::object{{"count", count}});
+    json::value next = more ? found.back() : json::value();
+    return ok(json::object{{"keys", std::move(found)}, {"next", std::move(next)}});
+}
+
+http_response api::object_at(const http_request& request) const {
+    auto asked = asked_type(request);
+    if (!asked) return refusal(asked.error());
+    const std::string& key = request.path[2];
+    replica_id self = node_.id();
+    std::optional<json::object> out;
+    auto read = node_.read([&](const keyspace& state) {
+        std::string_view path[] = {key};
+        std::vector<type_id> there = state.types_at(path);
+        json::array types;
+        for (type_id type : there) types.push_back(json::string(to_string(type)));
+        if (*asked) std::erase_if(there, [&](type_id t) { return t != **asked; });
+        if (there.empty()) return;
+        const object& chosen = *state.find(path, there.front());
+        out = json::object{
+            {"key", key}, {"type", to_string(there.front())}, {"types", std::move(types)}};
+        (*out)["value"] = json_of(chosen, there.front());
+        if (there.front().kind == type_kind::bounded_counter) describe_bound(*out, chosen, self);
+    });
+    if (!read) return refusal(read.error());
+    if (out) return ok(*out);
+    return refusal({errc::not_found, "no " + (*asked ? to_string(**asked) : std::string("object")) +
+                                         " under the key '" + key + "'"});
+}
+
+http_response api::link(const http_request& request) {
+    const std::string& peer = request.path[2];
+    const std::string& what = request.path[3];
+    if (what != "pause" && what != "resume") {
+        return refusal(404,
+                       {errc::not_found, "a link can be paused or resumed: /v1/link/PEER/pause"});
+    }
+    auto done = what == "pause" ? node_.pause_peer(peer) : node_.resume_peer(peer);
+    if (!done) return refusal(done.error());
+    return ok(json::object{{"peer", peer}, {"asked", what}});
+}
+
+void api::write(const http_request& request, std::string_view operations,
+                const reply_function& reply) {
+    auto wanted = awaited_by(request);
+    if (!wanted) return reply(refusal(wanted.error()));
+    auto parsed = parse_json(operations);
+    if (!parsed) return reply(refusal(parsed.error()));
+    const json::array* all = parsed->if_array();
+    if (all == nullptr) {
+        return reply(refusal({errc::invalid_argument, "the body must be an array of operations"}));
+    }
+    json::array results;
+    auto done = node_.transact([&](transaction& change) {
+        result<void> written;
+        auto looked = node_.read([&](const keyspace& state) {
+            json_writer writer(change, state);
+            for (const json::value& operation : *all) {
+                auto outcome = writer.apply(operation);
+                if (!outcome) {
+                    written = fail(outcome.error());
+                    return;
+                }
+                results.push_back(std::move(*outcome));
+            }
+        });
+        return looked ? written : looked;
+    });
+    if (!done) return reply(refusal(done.error()));
+    json::object out{{"change", nullptr}, {"results", std::move(results)}};
+    if (done->end() > done->id().counter) {
+        last_ = *done;
+        out["change"] = to_string(done->id());
+        out["hlc"] = to_string(done->stamp());
+    }
+    acknowledge(*wanted, ok(out), reply);
+}
+
+void api::take_lines(const http_request& request, const reply_function& reply) {
+    auto wanted = awaited_by(request);
+    if (!wanted) return reply(refusal(wanted.error()));
+    auto first_line = number<std::uint64_t>("line", request.parameter("line"), 1);
+    if (!first_line) return reply(refusal(first_line.error()));
+    import_batch batch{request.body, std::string(request.parameter("prefix"))};
+    if (request.query.contains("key")) batch.key_field = request.parameter("key");
+    batch.first_line = *first_line;
+
+    import_outcome outcome = import_lines(node_, batch);
+    if (outcome.last) last_ = outcome.last;
+    if (outcome.stopped) return reply(refusal(*outcome.stopped));
+    json::array errors;
+    for (const auto& refused : outcome.refused) {
+        errors.push_back(json::object{{"line", refused.line},
+                                      {"code", to_string(refused.why.code)},
+                                      {"detail", refused.why.detail}});
+    }
+    acknowledge(*wanted,
+                ok(json::object{{"applied", outcome.applied}, {"errors", std::move(errors)}}),
+                reply);
+}
+
+void api::acknowledge(awaited wanted, http_response then, const reply_function& reply) {
+    if (!last_ || wanted.level.what == ack_level::kind::memory) return reply(std::move(then));
+    last_->when(wanted.level, wanted.timeout_ms,
+                [then = std::move(then), reply](result<void> done) {
+                    reply(done ? then : refusal(done.error()));
+                });
+}
+
+bool api::is_watch(const http_request& request) {
+    return request.method == "GET" && request.path == std::vector<std::string>{"v1", "watch"};
+}
+
+result<subscription_id> api::watch(const http_request& request,
+                                   std::function<void(std::string lines)> tell) {
+    return node_.subscribe_prefix(
+        std::string(request.parameter("prefix")),
+        [tell = std::move(tell)](const change_event& change) { tell(watch_lines(change)); });
+}
+
+} // namespace weft

@@ -1,0 +1,69 @@
+#pragma once
+#include "replica/replica.hpp"
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace weft {
+
+// One request, with its URL taken apart and decoded.
+struct http_request {
+    std::string method;
+    std::vector<std::string> path; // "/v1/objects/a%2Fb" is {"v1", "objects", "a/b"}
+    std::map<std::string, std::string, std::less<>> query;
+    std::string body;
+
+    [[nodiscard]] std::string_view parameter(std::string_view name) const; // empty if absent
+};
+
+struct http_response {
+    unsigned status = 200;
+    std::string body; // JSON, one line
+};
+
+[[nodiscard]] http_response refusal(const error& why);
+[[nodiscard]] http_response refusal(unsigned status, const error& why);
+
+// "memory", "disk", "replicated=3", "majority".
+[[nodiscard]] std::optional<ack_level> parse_ack(std::string_view text);
+
+// What docs/operations.md lists under "HTTP": the routes, on one replica. One thread.
+class api {
+public:
+    explicit api(replica& node) : node_(node) {}
+
+    // Calls `reply` once, perhaps before it returns, perhaps later and from another thread.
+    void answer(const http_request& request, std::function<void(http_response)> reply);
+
+    // GET /v1/watch, whose answer has no end: `tell` gets lines of JSON, on the replica's loop.
+    [[nodiscard]] static bool is_watch(const http_request& request);
+    [[nodiscard]] result<subscription_id> watch(const http_request& request,
+                                                std::function<void(std::string lines)> tell);
+    void unwatch(subscription_id id) { node_.unsubscribe(id); }
+
+private:
+    using reply_function = std::function<void(http_response)>;
+    struct awaited { // what the answer to a write waits for
+        ack_level level;
+        std::int64_t timeout_ms = 30'000;
+    };
+
+    [[nodiscard]] http_response status() const;
+    [[nodiscard]] http_response keys(const http_request& request) const;
+    [[nodiscard]] http_response object_at(const http_request& request) const;
+    [[nodiscard]] http_response link(const http_request& request);
+    void write(const http_request& request, std::string_view operations,
+               const reply_function& reply);
+    void take_lines(const http_request& request, const reply_function& reply);
+    void acknowledge(awaited wanted, http_response then, const reply_function& reply);
+    [[nodiscard]] static result<awaited> awaited_by(const http_request& request);
+
+    replica& node_;
+    std::optional<commit> last_; // of the changes made here; waiting for it is waiting for all
+};
+
+} // namespace weft

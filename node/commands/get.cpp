@@ -1,0 +1,61 @@
+#include "node/client.hpp"
+#include "node/commands.hpp"
+#include "node/json.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace weft {
+namespace json = boost::json;
+namespace {
+
+std::string plain(const json::value& content) {
+    return content.is_string() ? std::string(content.as_string()) : to_text(content);
+}
+
+// A map's fields in two columns, what is nested indented below.
+void print_fields(const json::object& fields, std::size_t indent) {
+    std::size_t width = 0;
+    for (const auto& field : fields) width = std::max(width, field.key().size());
+    for (const auto& field : fields) {
+        std::string name = std::string(indent, ' ') + std::string(field.key());
+        if (const json::object* nested = field.value().if_object()) {
+            std::printf("%s\n", name.c_str());
+            print_fields(*nested, indent + 2);
+        } else {
+            std::printf("%-*s  %s\n", static_cast<int>(indent + width), name.c_str(),
+                        plain(field.value()).c_str());
+        }
+    }
+}
+
+} // namespace
+
+int run(const get_command& given) {
+    auto node = client::connect(given.dir);
+    if (!node) return complain(node.error());
+    auto answer = node->ask("GET", target_of({"objects", given.key}, {{"type", given.type}}));
+    if (!answer) return complain(answer.error());
+    const json::value& content = answer->at("value");
+    const json::array& types = answer->at("types").as_array();
+    if (types.size() > 1 && given.type.empty()) {
+        std::string others;
+        for (const json::value& type : types) {
+            if (type != answer->at("type")) others += (others.empty() ? "" : ", ") + plain(type);
+        }
+        std::fprintf(stderr, "weft: this is the %s of that key; there is also: %s; --type picks\n",
+                     plain(answer->at("type")).c_str(), others.c_str());
+    }
+    if (given.json) {
+        std::printf("%s\n", to_text(*answer).c_str());
+    } else if (content.is_object() && answer->at("type") == "map") {
+        print_fields(content.as_object(), 0);
+    } else if (const json::array* items = content.if_array()) {
+        for (const json::value& item : *items) std::printf("%s\n", plain(item).c_str());
+    } else {
+        std::printf("%s\n", plain(content).c_str());
+    }
+    return done;
+}
+
+} // namespace weft

@@ -1,0 +1,18 @@
+#include "node/client.hpp"
+#include "node/commands.hpp"
+
+#include <cstdio>
+
+namespace weft {
+
+int run(const link_command& given) {
+    auto node = client::connect(given.dir);
+    if (!node) return complain(node.error());
+    auto answer =
+        node->ask("POST", target_of({"link", given.peer, given.pause ? "pause" : "resume"}));
+    if (!answer) return complain(answer.error());
+    std::printf("%s %s\n", given.pause ? "paused" : "resumed", given.peer.c_str());
+    return done;
+}
+
+} // namespace weft

@@ -1,0 +1,108 @@
+#include "base/limits.hpp"
+#include "node/api.hpp"
+#include "node/commands.hpp"
+#include "node/http.hpp"
+#include "recovery/restart.hpp"
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <unistd.h>
+
+namespace weft {
+namespace {
+
+// One line: time, level, what, text.
+void print_event(const log_event& event) {
+    constexpr std::array levels = {"debug", "info", "warning", "error"};
+    if (event.level == severity::debug) return;
+    auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::system_clock::now().time_since_epoch());
+    std::string stamp = to_string(hlc::at_ms(static_cast<std::uint64_t>(now.count())));
+    std::string line = stamp.substr(0, stamp.find('+')) + " " +
+                       levels.at(static_cast<std::size_t>(event.level)) + " " + event.what + " " +
+                       event.text;
+    for (char& c : line) c = c == '\n' ? ' ' : c;
+    std::fprintf(stderr, "%s\n", line.c_str());
+}
+
+std::string default_name(const std::string& dir) {
+    std::array<char, 256> host{};
+    ::gethostname(host.data(), host.size() - 1);
+    auto folder = std::filesystem::absolute(dir).lexically_normal();
+    if (!folder.has_filename()) folder = folder.parent_path();
+    std::string out = std::string(host.data()) + "-" + folder.filename().string();
+    return out.substr(0, limits::name_bytes_max);
+}
+
+// What others reach needs TLS, which comes with tls: links.
+result<void> check_listen(const std::string& url) {
+    constexpr std::string_view tcp = "tcp://";
+    if (!url.starts_with(tcp)) return {};
+    std::string host = url.substr(tcp.size());
+    host = host.substr(0, host.rfind(':'));
+    if (host == "localhost" || host == "[::1]" || host.starts_with("127.")) return {};
+    return fail(errc::invalid_argument,
+                "--listen " + url +
+                    " can be reached from other machines, and tcp: neither encrypts nor asks "
+                    "who is there; listen on 127.0.0.1, or add --insecure-listen if the "
+                    "network is private");
+}
+
+int refuse(const error& why) {
+    int status = complain(why);
+    return why.code == errc::invalid_argument ? wrong_usage : status;
+}
+
+} // namespace
+
+int run(const serve_command& given) {
+    // Every thread is to leave these to this one.
+    sigset_t stops;
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGTERM);
+    sigaddset(&stops, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &stops, nullptr);
+
+    replica_options options = given.options;
+    if (options.name.empty()) options.name = default_name(given.dir);
+    for (const std::string& url : options.listen) {
+        auto safe = check_listen(url);
+        if (!safe && !given.insecure_listen) return refuse(safe.error());
+    }
+    std::string control = given.dir + "/control.sock";
+    if (auto fits = check_socket_path(control); !fits) return refuse(fits.error());
+
+    auto opened = open_replica(given.dir, options, print_event);
+    if (!opened) return refuse(opened.error());
+    replica& node = **opened;
+    api routes(node);
+    auto server = http_server::open(routes, {control, given.http});
+    if (!server) return refuse(server.error());
+
+    std::string listening;
+    for (const std::string& url : node.listening())
+        listening += (listening.empty() ? "" : ", ") + url;
+    std::string http = (*server)->tcp_url();
+    std::printf("ready: %s (%s) of cluster %s, listening on %s, control socket %s%s%s\n",
+                options.name.c_str(), to_string(node.id()).c_str(), options.cluster.c_str(),
+                listening.empty() ? "nothing" : listening.c_str(), control.c_str(),
+                http.empty() ? "" : ", ", http.c_str());
+    std::fflush(stdout);
+
+    int signal = 0;
+    sigwait(&stops, &signal);
+    // Another one does not wait for a clean stop.
+    std::signal(SIGTERM, SIG_DFL);
+    std::signal(SIGINT, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &stops, nullptr);
+    print_event(
+        {severity::info, "node.stopping", "a signal asks to stop; another one stops at once"});
+    auto closed = node.close();
+    server->reset();
+    return closed ? done : complain(closed.error());
+}
+
+} // namespace weft

@@ -1,0 +1,109 @@
+#include "node/client.hpp"
+#include "node/commands.hpp"
+#include "node/json.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <vector>
+
+namespace weft {
+namespace json = boost::json;
+namespace {
+
+std::string plain(const json::value& content) {
+    if (content.is_null()) return "-";
+    return content.is_string() ? std::string(content.as_string()) : to_text(content);
+}
+
+std::string bytes_of(const json::value& content) {
+    auto number = content.to_number<double>();
+    const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    std::size_t unit = 0;
+    for (; number >= 1024 && unit + 1 < std::size(units); ++unit) number /= 1024;
+    char out[32];
+    std::snprintf(out, sizeof out, unit == 0 ? "%.0f %s" : "%.1f %s", number, units[unit]);
+    return out;
+}
+
+// Columns as wide as their widest cell; the first two to the left, the rest to the right.
+void print_table(const std::vector<std::vector<std::string>>& rows) {
+    std::vector<std::size_t> widths(rows.front().size());
+    for (const auto& row : rows) {
+        for (std::size_t at = 0; at < row.size(); ++at)
+            widths[at] = std::max(widths[at], row[at].size());
+    }
+    for (const auto& row : rows) {
+        std::string line;
+        for (std::size_t at = 0; at < row.size(); ++at) {
+            std::string space(widths[at] - row[at].size(), ' ');
+            line += (at == 0 ? "" : "  ") + (at < 2 ? row[at] + space : space + row[at]);
+        }
+        std::printf("%s\n", line.c_str());
+    }
+}
+
+void print(const json::object& status) {
+    std::vector<std::pair<std::string, std::string>> lines{
+        {"replica", plain(status.at("name")) + " (" + plain(status.at("replica_id")) + ")"},
+        {"cluster", plain(status.at("cluster"))},
+        {"objects", plain(status.at("objects"))},
+        {"digest", plain(status.at("digest"))},
+        {"log", bytes_of(status.at("log_bytes")) + ", sync " + plain(status.at("sync"))},
+        {"state",
+         bytes_of(status.at("state_bytes")) + " of " + bytes_of(status.at("state_bytes_max"))},
+    };
+    std::string vector;
+    for (const auto& e : status.at("version_vector").as_object()) {
+        vector += (vector.empty() ? "" : " ") + std::string(e.key()) + ":" + plain(e.value());
+    }
+    lines.emplace_back("vector", vector);
+    for (const json::value& url : status.at("listen").as_array())
+        lines.emplace_back("listening", plain(url));
+    auto warn = [&](std::string_view name, const char* text) {
+        if (status.at(name).as_bool()) lines.emplace_back("WARNING", text);
+    };
+    warn("disk_full", "the disk is full: writes are refused until there is space");
+    warn("clock_ahead", "a peer says that this machine's clock is ahead; check its time source");
+    warn("digest_mismatch", "this replica and a peer differ though they saw the same changes");
+    for (const auto& [name, content] : lines)
+        std::printf("%-9s  %s\n", name.c_str(), content.c_str());
+
+    const json::array& peers = status.at("peers").as_array();
+    if (peers.empty()) return;
+    std::vector<std::vector<std::string>> table{
+        {"PEER", "STATE", "LAG ms", "LAG ops", "RTT us", "IN", "OUT", "CHANGES IN", "OUT"}};
+    for (const json::value& one : peers) {
+        const json::object& p = one.as_object();
+        const json::value& name = p.at("name");
+        table.push_back({plain(name.as_string().empty() ? p.at("url") : name), plain(p.at("state")),
+                         plain(p.at("lag_ms")), plain(p.at("lag_ops")), plain(p.at("rtt_us")),
+                         bytes_of(p.at("bytes_in")), bytes_of(p.at("bytes_out")),
+                         plain(p.at("changes_in")), plain(p.at("changes_out"))});
+    }
+    std::printf("\n");
+    print_table(table);
+    for (std::size_t at = 0; at < peers.size(); ++at) {
+        const json::object& p = peers[at].as_object();
+        bool away = p.at("state") == "failed" || p.at("state") == "blocked";
+        if (away && !p.at("error").is_null()) {
+            std::printf("%s: %s\n", table[at + 1][0].c_str(), plain(p.at("error")).c_str());
+        }
+    }
+}
+
+} // namespace
+
+int run(const status_command& given) {
+    auto node = client::connect(given.dir);
+    if (!node) return complain(node.error());
+    auto answer = node->ask("GET", target_of({"status"}));
+    if (!answer) return complain(answer.error());
+    if (given.json) {
+        std::printf("%s\n", to_text(*answer).c_str());
+    } else {
+        print(answer->as_object());
+    }
+    return done;
+}
+
+} // namespace weft

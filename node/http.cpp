@@ -1,0 +1,379 @@
+#include "node/http.hpp"
+
+#include "base/limits.hpp"
+
+#include <boost/asio.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/url.hpp>
+
+#include <charconv>
+#include <mutex>
+#include <optional>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <thread>
+#include <unistd.h>
+
+namespace weft {
+namespace net = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+using boost::system::error_code;
+
+namespace {
+
+using any_stream = beast::basic_stream<net::generic::stream_protocol>;
+using string_response = http::response<http::string_body>;
+constexpr auto quietly = net::as_tuple(net::use_awaitable);
+constexpr auto idle = std::chrono::milliseconds(limits::http_idle_ms_max);
+
+// Lines for one watcher that it has not taken yet. Filled on the replica's loop, emptied here.
+struct watcher {
+    explicit watcher(net::io_context& context)
+        : wake(context, net::steady_timer::time_point::max()) {}
+
+    // False if there was something to take already: then whoever takes is awake.
+    bool put(std::string lines) {
+        std::lock_guard hold(lock);
+        if (too_slow) return false;
+        bool was_empty = pending.empty();
+        too_slow = !was_empty && pending.size() + lines.size() > limits::watch_bytes_max;
+        if (!too_slow) pending += lines;
+        return was_empty;
+    }
+    std::string take() {
+        std::lock_guard hold(lock);
+        std::string out = std::exchange(pending, {});
+        if (out.empty() && too_slow) {
+            out =
+                refusal({errc::over_limit, "the watcher is too slow: more than " +
+                                               std::to_string(limits::watch_bytes_max >> 20U) +
+                                               " MiB wait for it; read faster, or watch a prefix"})
+                    .body;
+            gone = true;
+        }
+        return out;
+    }
+
+    std::mutex lock;
+    std::string pending;
+    bool too_slow = false;
+    bool gone = false;      // nothing more is to be written; of the server's thread
+    net::steady_timer wake; // of the server's thread
+};
+
+bool is_this_machine(std::string_view host) {
+    if (host.starts_with('[')) return host.substr(0, host.find(']') + 1) == "[::1]";
+    host = host.substr(0, host.find(':'));
+    return host == "localhost" || host.starts_with("127.");
+}
+
+result<http_request> taken_apart(const http::request<http::string_body>& from, bool over_tcp) {
+    if (over_tcp && !is_this_machine(from[http::field::host])) {
+        return fail(errc::invalid_argument, "the Host header must name this machine");
+    }
+    if (over_tcp && !from[http::field::origin].empty()) {
+        return fail(errc::invalid_argument, "requests of web pages are not answered");
+    }
+    auto url = boost::urls::parse_origin_form(from.target());
+    if (!url)
+        return fail(errc::invalid_argument, "the request's target is not a path with a query");
+    http_request out;
+    out.method = from.method_string();
+    for (const auto& segment : url->segments()) out.path.push_back(segment);
+    for (const auto& parameter : url->params()) out.query[parameter.key] = parameter.value;
+    out.body = from.body();
+    return out;
+}
+
+string_response made(const http_response& from, bool keep_alive) {
+    string_response out{http::int_to_status(from.status), 11};
+    out.set(http::field::content_type, "application/json");
+    out.keep_alive(keep_alive);
+    out.body() = from.body;
+    out.prepare_payload();
+    return out;
+}
+
+http_response refusal_of(const error_code& failure) {
+    if (failure == http::error::body_limit) {
+        return refusal(413, {errc::over_limit, "a body holds at most " +
+                                                   std::to_string(limits::http_body_bytes_max) +
+                                                   " bytes"});
+    }
+    if (failure == http::error::header_limit) {
+        return refusal(431, {errc::over_limit, "the header is too long"});
+    }
+    return refusal(400, {errc::invalid_argument, "not HTTP: " + failure.message()});
+}
+
+error io_error(const std::string& what, const error_code& failure) {
+    return {errc::io_failed, what + ": " + failure.message()};
+}
+
+result<net::ip::tcp::endpoint> loopback_endpoint(std::string_view text) {
+    auto wrong = [&](std::string_view why) {
+        return fail(errc::invalid_argument, "--http " + std::string(text) + ": " +
+                                                std::string(why) +
+                                                "; give 127.0.0.1:PORT or [::1]:PORT");
+    };
+    std::size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos) return wrong("no port");
+    std::string host(text.substr(0, colon));
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    if (host == "localhost") host = "127.0.0.1";
+    unsigned port = 0;
+    std::string_view digits = text.substr(colon + 1);
+    auto read = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    if (digits.empty() || read.ptr != digits.data() + digits.size() || port > 65'535) {
+        return wrong("not a port");
+    }
+    error_code failure;
+    auto address = net::ip::make_address(host, failure);
+    if (failure) return wrong("not an address");
+    if (!address.is_loopback()) return wrong("only loopback is served without authentication");
+    return net::ip::tcp::endpoint(address, static_cast<std::uint16_t>(port));
+}
+
+} // namespace
+
+result<void> check_socket_path(const std::string& path) {
+    if (path.size() <= socket_path_bytes_max) return {};
+    return fail(errc::invalid_argument,
+                "the control socket's path " + path + " has " + std::to_string(path.size()) +
+                    " bytes, and the system allows " + std::to_string(socket_path_bytes_max) +
+                    "; give a shorter --dir, for example a symbolic link to it");
+}
+
+struct http_server::state {
+    explicit state(api& to) : routes(to) {}
+
+    result<void> listen_unix(const std::string& path);
+    result<void> listen_tcp(const std::string& where);
+    void start();
+
+    template <class Acceptor>
+    net::awaitable<void> accept(Acceptor& from, bool over_tcp);
+    net::awaitable<void> talk(any_stream stream, bool over_tcp);
+    net::awaitable<error_code> read(any_stream& stream, beast::flat_buffer& buffer,
+                                    http::request_parser<http::string_body>& parser);
+    net::awaitable<http_response> answer(const http_request& request);
+    net::awaitable<void> watch(any_stream& stream, const http_request& request);
+
+    api& routes;
+    net::io_context context{1};
+    std::optional<net::local::stream_protocol::acceptor> control;
+    std::optional<net::ip::tcp::acceptor> tcp;
+    std::string control_path;
+    std::size_t connections = 0;
+    std::thread thread;
+};
+
+result<void> http_server::state::listen_unix(const std::string& path) {
+    if (auto fits = check_socket_path(path); !fits) return fits;
+    ::unlink(path.c_str());
+    error_code failure;
+    auto& made = control.emplace(context);
+    made.open(net::local::stream_protocol(), failure);
+    // The file that bind makes takes its rights from the socket, so there is no moment when it is open
+    // to others.
+    if (!failure && ::fchmod(made.native_handle(), S_IRUSR | S_IWUSR) != 0) {
+        failure.assign(errno, boost::system::system_category());
+    }
+    if (!failure) made.bind(path, failure);
+    if (!failure) made.listen(net::socket_base::max_listen_connections, failure);
+    if (failure) return fail(io_error("control socket " + path, failure));
+    control_path = path;
+    return {};
+}
+
+result<void> http_server::state::listen_tcp(const std::string& where) {
+    auto endpoint = loopback_endpoint(where);
+    if (!endpoint) return fail(endpoint.error());
+    error_code failure;
+    auto& made = tcp.emplace(context);
+    made.open(endpoint->protocol(), failure);
+    if (!failure) made.set_option(net::socket_base::reuse_address(true), failure);
+    if (!failure) made.bind(*endpoint, failure);
+    if (!failure) made.listen(net::socket_base::max_listen_connections, failure);
+    if (failure) return fail(io_error("--http " + where, failure));
+    return {};
+}
+
+void http_server::state::start() {
+    net::co_spawn(context, accept(*control, false), net::detached);
+    if (tcp) net::co_spawn(context, accept(*tcp, true), net::detached);
+    thread = std::thread([this] { context.run(); });
+}
+
+template <class Acceptor>
+net::awaitable<void> http_server::state::accept(Acceptor& from, bool over_tcp) {
+    for (;;) {
+        net::generic::stream_protocol::socket socket(context);
+        auto [failure] = co_await from.async_accept(socket, quietly);
+        if (failure == net::error::operation_aborted) co_return;
+        if (failure) { // no descriptors left, most likely
+            net::steady_timer pause(context, std::chrono::milliseconds(100));
+            co_await pause.async_wait(quietly);
+            continue;
+        }
+        if (connections == limits::http_connections_max) {
+            static constexpr std::string_view busy =
+                "HTTP/1.1 503 Service Unavailable\r\n"
+                "Connection: close\r\nContent-Length: 0\r\n\r\n";
+            error_code ignored;
+            socket.non_blocking(true, ignored);
+            socket.write_some(net::buffer(busy), ignored);
+            continue;
+        }
+        net::co_spawn(context, talk(any_stream(std::move(socket)), over_tcp), net::detached);
+    }
+}
+
+net::awaitable<void> http_server::state::talk(any_stream stream, bool over_tcp) {
+    struct slot {
+        explicit slot(std::size_t& counted) : count(counted) { ++count; }
+        ~slot() { --count; }
+        std::size_t& count;
+    } taken(connections);
+    beast::flat_buffer buffer;
+    for (bool more = true; more;) {
+        http::request_parser<http::string_body> parser;
+        parser.header_limit(limits::http_header_bytes_max);
+        parser.body_limit(limits::http_body_bytes_max);
+        error_code failure = co_await read(stream, buffer, parser);
+        http_response response;
+        if (failure) {
+            bool spoke =
+                failure.category() == make_error_code(http::error::body_limit).category() &&
+                failure != http::error::end_of_stream && failure != http::error::partial_message;
+            if (!spoke) break;
+            response = refusal_of(failure);
+            more = false;
+        } else {
+            auto request = taken_apart(parser.get(), over_tcp);
+            if (request && api::is_watch(*request)) {
+                co_await watch(stream, *request);
+                break;
+            }
+            more = parser.get().keep_alive();
+            if (request) {
+                response = co_await answer(*request);
+            } else {
+                response = refusal(over_tcp ? 403 : 400, request.error());
+            }
+        }
+        string_response out = made(response, more);
+        stream.expires_after(idle);
+        auto [unsent, size] = co_await http::async_write(stream, out, quietly);
+        if (unsent) break;
+    }
+    error_code ignored;
+    stream.socket().shutdown(net::socket_base::shutdown_both, ignored);
+}
+
+net::awaitable<error_code>
+http_server::state::read(any_stream& stream, beast::flat_buffer& buffer,
+                         http::request_parser<http::string_body>& parser) {
+    stream.expires_after(idle);
+    auto [failure, header_size] = co_await http::async_read_header(stream, buffer, parser, quietly);
+    if (failure || parser.is_done()) co_return failure;
+    if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
+        static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+        auto text = net::buffer(go_on);
+        auto [unsent, size] = co_await net::async_write(stream, text, quietly);
+        if (unsent) co_return unsent;
+    }
+    auto [broken, size] = co_await http::async_read(stream, buffer, parser, quietly);
+    co_return broken;
+}
+
+net::awaitable<http_response> http_server::state::answer(const http_request& request) {
+    struct waiting {
+        explicit waiting(net::io_context& in) : known(in, net::steady_timer::time_point::max()) {}
+        net::steady_timer known;
+        std::optional<http_response> response;
+    };
+    auto shared = std::make_shared<waiting>(context);
+    routes.answer(request, [this, shared](http_response response) {
+        net::post(context, [shared, response = std::move(response)]() mutable {
+            shared->response = std::move(response);
+            shared->known.cancel();
+        });
+    });
+    while (!shared->response) co_await shared->known.async_wait(quietly);
+    co_return std::move(*shared->response);
+}
+
+net::awaitable<void> http_server::state::watch(any_stream& stream, const http_request& request) {
+    auto shared = std::make_shared<watcher>(context);
+    auto subscribed = routes.watch(request, [this, shared](std::string lines) {
+        if (shared->put(std::move(lines))) net::post(context, [shared] { shared->wake.cancel(); });
+    });
+    if (!subscribed) {
+        string_response out = made(refusal(subscribed.error()), false);
+        co_await http::async_write(stream, out, quietly);
+        co_return;
+    }
+    struct unsubscribe {
+        api& from;
+        subscription_id id;
+        ~unsubscribe() { from.unwatch(id); }
+    } at_end{routes, *subscribed};
+
+    http::response<http::empty_body> header{http::status::ok, 11};
+    header.set(http::field::content_type, "application/x-ndjson");
+    header.chunked(true);
+    http::response_serializer<http::empty_body> serializer{header};
+    stream.expires_after(idle);
+    auto [unsent, header_size] = co_await http::async_write_header(stream, serializer, quietly);
+    if (unsent) co_return;
+    // Whatever the client sends now, an end of stream above all, ends the watch.
+    stream.socket().async_wait(net::socket_base::wait_read, [shared](error_code) {
+        shared->gone = true;
+        shared->wake.cancel();
+    });
+    while (!shared->gone) {
+        std::string lines = shared->take();
+        if (lines.empty()) {
+            co_await shared->wake.async_wait(quietly);
+            continue;
+        }
+        auto chunk = http::make_chunk(net::buffer(lines));
+        stream.expires_after(idle);
+        auto [failure, size] = co_await net::async_write(stream, chunk, quietly);
+        if (failure) co_return;
+    }
+    auto last = http::make_chunk_last();
+    co_await net::async_write(stream, last, quietly);
+}
+
+result<std::unique_ptr<http_server>> http_server::open(api& routes, const places& where) {
+    auto owned = std::make_unique<state>(routes);
+    if (auto listens = owned->listen_unix(where.control_path); !listens)
+        return fail(listens.error());
+    if (!where.tcp.empty()) {
+        if (auto listens = owned->listen_tcp(where.tcp); !listens) return fail(listens.error());
+    }
+    owned->start();
+    return std::unique_ptr<http_server>(new http_server(std::move(owned)));
+}
+
+http_server::http_server(std::unique_ptr<state> owned) : state_(std::move(owned)) {}
+
+http_server::~http_server() {
+    state_->context.stop();
+    state_->thread.join();
+    ::unlink(state_->control_path.c_str());
+}
+
+std::string http_server::tcp_url() const {
+    if (!state_->tcp) return {};
+    error_code ignored;
+    std::ostringstream out;
+    out << "http://" << state_->tcp->local_endpoint(ignored);
+    return out.str();
+}
+
+} // namespace weft

@@ -1,0 +1,384 @@
+#include "base/limits.hpp"
+#include "replica/core.hpp"
+
+#include <algorithm>
+
+// Peers and the links to them: dialing, greeting, two links with one peer, notices, goodbyes.
+namespace weft {
+namespace {
+
+constexpr std::uint16_t protocol_version = 1;
+constexpr std::uint32_t all_codecs = 0b1111;
+
+} // namespace
+
+// ---- peers
+
+session* core::find_session(session_id id) {
+    auto found = sessions_.find(id);
+    return found == sessions_.end() ? nullptr : &found->second;
+}
+
+core::peer_entry* core::entry_of(const session& s) {
+    return s.peer ? &peers_[static_cast<std::size_t>(*s.peer)] : nullptr;
+}
+
+std::optional<peer_id> core::peer_named(std::string_view name) const {
+    for (std::size_t i = 0; i < peers_.size(); ++i) {
+        if (peers_[i].name == name) return peer_id{static_cast<std::uint32_t>(i)};
+    }
+    return std::nullopt;
+}
+
+// A peer that first came by itself turns out to be the one of a configured URL: its counts go there.
+void core::merge_entry(peer_id from, peer_id into) {
+    peer_entry& gone = peers_[static_cast<std::size_t>(from)];
+    peer_entry& kept = peers_[static_cast<std::size_t>(into)];
+    kept.bytes_in += gone.bytes_in;
+    kept.bytes_out += gone.bytes_out;
+    kept.changes_in += gone.changes_in;
+    kept.changes_out += gone.changes_out;
+    kept.duplicate_runs += gone.duplicate_runs;
+    kept.digest_compared = std::max(kept.digest_compared, gone.digest_compared);
+    kept.paused = kept.paused || gone.paused;
+    kept.ever_open = kept.ever_open || gone.ever_open;
+    gone = {};
+}
+
+void core::schedule_dial(peer_entry& entry, bool after_failure) {
+    if (!entry.configured) return;
+    entry.failures = after_failure ? entry.failures + 1 : 0;
+    std::uint64_t ceiling = std::min<std::uint64_t>(
+        limits::backoff_ms_max,
+        std::uint64_t{limits::backoff_ms_min} << std::min<std::uint32_t>(entry.failures, 16));
+    // Full jitter above the smallest delay, so that peers of a lost hub do not come back at once.
+    std::uint64_t delay = limits::backoff_ms_min + random_.below(ceiling);
+    entry.next_dial = now_.after_ms(static_cast<std::int64_t>(delay));
+}
+
+void core::dial_what_is_due() {
+    for (std::size_t i = 0; i < peers_.size(); ++i) {
+        peer_entry& p = peers_[i];
+        if (!p.configured || p.paused || p.connecting || p.session || p.next_dial > now_) continue;
+        p.connecting = true;
+        effects_.push_back(dial{peer_id{static_cast<std::uint32_t>(i)}, p.url});
+    }
+}
+
+void core::on_dial_failed(const dial_failed& failed) {
+    peer_entry& p = peers_[static_cast<std::size_t>(failed.peer)];
+    p.connecting = false;
+    if (!p.last_error || p.last_error->detail != failed.why.detail) {
+        report_event(severity::warning, "peer.unreachable", p.url + ": " + failed.why.detail);
+    }
+    p.last_error = failed.why;
+    schedule_dial(p, true);
+}
+
+void core::on_peer_command(const peer_command& command) {
+    peer_entry& p = peers_[static_cast<std::size_t>(command.peer)];
+    if (p.paused == command.pause) return;
+    p.paused = command.pause;
+    report_event(severity::info, command.pause ? "peer.paused" : "peer.resumed",
+                 p.name.empty() ? p.url : p.name);
+    if (!command.pause) {
+        p.blocked.reset();
+        p.next_dial = now_;
+        return;
+    }
+    std::vector<session_id> its;
+    for (const auto& [id, s] : sessions_) {
+        if (s.peer == command.peer) its.push_back(id);
+    }
+    for (session_id id : its) drop_session(id, {errc::closed, "paused by an operator"}, true);
+}
+
+// ---- links
+
+hello_message core::make_hello() const {
+    hello_message hello;
+    hello.protocol_min = hello.protocol_max = protocol_version;
+    hello.cluster = options_.cluster;
+    hello.id = id_;
+    hello.name = options_.name;
+    hello.process_nonce = nonce_;
+    hello.codecs = all_codecs;
+    hello.clock = clock_.last();
+    for (const auto& e : applied_.entries()) {
+        hello.applied.push_back({e.replica, e.counter, origins_.at(e.replica).last});
+    }
+    return hello;
+}
+
+void core::send(session& s, message what) {
+    effects_.push_back(send_message{s.id, std::move(what)});
+}
+
+void core::on_link_up(const link_up& up) {
+    if (up.peer) {
+        peer_entry& p = peers_[static_cast<std::size_t>(*up.peer)];
+        if (p.paused || p.session) { // paused, or met on another link, while the dial was under way
+            p.connecting = false;
+            effects_.push_back(close_link{up.session});
+            return;
+        }
+    }
+    if (sessions_.size() >= limits::peers_max) {
+        effects_.push_back(close_link{up.session});
+        report_event(severity::warning, "session.refused", up.url + ": too many sessions");
+        if (up.peer) {
+            peer_entry& p = peers_[static_cast<std::size_t>(*up.peer)];
+            p.connecting = false;
+            schedule_dial(p, true);
+        }
+        return;
+    }
+    session s;
+    s.id = up.session;
+    s.peer = up.peer;
+    s.dialed = up.peer.has_value();
+    s.url = up.url;
+    s.opened = s.last_heard = now_;
+    s.next_heartbeat = now_.after_ms(limits::heartbeat_ms);
+    s.next_repair = now_.after_ms(limits::repair_ms);
+    s.our_start = applied_;
+    session& kept = sessions_.emplace(up.session, std::move(s)).first->second;
+    send(kept, make_hello());
+}
+
+// Closes a session from this side. With `tell`, the peer learns why first.
+void core::drop_session(session_id id, const error& why, bool tell) {
+    session* s = find_session(id);
+    if (s == nullptr) return;
+    if (tell) send(*s, notice_message{why.code, why.detail, true});
+    effects_.push_back(close_link{id});
+    forget_session(id, why);
+}
+
+// The link is gone.
+void core::forget_session(session_id id, const error& why) {
+    auto found = sessions_.find(id);
+    if (found == sessions_.end()) return;
+    session gone = std::move(found->second);
+    sessions_.erase(found);
+    std::erase_if(source_of_, [id](const auto& e) { return e.second == id; });
+    peer_entry* entry = entry_of(gone);
+    if (entry != nullptr) {
+        if (gone.dialed && !gone.open) entry->connecting = false;
+        bool was_the_session = entry->session == id;
+        if (was_the_session) entry->session.reset();
+        if (gone.blocked) entry->blocked = gone.blocked;
+        if (!entry->session) {
+            if (!entry->paused) entry->last_error = why;
+            // A session that ended soon after it began may do so again: wait longer each time.
+            schedule_dial(*entry,
+                          !gone.open || now_.ms_since(gone.opened) < limits::silence_ms_max);
+        }
+    }
+    if (gone.open) {
+        report_event(severity::info, "session.closed",
+                     gone.name + " (" + gone.url + "): " + why.detail);
+        refresh_interests();
+    }
+}
+
+void core::on_received(const received& got) {
+    session* s = find_session(got.session);
+    if (s == nullptr) return;
+    s->last_heard = now_;
+    if (peer_entry* entry = entry_of(*s)) entry->bytes_in += got.frame_bytes;
+    bool greeting = std::holds_alternative<hello_message>(got.what);
+    bool notice = std::holds_alternative<notice_message>(got.what);
+    if (!s->open && !greeting && !notice) {
+        drop_session(s->id, {errc::bad_message, s->url + ": a message before Hello"}, true);
+        return;
+    }
+    std::visit(
+        [&](const auto& what) {
+            using kind = std::decay_t<decltype(what)>;
+            if constexpr (std::same_as<kind, hello_message>) {
+                on_hello(*s, what);
+            } else if constexpr (std::same_as<kind, interest_message>) {
+                s->take_interest(what, log_first_);
+            } else if constexpr (std::same_as<kind, runs_message>) {
+                on_runs(*s, what);
+            } else if constexpr (std::same_as<kind, ack_message>) {
+                s->take_ack(what);
+                durable_at_.seen_by(s->name, s->their_durable);
+            } else if constexpr (std::same_as<kind, heartbeat_message>) {
+                on_heartbeat(*s, what);
+            } else if constexpr (std::same_as<kind, notice_message>) {
+                on_notice(*s, what);
+            } // an unknown message of a newer peer is passed over
+        },
+        got.what);
+}
+
+// Decides between two links with one peer; false if `s` was the one to go. Both sides decide alike: the
+// link that the lower id dialed stays, and of two that one side dialed the newer.
+bool core::settle_double_link(session& s, const hello_message& hello) {
+    std::vector<session_id> older;
+    for (auto& [id, other] : sessions_) {
+        if (id == s.id || !other.open || other.name != hello.name) continue;
+        bool same_process = other.their_id == hello.id && other.nonce == hello.process_nonce;
+        bool dialed_alike = other.dialed == s.dialed;
+        bool s_from_lower = (s.dialed ? id_ : hello.id) == std::min(id_, hello.id);
+        if (same_process && !dialed_alike && !s_from_lower) {
+            session_id stays = id;
+            std::optional<peer_id> mine = s.peer;
+            if (mine) { // the configured entry learns who is there, and need not dial
+                peer_entry& p = peers_[static_cast<std::size_t>(*mine)];
+                p.name = hello.name;
+                p.id = hello.id;
+                durable_at_.add_member(hello.name);
+                session& other_session = sessions_.at(stays);
+                if (other_session.peer && other_session.peer != mine)
+                    merge_entry(*other_session.peer, *mine);
+                durable_at_.seen_by(hello.name, other_session.their_durable);
+                other_session.peer = mine;
+                p.session = stays;
+            }
+            drop_session(
+                s.id, {errc::closed, "a second link with " + hello.name + " is not needed"}, false);
+            return false;
+        }
+        older.push_back(id);
+    }
+    for (session_id id : older) {
+        drop_session(id, {errc::closed, "replaced by a newer link with " + hello.name}, false);
+    }
+    return true;
+}
+
+void core::on_hello(session& s, const hello_message& hello) {
+    session_id id = s.id;
+    auto refuse = [&](errc code, std::string detail) {
+        report_event(severity::warning, "session.refused", s.url + ": " + detail);
+        drop_session(id, {code, std::move(detail)}, true);
+    };
+    if (s.open) return refuse(errc::bad_message, "a second Hello");
+    if (hello.protocol_min > protocol_version || hello.protocol_max < protocol_version) {
+        return refuse(errc::incompatible, "protocol " + std::to_string(hello.protocol_min) +
+                                              " to " + std::to_string(hello.protocol_max) +
+                                              ", here is " + std::to_string(protocol_version));
+    }
+    if (hello.cluster != options_.cluster) {
+        return refuse(errc::wrong_cluster, "it is of cluster '" + hello.cluster + "', here is '" +
+                                               options_.cluster + "'; check --cluster and the URL");
+    }
+    if (hello.process_nonce == nonce_) {
+        if (peer_entry* entry = entry_of(s)) {
+            entry->blocked =
+                error{errc::invalid_argument, "this URL leads to this replica itself; remove it"};
+            entry->paused = true;
+        }
+        return refuse(errc::invalid_argument, "the replica dialed itself");
+    }
+    if (hello.id == id_) {
+        return refuse(errc::duplicate_replica,
+                      "two live replicas have the id " + to_string(id_) + " (here '" +
+                          options_.name + "', there '" + hello.name +
+                          "'): one directory is a copy of the other. Stop one "
+                          "and start it again: it will take a new id");
+    }
+    if (hello.name == options_.name) {
+        return refuse(errc::invalid_argument, "it has this replica's own name '" + options_.name +
+                                                  "'; give each member its own");
+    }
+    if (!settle_double_link(s, hello)) return;
+
+    if (!s.peer) {
+        s.peer = peer_named(hello.name);
+        if (!s.peer) {
+            if (peers_.size() >= 2 * limits::peers_max)
+                return refuse(errc::over_limit, "too many peers");
+            peer_entry fresh;
+            fresh.url = s.url;
+            s.peer = peer_id{static_cast<std::uint32_t>(peers_.size())};
+            peers_.push_back(std::move(fresh));
+        }
+    } else if (auto other = peer_named(hello.name); other && *other != *s.peer) {
+        merge_entry(*other, *s.peer); // it came by itself before; now we know its URL
+    }
+    peer_entry& entry = *entry_of(s);
+    entry.name = hello.name;
+    entry.id = hello.id;
+    if (entry.paused) {
+        return drop_session(
+            id, {errc::closed, "replication with '" + hello.name + "' is paused here"}, true);
+    }
+    entry.session = id;
+    if (s.dialed) entry.connecting = false;
+    entry.ever_open = true;
+    entry.last_error.reset();
+    entry.blocked.reset();
+    if (entry.configured) durable_at_.add_member(hello.name);
+
+    s.open = true;
+    s.name = hello.name;
+    s.their_id = hello.id;
+    s.nonce = hello.process_nonce;
+    for (const origin_state& o : hello.applied) s.their_start.advance(o.origin, o.counter);
+    s.their_applied = s.known = s.their_start;
+    s.cursor = log_first_;
+    report_event(severity::info, "session.open", hello.name + " (" + s.url + ")");
+    // Its stamp is only a hint: what its changes carry decides.
+    (void)clock_.observe(hello.clock, wall_ms_);
+    if (next_ack_ == instant::never()) next_ack_ = now_.after_ms(limits::ack_delay_ms);
+    if (check_their_knowledge(s, hello)) refresh_interests();
+}
+
+// Compares what the peer has of each origin with what is here: a lost tail, or a fork. False if that made
+// us take a new id: then all sessions start afresh, `s` too.
+bool core::check_their_knowledge(session& s, const hello_message& hello) {
+    for (const origin_state& theirs : hello.applied) {
+        std::uint64_t ours = theirs.origin == id_ ? next_counter_ - 1 : applied_.at(theirs.origin);
+        if (theirs.origin == id_ && theirs.counter > ours) {
+            change_identity("'" + s.name + "' knows operation " + std::to_string(theirs.counter) +
+                            " of it, here are only " + std::to_string(ours) +
+                            ": the end of the log was lost and comes back from there");
+            return false;
+        }
+        auto known = origins_.find(theirs.origin);
+        if (known == origins_.end() || applied_.at(theirs.origin) != theirs.counter) continue;
+        if (known->second.last == theirs.last) continue;
+        error fork{errc::dot_reused,
+                   "operation " + to_string(dot{theirs.origin, theirs.counter}) +
+                       " has another content at '" + s.name +
+                       "': two histories under one replica id. Applying stops for that "
+                       "origin; both are kept. Remedy: stop the copy, remove its "
+                       "directory, start it again empty"};
+        known->second.fork = fork;
+        block(s, fork);
+    }
+    return true;
+}
+
+void core::block(session& s, const error& why) {
+    if (s.blocked && s.blocked->detail == why.detail) return;
+    s.blocked = why;
+    if (peer_entry* entry = entry_of(s)) entry->blocked = why;
+    report_event(severity::error, "session.blocked", s.name + ": " + to_string(why));
+    send(s, notice_message{why.code, why.detail, false});
+}
+
+void core::on_notice(session& s, const notice_message& notice) {
+    if (notice.code == errc::clock_ahead) {
+        clock_.distrust_wall(true);
+        if (!clock_ahead_reported_) {
+            report_event(severity::warning, "clock.ahead_here",
+                         s.name + " says: " + notice.detail +
+                             "; stamps now only count up until it agrees");
+        }
+        clock_ahead_reported_ = true;
+    } else {
+        report_event(severity::warning, "session.notice",
+                     (s.name.empty() ? s.url : s.name) + " says " +
+                         std::string(to_string(notice.code)) + ": " + notice.detail);
+    }
+    if (notice.fatal) {
+        drop_session(s.id, {notice.code, "the peer closed: " + notice.detail}, false);
+    }
+}
+
+} // namespace weft

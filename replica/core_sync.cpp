@@ -1,0 +1,338 @@
+#include "base/check.hpp"
+#include "base/limits.hpp"
+#include "replica/core.hpp"
+
+#include <algorithm>
+
+// What goes over an open session: runs, what is wanted on which link, acks, heartbeats, repair.
+namespace weft {
+namespace {
+
+// Runs handed to a link before it is drained: enough to keep it busy, too little to be a queue.
+constexpr std::size_t link_bytes_max = 4 * limits::batch_bytes_target;
+
+std::uint64_t hash_of_vector(const version_vector& vector) {
+    byte_writer out;
+    for (const auto& e : vector.entries()) {
+        out.u64(static_cast<std::uint64_t>(e.replica));
+        out.u64(e.counter);
+    }
+    return static_cast<std::uint64_t>(hash_of(out.view()));
+}
+
+} // namespace
+
+// ---- receiving
+
+void core::on_runs(session& s, const runs_message& runs) {
+    peer_entry* entry = entry_of(s);
+    for (const shared_bytes& run : runs.runs) {
+        s.taken_bytes += run.view.size();
+        if (disk_full_) {
+            s.ask_resend = true;
+            continue;
+        }
+        auto header = read_run_header(run.view);
+        auto taken = header ? take_run(run, false) : result<run_outcome>(fail(header.error()));
+        if (!taken) {
+            if (taken.error().code == errc::dot_reused) {
+                block(s, taken.error());
+                continue; // other origins go on
+            }
+            error why = taken.error();
+            why.detail = s.name + " (" + s.url + "): " + why.detail;
+            if (entry != nullptr) entry->blocked = why;
+            report_event(severity::error, "session.bad_run", to_string(why));
+            return drop_session(s.id, why, true);
+        }
+        if (*taken == run_outcome::applied) {
+            if (entry != nullptr) entry->changes_in += header->changes;
+            if (held_back_.runs() > 0) retry_held_back();
+        } else if (*taken == run_outcome::duplicate) {
+            if (entry != nullptr) ++entry->duplicate_runs;
+        } else if (!held_back_.add(*header, run, s.id, now_)) {
+            s.ask_resend = true;
+            s.repairing = true;
+        }
+    }
+    if (s.ask_resend && !disk_full_) refresh_interests();
+    if (s.taken_bytes - s.reported_bytes >= limits::credit_bytes / 4) {
+        send_ack(s);
+    } else if (next_ack_ == instant::never()) {
+        next_ack_ = now_.after_ms(limits::ack_delay_ms);
+    }
+}
+
+void core::send_ack(session& s) {
+    if (auto ack = s.make_ack(applied_, durable_)) send(s, std::move(*ack));
+}
+
+// Asks each peer for what should come from it: own changes from everybody, the rest from one of them
+// (the lowest id, so that the choice is stable), unless a repair found a better source.
+void core::refresh_interests() {
+    const session* rest = nullptr;
+    for (const auto& [id, s] : sessions_) {
+        if (s.open && (rest == nullptr || s.their_id < rest->their_id)) rest = &s;
+    }
+    for (auto& [id, s] : sessions_) {
+        if (!s.open) continue;
+        interest_message want;
+        if (!s.repairing) {
+            std::set<replica_id> elsewhere;
+            for (const auto& [other_id, other] : sessions_) {
+                if (other_id != id && other.open) elsewhere.insert(other.their_id);
+            }
+            bool mine_too = false;
+            for (const auto& [origin_id, source] : source_of_) {
+                if (source != id) elsewhere.insert(origin_id);
+                mine_too = mine_too || source == id;
+            }
+            if (&s == rest) {
+                want.except.assign(elsewhere.begin(), elsewhere.end());
+            } else if (mine_too) {
+                // Everything known that was not found here is excluded one by one.
+                for (const auto& e : applied_.entries()) elsewhere.insert(e.replica);
+                for (const auto& [origin_id, source] : source_of_) {
+                    if (source == id) elsewhere.erase(origin_id);
+                }
+                elsewhere.erase(s.their_id);
+                want.except.assign(elsewhere.begin(), elsewhere.end());
+            } else {
+                want.only_own = true;
+            }
+        }
+        want.resend = s.ask_resend;
+        bool same = s.asked_once && !want.resend && want.only_own == s.asked.only_own &&
+                    want.except == s.asked.except;
+        if (same) continue;
+        s.ask_resend = false;
+        s.asked_once = true;
+        s.asked = want;
+        want.applied = applied_;
+        send(s, std::move(want));
+    }
+}
+
+// ---- sending
+
+bool core::consider(session& s, const logged_run& run, runs_message& batch,
+                    std::size_t& batch_bytes) {
+    bool has_it = s.known.at(run.origin) >= run.end - 1;
+    if (has_it) return true;
+    if (!s.wants(run.origin, id_)) {
+        if (!s.passed_over) s.passed_over = run.index;
+        return true;
+    }
+    bool own = run.origin == id_ || run.origin == predecessor_;
+    if (own && options_.sync == sync_policy::commit && run.index >= durable_end_) return false;
+    batch.runs.push_back(run.bytes);
+    batch_bytes += run.bytes.view.size();
+    s.known.advance(run.origin, run.end - 1);
+    return true;
+}
+
+void core::send_runs(session& s, runs_message& batch, std::uint64_t changes) {
+    if (batch.runs.empty()) return;
+    for (const shared_bytes& run : batch.runs) {
+        s.sent_bytes += run.view.size();
+        s.undrained_bytes += run.view.size();
+    }
+    if (peer_entry* entry = entry_of(s)) entry->changes_out += changes;
+    send(s, std::exchange(batch, {}));
+}
+
+void core::pump(session& s) {
+    if (!s.open || !s.wanted || s.reading) return;
+    runs_message batch;
+    std::size_t batch_bytes = 0;
+    std::uint64_t changes = 0;
+    while (s.undrained_bytes + batch_bytes < link_bytes_max && s.cursor < tail_.end() &&
+           s.sent_bytes + batch_bytes < s.acked_bytes + limits::credit_bytes) {
+        if (s.cursor < tail_.begin()) {
+            if (s.known.covers(tail_.before()) && !s.passed_over) {
+                s.cursor = tail_.begin();
+                continue;
+            }
+            if (options_.sync == sync_policy::commit && s.cursor >= durable_end_) break;
+            s.reading = true;
+            effects_.push_back(read_log{s.id, s.cursor, s.known});
+            break;
+        }
+        const logged_run& run = tail_.at(s.cursor);
+        std::size_t before = batch.runs.size();
+        if (!consider(s, run, batch, batch_bytes)) break;
+        if (batch.runs.size() > before) changes += read_run_header(run.bytes.view)->changes;
+        s.cursor = next(s.cursor);
+        if (batch_bytes >= limits::batch_bytes_target) {
+            send_runs(s, batch, std::exchange(changes, 0));
+            batch_bytes = 0;
+        }
+    }
+    send_runs(s, batch, changes);
+    bool both = s.their_applied.covers(s.our_start) && applied_.covers(s.their_start);
+    if (!s.caught_up && both) {
+        s.caught_up = true;
+        report_event(severity::info, "session.active", s.name);
+    }
+}
+
+void core::on_log_read(const log_read& read) {
+    session* s = find_session(read.session);
+    if (s == nullptr) return;
+    s->reading = false;
+    // The cursor may have been rewound meanwhile; then this answer is stale.
+    if (read.first < s->cursor) return;
+    runs_message batch;
+    std::size_t batch_bytes = 0;
+    std::uint64_t changes = 0;
+    log_index at = read.first;
+    for (const shared_bytes& run : read.runs) {
+        auto header = read_run_header(run.view);
+        WEFT_CHECK(header.has_value()); // the log checks what it reads
+        std::size_t before = batch.runs.size();
+        if (!consider(*s, {at, header->origin, header->first, header->end, run}, batch,
+                      batch_bytes))
+            break;
+        if (batch.runs.size() > before) changes += header->changes;
+        at = next(at);
+    }
+    s->cursor = at;
+    send_runs(*s, batch, changes);
+}
+
+// ---- time
+
+void core::send_heartbeat(session& s, std::uint64_t pong) {
+    heartbeat_message beat;
+    beat.ping = pong == 0 ? static_cast<std::uint64_t>(now_.ns) : 0;
+    beat.pong = pong;
+    beat.clock = clock_.last();
+    beat.wall_ms = wall_ms_;
+    if (pong == 0) {
+        beat.applied = applied_;
+        // The digest belongs to the sealed state; an open run would make it another one.
+        if (open_run_.empty()) {
+            beat.applied_hash = hash_of_vector(applied_);
+            beat.digest = state_.digest().words;
+        }
+    }
+    send(s, std::move(beat));
+}
+
+void core::on_heartbeat(session& s, const heartbeat_message& beat) {
+    if (beat.pong != 0) {
+        std::int64_t trip_ns = now_.ns - static_cast<std::int64_t>(beat.pong);
+        if (trip_ns > 0) s.rtt_us = std::max<std::int64_t>(trip_ns / 1000, 1);
+    }
+    bool near_wall = beat.wall_ms + limits::clock_drift_ms_max >= wall_ms_;
+    if (clock_.wall_distrusted() && near_wall) {
+        clock_.distrust_wall(false);
+        clock_ahead_reported_ = false;
+    }
+    (void)clock_.observe(beat.clock, wall_ms_);
+    if (beat.ping == 0) return;
+    s.their_applied.join(beat.applied);
+    send_heartbeat(s, beat.ping);
+    compare_digest(s, beat);
+}
+
+void core::compare_digest(session& s, const heartbeat_message& beat) {
+    if (beat.applied_hash == 0 || !open_run_.empty() ||
+        beat.applied_hash != hash_of_vector(applied_))
+        return;
+    digest_compared_ = now_;
+    if (peer_entry* entry = entry_of(s)) entry->digest_compared = now_;
+    if (beat.digest == state_.digest().words) return;
+    if (!digest_mismatch_) {
+        report_event(
+            severity::error, "digest.mismatch",
+            "equal version vectors, but another state at " + s.name + ": here " +
+                to_string(state_.digest()) + ", there " + to_string(state_digest{beat.digest}) +
+                ". One of the two is damaged in memory or by a defect; keep both directories");
+    }
+    digest_mismatch_ = true;
+}
+
+void core::tick() {
+    dial_what_is_due();
+    std::vector<std::pair<session_id, error>> lost;
+    bool refresh = false;
+    for (auto& [id, s] : sessions_) {
+        std::int64_t silent_ms = now_.ms_since(s.last_heard);
+        if (!s.open && now_.ms_since(s.opened) >= limits::handshake_ms_max) {
+            lost.emplace_back(
+                id, error{errc::link_lost, s.url + ": no Hello within " +
+                                               std::to_string(limits::handshake_ms_max) + " ms"});
+            continue;
+        }
+        if (!s.open) continue;
+        if (silent_ms >= limits::silence_ms_max) {
+            lost.emplace_back(id,
+                              error{errc::link_lost, s.name + " (" + s.url + ") was silent for " +
+                                                         std::to_string(silent_ms) + " ms"});
+            continue;
+        }
+        if (now_ >= s.next_heartbeat) {
+            send_heartbeat(s, 0);
+            s.next_heartbeat = now_.after_ms(limits::heartbeat_ms);
+        }
+        // Lag of the peer: how long ago was there something that it still has not acknowledged?
+        if (s.probing && s.their_applied.covers(s.probe)) s.probing = false;
+        if (!s.probing && !s.their_applied.covers(applied_)) {
+            s.probing = true;
+            s.probe = applied_;
+            s.probe_at = now_;
+        }
+        if (now_ < s.next_repair) continue;
+        s.next_repair = now_.after_ms(limits::repair_ms);
+        bool waits =
+            held_back_.waits_for(id, {now_.ns - std::int64_t{limits::repair_ms} * 1'000'000});
+        if (waits != s.repairing) {
+            s.repairing = waits;
+            refresh = true;
+        }
+        // What the peer had at the last look, and we lack, and that has not moved since: from here on it
+        // is wanted from this peer.
+        for (const auto& e : s.lacked.entries()) {
+            std::uint64_t have = applied_.at(e.replica);
+            bool stalled = have < e.counter && have == s.lacked_at.at(e.replica);
+            if (!stalled || s.asked_for(e.replica)) continue;
+            source_of_[e.replica] = id;
+            refresh = true;
+        }
+        s.lacked = {};
+        for (const auto& e : s.their_applied.above(applied_))
+            s.lacked.advance(e.replica, e.counter);
+        s.lacked_at = applied_;
+        refresh = refresh || (s.ask_resend && !disk_full_);
+    }
+    for (const auto& [id, why] : lost) drop_session(id, why, false);
+    if (refresh) refresh_interests();
+    if (now_ >= next_ack_) {
+        next_ack_ = instant::never();
+        for (auto& [id, s] : sessions_) {
+            if (s.open) send_ack(s);
+        }
+    }
+}
+
+instant core::deadline() const {
+    instant out = std::min({waiting_.deadline(), next_ack_, next_sync_});
+    for (const peer_entry& p : peers_) {
+        if (p.configured && !p.paused && !p.connecting && !p.session)
+            out = std::min(out, p.next_dial);
+    }
+    for (const auto& [id, s] : sessions_) {
+        if (s.open) {
+            out = std::min({out, s.next_heartbeat, s.last_heard.after_ms(limits::silence_ms_max)});
+            if (!s.lacked.empty() || s.repairing || s.ask_resend || held_back_.runs() > 0) {
+                out = std::min(out, s.next_repair);
+            }
+        } else {
+            out = std::min(out, s.opened.after_ms(limits::handshake_ms_max));
+        }
+    }
+    return out;
+}
+
+} // namespace weft

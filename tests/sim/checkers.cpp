@@ -1,0 +1,185 @@
+#include "tests/sim/checkers.hpp"
+
+#include "replica/driver.hpp"
+#include "tests/sim/reference.hpp"
+#include "transport/message.hpp"
+
+#include <algorithm>
+
+namespace weft::sim {
+
+void dot_checker::on_frame(const std::string& from, const std::string& to, byte_view body) {
+    auto decoded = decode_message(shared_bytes(bytes(body.begin(), body.end())));
+    if (!decoded) {
+        found_.push_back(from + " sent " + to +
+                         " what is no message: " + to_string(decoded.error()));
+        return;
+    }
+    if (const auto* runs = std::get_if<runs_message>(&*decoded)) {
+        for (const auto& run : runs->runs) on_run(from + " to " + to, run.view);
+    }
+}
+
+void dot_checker::on_run(const std::string& where, byte_view run) {
+    auto header = read_run_header(run);
+    if (!header) {
+        found_.push_back(where + ": " + to_string(header.error()));
+        return;
+    }
+    run_hash hash = hash_of(run);
+    auto& of_origin = runs_[header->origin];
+    auto [place, fresh] = of_origin.try_emplace(header->first, known_run{header->end, hash, where});
+    auto reused = [&](std::uint64_t counter, const std::string& other) {
+        found_.push_back("dot " + to_string(dot{header->origin, counter}) + " has one content at " +
+                         other + " and another at " + where);
+    };
+    if (!fresh) {
+        if (place->second.hash != hash) reused(header->first, place->second.where);
+        return;
+    }
+    if (place != of_origin.begin()) {
+        auto before = std::prev(place);
+        if (before->second.end > header->first) reused(header->first, before->second.where);
+    }
+    if (auto after = std::next(place); after != of_origin.end() && after->first < header->end) {
+        reused(after->first, after->second.where);
+    }
+}
+
+problems check_log_order(const std::string& name, std::span<const bytes> log) {
+    problems out;
+    version_vector seen;
+    std::map<replica_id, run_hash> last;
+    for (const bytes& run : log) {
+        auto decoded = decode_run(run);
+        if (!decoded) {
+            out.push_back(name + "'s log: " + to_string(decoded.error()));
+            return out;
+        }
+        const run_header& header = (*decoded)->header;
+        std::string what = name + "'s log: run " + to_string(dot{header.origin, header.first});
+        if (header.first != seen.at(header.origin) + 1) {
+            out.push_back(what + " follows operation " + std::to_string(seen.at(header.origin)));
+        }
+        if (header.previous != last[header.origin]) {
+            out.push_back(what + " does not continue the hash chain");
+        }
+        for (const change_view& change : (*decoded)->changes) {
+            for (const auto& e : change.dependencies) {
+                if (seen.covers(dot{e.replica, e.counter})) continue;
+                out.push_back(what + " depends on " + to_string(dot{e.replica, e.counter}) +
+                              ", which is not before it");
+            }
+        }
+        seen.advance(header.origin, header.end - 1);
+        last[header.origin] = hash_of(run);
+    }
+    return out;
+}
+
+problems check_promises(const hosts& all, std::span<const promise> given) {
+    problems out;
+    for (const auto& one : all) {
+        version_vector applied = one->applied();
+        for (const promise& p : given) {
+            if (p.void_now || applied.at(p.first.replica) >= p.end - 1) continue;
+            out.push_back("change " + to_string(p.first) + " was acknowledged at " + p.host +
+                          " (level " + std::to_string(static_cast<int>(p.level.what)) + ", " +
+                          std::to_string(p.level.members) + " members) and is not at " +
+                          one->name());
+        }
+    }
+    return out;
+}
+
+problems check_equal(const hosts& all) {
+    problems out;
+    for (const auto& one : all) {
+        one->check_invariants();
+        if (one->applied() != all[0]->applied()) {
+            out.push_back(one->name() + " has " + to_string(one->applied()) + ", " +
+                          all[0]->name() + " has " + to_string(all[0]->applied()));
+        } else if (one->digest() != all[0]->digest()) {
+            out.push_back(one->name() + " and " + all[0]->name() +
+                          " have equal vectors and other digests");
+        }
+        auto status = (*one)->status();
+        if (!status) {
+            out.push_back(one->name() + ": " + to_string(status.error()));
+        } else if (status->held_back_runs > 0) {
+            out.push_back(one->name() + " still holds back " +
+                          std::to_string(status->held_back_runs) + " runs");
+        }
+    }
+    return out;
+}
+
+problems check_reference(const hosts& all, std::span<const std::vector<bytes>> logs) {
+    problems out;
+    reference_model model;
+    version_vector added;
+    for (const auto& log : logs) {
+        for (const bytes& run : log) {
+            auto decoded = decode_run(run);
+            if (!decoded ||
+                added.covers(dot{(*decoded)->header.origin, (*decoded)->header.first})) {
+                continue;
+            }
+            model.add(**decoded);
+            added.advance((*decoded)->header.origin, (*decoded)->header.end - 1);
+        }
+    }
+    readings expected = model.read();
+    for (const auto& [name, line] : expected) {
+        bool wrong = line.find("CROSSED") != std::string::npos ||
+                     line.find("OVERSPENT") != std::string::npos;
+        if (wrong) out.push_back("the operations of " + name + " give " + line);
+    }
+    for (const auto& one : all) {
+        readings got;
+        auto read = (*one)->read([&](const keyspace& state) { got = read_all(state); });
+        if (!read) {
+            out.push_back(one->name() + ": " + to_string(read.error()));
+        } else if (std::string wrong = difference(expected, got); !wrong.empty()) {
+            out.push_back(one->name() + " reads otherwise than the model: " + wrong);
+        }
+    }
+    return out;
+}
+
+problems check_subscriptions(const host& one, std::span<const bytes> log) {
+    problems out;
+    std::vector<dot> expected;
+    for (std::size_t i = static_cast<std::size_t>(one.runs_at_start()); i < log.size(); ++i) {
+        auto decoded = decode_run(log[i]);
+        if (!decoded) continue;
+        for (const change_view& change : (*decoded)->changes) {
+            expected.push_back({(*decoded)->header.origin, change.first});
+        }
+    }
+    for (std::size_t i = 0; i < std::max(expected.size(), one.seen().size()); ++i) {
+        std::string next = i < expected.size() ? to_string(expected[i]) : "nothing";
+        std::string told = i < one.seen().size() ? to_string(one.seen()[i].first) : "nothing";
+        if (next == told) continue;
+        out.push_back("subscribers at " + one.name() + " were told of " + told + " as change " +
+                      std::to_string(i) + ", in the log is " + next);
+        break;
+    }
+    return out;
+}
+
+problems check_reports(const hosts& all) {
+    problems out;
+    for (const auto& one : all) {
+        for (const log_event& event : one->events()) {
+            bool never = event.what == "digest.mismatch" || event.what == "session.blocked" ||
+                         event.what == "session.bad_run" ||
+                         event.text.find("dot_reused") != std::string::npos ||
+                         event.text.find("duplicate_replica") != std::string::npos;
+            if (never) out.push_back(one->name() + " reported " + event.what + ": " + event.text);
+        }
+    }
+    return out;
+}
+
+} // namespace weft::sim

@@ -1,0 +1,62 @@
+#pragma once
+#include "tests/sim/host.hpp"
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+// What must hold, checked from outside: by what went over the network, by what lies in the logs, and
+// by what callers were promised. Each says in sentences what is wrong.
+namespace weft::sim {
+
+using problems = std::vector<std::string>;
+using hosts = std::vector<std::unique_ptr<host>>;
+
+// No dot has two contents, in any log and on any link.
+class dot_checker {
+public:
+    void on_frame(const std::string& from, const std::string& to, byte_view body);
+    void on_run(const std::string& where, byte_view run);
+    [[nodiscard]] const problems& found() const { return found_; }
+
+private:
+    struct known_run {
+        std::uint64_t end = 0;
+        run_hash hash{};
+        std::string where;
+    };
+    std::map<replica_id, std::map<std::uint64_t, known_run>> runs_; // by first counter
+    problems found_;
+};
+
+// A log is a linear extension of causality, and each origin's chain of hashes is whole.
+[[nodiscard]] problems check_log_order(const std::string& name, std::span<const bytes> log);
+
+// What a caller was promised, until the end of the world.
+struct promise {
+    std::string host;
+    dot first;
+    std::uint64_t end = 0;
+    ack_level level;
+    bool void_now = false; // the disk of a promise at `disk` was taken away
+};
+
+// Every acknowledged dot is everywhere. All hosts are up and quiet.
+[[nodiscard]] problems check_promises(const hosts& all, std::span<const promise> given);
+
+// Equal vectors, digests, readings; the invariants of each. All hosts are up and quiet.
+[[nodiscard]] problems check_equal(const hosts& all);
+
+// All replicas read what the reference model makes of the operations in their logs. The hosts are
+// up; `logs` are theirs, in the same order.
+[[nodiscard]] problems check_reference(const hosts& all, std::span<const std::vector<bytes>> logs);
+
+// Subscribers were told of each change once, in log order, from where the process started.
+[[nodiscard]] problems check_subscriptions(const host& one, std::span<const bytes> log);
+
+// Nobody reported what must not happen in a world without copies of directories.
+[[nodiscard]] problems check_reports(const hosts& all);
+
+} // namespace weft::sim

@@ -1,0 +1,99 @@
+#include "tests/sim/cluster.hpp"
+
+#include "base/check.hpp"
+#include "replica/driver.hpp"
+
+#include <algorithm>
+
+namespace weft::sim {
+
+cluster::cluster(cluster_options options)
+    : random_(options.seed), network_(timeline_, random_.fork(), options.network),
+      around_{timeline_, network_, random_, trace_, options.print} {
+    network_.on_frame = [this](const std::string& from, const std::string& to, byte_view body) {
+        trace_.add(static_cast<std::uint64_t>(timeline_.now().ns));
+        trace_.add(as_bytes(from));
+        trace_.add(as_bytes(to));
+        trace_.add(body);
+        dots_.on_frame(from, to, body);
+    };
+}
+
+cluster::~cluster() = default;
+
+host& cluster::add(const std::string& name, const std::vector<std::string>& peers,
+                   sync_policy sync) {
+    replica_options options;
+    options.name = name;
+    options.cluster = "sim";
+    options.listen = {"sim:" + name};
+    for (const std::string& peer : peers) options.peers.push_back("sim:" + peer);
+    options.sync = sync;
+    hosts_.push_back(std::make_unique<host>(around_, std::move(options)));
+    return *hosts_.back();
+}
+
+host& cluster::at(std::string_view name) {
+    auto found = std::find_if(hosts_.begin(), hosts_.end(),
+                              [&](const auto& one) { return one->name() == name; });
+    WEFT_CHECK(found != hosts_.end());
+    return **found;
+}
+
+void cluster::run_ms(std::int64_t ms) { timeline_.run_until(timeline_.now().after_ms(ms)); }
+
+bool cluster::run_until(const std::function<bool()>& reached, std::int64_t ms_max) {
+    std::int64_t end_ms = now_ms() + ms_max;
+    while (!reached()) {
+        if (now_ms() >= end_ms) return false;
+        run_ms(10);
+    }
+    return true;
+}
+
+void cluster::partition(std::span<const std::string> group, sim_partition how) {
+    auto inside = [&](const std::string& name) {
+        return std::find(group.begin(), group.end(), name) != group.end();
+    };
+    for (const auto& a : hosts_) {
+        for (const auto& b : hosts_) {
+            if (inside(a->name()) != inside(b->name())) {
+                network_.partition(a->name(), b->name(), how);
+            }
+        }
+    }
+}
+
+bool cluster::equal() const {
+    const host* first = nullptr;
+    for (const auto& one : hosts_) {
+        if (!one->up()) continue;
+        bool settled = (*one)->engine().with_core([](core& c) { return !c.has_unsealed(); });
+        if (!settled) return false;
+        if (first == nullptr) first = one.get();
+        if (one->applied() != first->applied() || one->digest() != first->digest()) return false;
+    }
+    return true;
+}
+
+problems cluster::check() {
+    problems out = check_equal(hosts_);
+    auto add_all = [&](const problems& more) { out.insert(out.end(), more.begin(), more.end()); };
+    std::vector<std::vector<bytes>> logs;
+    for (const auto& one : hosts_) {
+        auto log = one->read_log();
+        if (!log) {
+            out.push_back(one->name() + "'s log: " + to_string(log.error()));
+            return out;
+        }
+        for (const bytes& run : *log) dots_.on_run(one->name() + "'s log", run);
+        add_all(check_log_order(one->name(), *log));
+        add_all(check_subscriptions(*one, *log));
+        logs.push_back(std::move(*log));
+    }
+    add_all(check_reference(hosts_, logs));
+    add_all(dots_.found());
+    return out;
+}
+
+} // namespace weft::sim
