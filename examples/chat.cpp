@@ -41,15 +41,19 @@ int main(int argc, char** argv) {
     if (!heard) return 2;
 
     auto say = [&](const std::string& text) {
-        auto said = room.transact([&](weft::transaction& t) {
+        return room.transact([&](weft::transaction& t) {
             return t.grow_set<std::string>("lines").add(name + ": " + text);
         });
-        return said && said->wait(weft::ack_level::replicated(2));
     };
     for (std::string text; std::getline(std::cin, text);) {
-        if (!say(text)) return 2;
+        auto said = say(text);
+        if (!said || !said->wait(weft::ack_level::replicated(2))) return 2;
     }
-    if (!say("bye")) return 2;
+    auto bye = say("bye");
+    if (!bye) return 2;
     std::unique_lock hold(lock);
     changed.wait(hold, [&] { return goodbyes == 2; });
+    hold.unlock();
+    // The other may have left as soon as it had read both: then there is nobody to tell us so.
+    (void)bye->wait(weft::ack_level::replicated(2), 1'000);
 }

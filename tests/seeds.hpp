@@ -16,4 +16,11 @@ inline constexpr auto ci = [] {
     return all;
 }();
 
+// The simulator's seeds that found something, and what.
+struct regression {
+    std::uint64_t seed;
+    const char* found;
+};
+inline constexpr std::array<regression, 0> regressions{};
+
 } // namespace weft::seeds

@@ -8,7 +8,6 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -131,6 +130,7 @@ inline void frames_arrive_in_order_each_once_both_ways(link_rig& rig) {
     scene s(rig);
     s.start();
     std::vector<bytes> sent;
+    sent.reserve(300);
     for (std::uint64_t i = 0; i < 300; ++i) sent.push_back(patterned(i * i % 90'000, i));
     for (const bytes& body : sent) {
         s.pair.dialed->own->send(body);
@@ -266,6 +266,7 @@ inline void close_sends_what_is_queued(link_rig& rig) {
     scene s(rig);
     s.start();
     std::vector<bytes> sent;
+    sent.reserve(100);
     for (std::uint64_t i = 0; i < 100; ++i) sent.push_back(patterned(i * 1'000, i));
     for (const bytes& body : sent) s.pair.dialed->own->send(body);
     s.pair.accepted->own->send(bytes(100'000)); // unread by who closes
@@ -350,16 +351,15 @@ inline void a_link_may_be_destroyed_in_its_own_handlers(link_rig& rig) {
 inline void dialing_nobody_is_unreachable(link_rig& rig) {
     auto how = rig.make_transport();
     int calls = 0;
-    std::optional<error> failure;
+    std::string failure;
     how->dial(rig.deaf_url(), patient_ms, [&](result<std::unique_ptr<link>> outcome) {
         ++calls;
-        if (!outcome) failure = outcome.error();
+        if (!outcome) failure = to_string(outcome.error());
     });
     BOOST_TEST(calls == 0, "never from inside the call");
     turn_until(rig, [&] { return calls > 0; });
-    BOOST_REQUIRE(failure);
-    BOOST_TEST(to_string(failure->code) == "unreachable");
-    BOOST_TEST(failure->detail.find(rig.deaf_url()) != std::string::npos, failure->detail);
+    BOOST_TEST(failure.starts_with("unreachable: "), failure);
+    BOOST_TEST(failure.find(rig.deaf_url()) != std::string::npos, failure);
     scene(rig).settle();
     BOOST_TEST(calls == 1);
 }
@@ -371,13 +371,13 @@ inline void a_malformed_url_is_an_invalid_argument(link_rig& rig) {
             auto listening = how->listen(url, [](std::unique_ptr<link>) {});
             BOOST_REQUIRE(!listening);
             BOOST_TEST(to_string(listening.error().code) == "invalid_argument");
-            std::optional<error> failure;
+            std::string failure;
             how->dial(url, patient_ms, [&](result<std::unique_ptr<link>> outcome) {
                 BOOST_REQUIRE(!outcome);
-                failure = outcome.error();
+                failure = to_string(outcome.error());
             });
-            BOOST_TEST(!failure);
-            turn_until(rig, [&] { return failure.has_value(); });
+            BOOST_TEST(failure.empty());
+            turn_until(rig, [&] { return !failure.empty(); });
         }
     }
 }
@@ -417,13 +417,13 @@ inline void links_outlive_their_listener(link_rig& rig) {
     s.pair.dialed->own->send(bytes(5));
     s.until([&] { return s.pair.accepted->frames.size() == 1; });
 
-    std::optional<error> failure;
+    std::string failure;
     s.how->dial(url, patient_ms, [&](result<std::unique_ptr<link>> outcome) {
         BOOST_REQUIRE(!outcome);
-        failure = outcome.error();
+        failure = to_string(outcome.error());
     });
-    s.until([&] { return failure.has_value(); });
-    BOOST_TEST(to_string(failure->code) == "unreachable");
+    s.until([&] { return !failure.empty(); });
+    BOOST_TEST(failure.starts_with("unreachable: "), failure);
 }
 
 inline void both_ends_know_their_peer(link_rig& rig) {
@@ -512,7 +512,7 @@ inline const std::vector<claim>& claims() {
 
 // Adds what every transport must do as the test suite `name`, each claim with a rig of its own. Call
 // it from the initializer of a namespace-scope constant.
-inline bool register_link_suite(const std::string& name, rig_maker make) {
+inline bool register_link_suite(const std::string& name, const rig_maker& make) {
     namespace unit_test = boost::unit_test;
     auto* suite = BOOST_TEST_SUITE(name);
     for (const link_claims::claim& one : link_claims::claims()) {

@@ -6,48 +6,17 @@ import ctypes
 import gzip
 import http.client
 import json
-import os
-import pathlib
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
-import time
 import unittest
 import urllib.parse
 
-WEFT = pathlib.Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else None
-PATIENCE_S = 60  # a bound for what should take milliseconds, on a loaded machine under sanitizers
-
-DONE, USAGE, DATA, NO_NODE = 0, 1, 2, 3
-
-
-def eventually(claim, check):
-    """Polls until `check` gives something true, and gives that."""
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        found = check()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"not within {PATIENCE_S} s: {claim}")
-
-
-def run(*words, stdin=None, environment=None):
-    outcome = subprocess.run([WEFT, *map(str, words)], input=stdin, capture_output=True, timeout=PATIENCE_S,
-                             env=environment or clean_environment())
-    outcome.out = outcome.stdout.decode()
-    outcome.err = outcome.stderr.decode()
-    return outcome
-
-
-def clean_environment(**more):
-    kept = {name: text for name, text in os.environ.items() if name != "WEFT_DIR"}
-    return {**kept, **more}
+from program import (DATA, DONE, NO_NODE, PATIENCE_S, USAGE, WEFT, Case, Node, UnixConnection,
+                     clean_environment, eventually, run)
 
 
 def zstd(data):
@@ -57,113 +26,6 @@ def zstd(data):
     out = ctypes.create_string_buffer(size)
     size = library.ZSTD_compress(out, ctypes.c_size_t(size), data, ctypes.c_size_t(len(data)), 3)
     return out.raw[:size]
-
-
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=PATIENCE_S)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(PATIENCE_S)
-        self.sock.connect(str(self.path))
-
-
-class Node:
-    """One `weft serve` in a directory of its own."""
-
-    def __init__(self, test, name, *options, listen="tcp://127.0.0.1:0", cluster=None):
-        self.dir = test.place / name
-        self.words = [WEFT, "serve", "--dir", self.dir, "--name", name, *options]
-        self.words += ["--listen", listen] if listen else []
-        self.words += ["--cluster", cluster] if cluster else []
-        self.process = None
-        test.addCleanup(self.kill)
-        self.start()
-
-    def start(self, *more):
-        self.log = open(f"{self.dir}.log", "ab")
-        self.process = subprocess.Popen([str(w) for w in [*self.words, *more]], stdout=subprocess.PIPE,
-                                        stderr=self.log, env=clean_environment(), text=True)
-        self.ready = self.process.stdout.readline()
-        if not self.ready.startswith("ready: "):
-            raise AssertionError(f"not ready: {self.ready!r} {self.events()}")
-        found = re.search(r"listening on ([^,]+)", self.ready).group(1)
-        self.url = found if found != "nothing" else None
-        found = re.search(r"http://\S+", self.ready)
-        self.http_url = found.group(0) if found else None
-        return self
-
-    def events(self):
-        return pathlib.Path(f"{self.dir}.log").read_text()
-
-    def kill(self):
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-        self.reap()
-
-    def stop(self):
-        self.process.terminate()
-        return self.reap()
-
-    def reap(self):
-        status = self.process.wait(PATIENCE_S)
-        self.process.stdout.close()
-        self.log.close()
-        return status
-
-    def weft(self, command, *words, stdin=None):
-        return run(*command.split(), "--dir", self.dir, *words, stdin=stdin)
-
-    def do(self, command, *words, stdin=None):
-        outcome = self.weft(command, *words, stdin=stdin)
-        if outcome.returncode != DONE:
-            raise AssertionError(f"{command} {words}: {outcome.returncode} {outcome.err}")
-        return outcome.out.rstrip("\n")
-
-    def value(self, key, *words):
-        return json.loads(self.do("get", key, "--json", *words))["value"]
-
-    def type(self, key, *words):
-        return json.loads(self.do("get", key, "--json", *words))["type"]
-
-    def status(self):
-        return json.loads(self.do("status", "--json"))
-
-    def peer(self, name):
-        return next((p for p in self.status()["peers"] if p["name"] == name), None)
-
-    def http(self, method, target, body=None, headers={}):
-        connection = UnixConnection(self.dir / "control.sock")
-        try:
-            connection.request(method, target, body=body, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read() or "null")
-        finally:
-            connection.close()
-
-    def ops(self, *operations, query=""):
-        return self.http("POST", f"/v1/ops{query}", json.dumps(operations))
-
-
-class Case(unittest.TestCase):
-    def setUp(self):
-        # Short, because the path of a socket may have 107 bytes.
-        self.place = pathlib.Path(tempfile.mkdtemp(prefix="weft-", dir="/tmp"))
-        self.addCleanup(shutil.rmtree, self.place, True)
-
-    def converged(self, *nodes):
-        def same():
-            states = [n.status() for n in nodes]
-            return len({(s["digest"], json.dumps(s["version_vector"], sort_keys=True)) for s in states}) == 1
-        eventually("equal vectors and digests", same)
-
-    def refused(self, outcome, status, *words):
-        self.assertEqual(outcome.returncode, status, outcome.err)
-        self.assertEqual(outcome.out, "")
-        for word in words:
-            self.assertIn(word, outcome.err)
 
 
 class Commands(Case):
@@ -218,7 +80,8 @@ class Commands(Case):
 
     def test_sets_take_the_kind_of_their_members(self):
         self.node.do("add", "words", "red", "green", "red")
-        self.assertEqual((self.node.value("words"), self.node.type("words")), (["green", "red"], "set<string>"))
+        self.assertEqual(self.node.value("words"), ["green", "red"])
+        self.assertEqual(self.node.type("words"), "set<string>")
         self.node.do("add", "numbers", "1", "2")
         self.assertEqual(self.node.type("numbers"), "set<int>")
         self.node.do("add", "mixed", "1", "x")
@@ -299,11 +162,10 @@ class Commands(Case):
             self.assertIn(word, shown)
 
     def test_usage_errors(self):
-        for words in ([], ["frobnicate"], ["set"], ["set", "k"], ["set", "k", "v", "w"], ["incr", "k", "many"],
-                      ["set", "k", "v", "--type", "blob"], ["set", "k", "v", "--ack", "soon"],
-                      ["incr", "k", "--at-least", "x"], ["link"], ["link", "pause"], ["serve", "--sync", "maybe"],
-                      ["import"], ["import", "f", "--batch", "0"], ["completion", "fish"]):
-            outcome = run(*words, environment=clean_environment(WEFT_DIR=str(self.node.dir)))
+        for words in ("", "frobnicate", "set", "set k", "set k v w", "incr k many", "set k v --type blob",
+                      "set k v --ack soon", "incr k --at-least x", "link", "link pause",
+                      "serve --sync maybe", "import", "import f --batch 0", "completion fish"):
+            outcome = run(*words.split(), environment=clean_environment(WEFT_DIR=str(self.node.dir)))
             self.refused(outcome, USAGE, "--help")
 
     def test_without_a_directory(self):
@@ -312,9 +174,9 @@ class Commands(Case):
         self.assertEqual((outcome.returncode, outcome.out), (DONE, "1\n"))
 
     def test_without_a_node(self):
-        for words in (["get", "k"], ["set", "k", "v"], ["status"], ["watch"], ["keys"], ["link", "pause", "b"],
-                      ["import", "-"]):
-            self.refused(run(*words, "--dir", self.place / "nobody"), NO_NODE, "nobody/control.sock", "weft serve")
+        for words in ("get k", "set k v", "status", "watch", "keys", "link pause b", "import -"):
+            outcome = run(*words.split(), "--dir", self.place / "nobody")
+            self.refused(outcome, NO_NODE, "nobody/control.sock", "weft serve")
 
     def test_help_has_examples(self):
         for command in ("serve", "link", "status", "set", "incr", "add", "remove", "put", "get", "keys",
@@ -329,7 +191,8 @@ class Commands(Case):
         ask = "\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _weft; printf '%s\\n' \"${COMPREPLY[@]}\""
         for words, offered in [("weft st", ["status"]), ("weft serve --sy", ["--sync"]),
                                ("weft serve --sync i", ["interval"]), ("weft link p", ["pause"])]:
-            out = subprocess.run(["bash", "-c", f"{script}\nCOMP_WORDS=({words}){ask}"], capture_output=True, text=True, check=True)
+            whole = f"{script}\nCOMP_WORDS=({words}){ask}"
+            out = subprocess.run(["bash", "-c", whole], capture_output=True, text=True, check=True)
             self.assertEqual(out.stdout.split(), offered, words)
 
     def test_watch_tells_changes_as_they_come(self):
@@ -353,7 +216,8 @@ class Commands(Case):
                                  [{"type": "register", "what": "write", "field": ["name"], "value": "Ada"}])
                 self.assertRegex(field["hlc"], r"^\d{4}-\d\d-\d\dT[\d:.]+Z\+\d+$")
                 members = next(t for t in told if t["key"] == "w/set")
-                self.assertEqual([(c["what"], c["value"]) for c in members["changes"]], [("add", 1), ("add", 2)])
+                self.assertEqual([(c["what"], c["value"]) for c in members["changes"]],
+                                 [("add", 1), ("add", 2)])
                 self.assertEqual(self.node.stop(), DONE)
                 reader.join(PATIENCE_S)
                 self.assertEqual(watching.wait(PATIENCE_S), NO_NODE)
@@ -384,7 +248,8 @@ class Http(Case):
         self.node.ops({"op": "set", "key": key, "value": "x"})
         target = "/v1/objects/" + urllib.parse.quote(key, safe="")
         status, answer = self.node.http("GET", target)
-        self.assertEqual((status, answer["key"], answer["value"], answer["types"]), (200, key, "x", ["register"]))
+        self.assertEqual((status, answer["key"], answer["value"]), (200, key, "x"))
+        self.assertEqual(answer["types"], ["register"])
         self.assertEqual(self.node.do("get", key), "x")
         self.assertEqual(self.node.http("GET", target + "?type=counter")[0], 404)
         self.assertEqual(self.node.http("GET", target + "?type=nonsense")[0], 400)
@@ -403,7 +268,8 @@ class Http(Case):
     def test_bad_requests(self):
         for method, target, body, status in [
                 ("GET", "/", None, 404), ("GET", "/v1/nothing", None, 404), ("POST", "/v1/status", "", 405),
-                ("POST", "/v1/ops", "{", 400), ("POST", "/v1/ops", "{}", 400), ("POST", "/v1/ops", "[] x", 400),
+                ("POST", "/v1/ops", "{", 400), ("POST", "/v1/ops", "{}", 400),
+                ("POST", "/v1/ops", "[] x", 400),
                 ("POST", "/v1/ops", '[{"op":"fly","key":"k"}]', 400), ("POST", "/v1/ops", '["x"]', 400),
                 ("POST", "/v1/ops", '[{"op":"set","key":"k"}]', 400),
                 ("POST", "/v1/ops", '[{"op":"set","key":"k","value":[1]}]', 400),
@@ -573,7 +439,7 @@ class Import(Case):
         good = [b'{"id":"g%d","n":%d}' % (n, n) for n in range(len(bad))]
         lines = [line for pair in zip(bad, good) for line in pair]
         for batch in ("1000", "3", "1"):
-            outcome = self.node.weft("import", self.file("f", b"\n".join(lines)), "--prefix", "", "--batch", batch)
+            outcome = self.node.weft("import", self.file("f", b"\n".join(lines)), "--batch", batch)
             self.assertEqual(outcome.returncode, DATA)
             self.assertEqual(outcome.out, f"{len(good)} lines imported, {len(bad)} skipped\n")
             named = [int(n) for n in re.findall(r"^weft: .* line (\d+): ", outcome.err, re.M)]
@@ -594,7 +460,8 @@ class Import(Case):
 
     def test_many_lines_in_small_and_large_batches(self):
         text = b"".join(b'{"id":%d,"a":%d,"b":"%s"}\n' % (n, n * n, b"x" * 50) for n in range(30_000))
-        outcome = self.node.weft("import", self.file("f", gzip.compress(text)), "--batch", "100000", "--progress")
+        file = self.file("f", gzip.compress(text))
+        outcome = self.node.weft("import", file, "--batch", "100000", "--progress")
         self.assertEqual((outcome.returncode, outcome.out), (DONE, "30000 lines imported, 0 skipped\n"))
         self.assertEqual(self.node.do("keys", "--count"), "30000")
         self.assertIn("/s", outcome.err)
@@ -617,8 +484,8 @@ class Import(Case):
 class Serving(Case):
     def test_sigterm_and_sigint_are_clean_stops(self):
         node = Node(self, "a")
-        self.assertRegex(node.ready, r"^ready: a \([0-9a-f]{16}\) of cluster weft, listening on tcp://127.0.0.1:"
-                                     r"\d+, control socket .*/a/control.sock\n$")
+        self.assertRegex(node.ready, r"^ready: a \([0-9a-f]{16}\) of cluster weft, listening on "
+                                     r"tcp://127.0.0.1:\d+, control socket .*/a/control.sock\n$")
         identity = node.status()["replica_id"]
         self.assertEqual((node.dir / "control.sock").stat().st_mode & 0o777, 0o600)
         node.do("incr", "n")
@@ -653,20 +520,23 @@ class Serving(Case):
 
     def test_listening_in_public_must_be_asked_for_by_name(self):
         for url in ("tcp://0.0.0.0:0", "tcp://[::]:0", "tcp://192.0.2.1:7411", "tcp://localhost.evil:1"):
-            self.refused(run("serve", "--dir", self.place / "a", "--listen", url), USAGE, url, "--insecure-listen")
+            outcome = run("serve", "--dir", self.place / "a", "--listen", url)
+            self.refused(outcome, USAGE, url, "--insecure-listen")
         Node(self, "a", "--insecure-listen", listen="tcp://0.0.0.0:0")
         for where in ("0.0.0.0:0", "192.0.2.1:80", "nonsense", "127.0.0.1:", "127.0.0.1:99999"):
             self.refused(run("serve", "--dir", self.place / "b", "--http", where), USAGE, where)
 
     def test_bad_settings(self):
-        self.refused(run("serve", "--dir", self.place / "a", "--listen", "gopher://x"), USAGE, "gopher", "tcp")
+        outcome = run("serve", "--dir", self.place / "a", "--listen", "gopher://x")
+        self.refused(outcome, USAGE, "gopher", "tcp")
         self.refused(run("serve", "--dir", self.place / "a", "--name", "x" * 65), USAGE, "64")
         self.refused(run("serve", "--dir", self.place / ("d" * 120)), USAGE, "107", "--dir", "symbolic link")
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             port = taken.getsockname()[1]
-            self.refused(run("serve", "--dir", self.place / "a", "--http", f"127.0.0.1:{port}"), DATA, str(port))
+            outcome = run("serve", "--dir", self.place / "a", "--http", f"127.0.0.1:{port}")
+            self.refused(outcome, DATA, str(port))
             outcome = run("serve", "--dir", self.place / "a", "--listen", f"tcp://127.0.0.1:{port}")
             self.refused(outcome, DATA, str(port))
 
@@ -700,8 +570,8 @@ class Replication(Case):
         self.assertEqual(b.do("incr", "n", "--ack", "majority"), "1")
         self.assertEqual(b.do("incr", "n", "--ack", "replicated=2"), "2")
         peer = b.peer("a")
-        for name in ("name", "replica_id", "url", "state", "lag_ms", "lag_ops", "rtt_us", "bytes_in", "bytes_out",
-                     "changes_in", "changes_out"):
+        for name in ("name", "replica_id", "url", "state", "lag_ms", "lag_ops", "rtt_us", "bytes_in",
+                     "bytes_out", "changes_in", "changes_out"):
             self.assertIn(name, peer)
         self.assertEqual((peer["state"], peer["replica_id"]), ("active", a.status()["replica_id"]))
         self.assertGreater(peer["changes_in"] + peer["bytes_out"], 0)
@@ -757,7 +627,7 @@ class Replication(Case):
 
 
 if __name__ == "__main__":
-    program = unittest.main(exit=False, verbosity=2, testRunner=unittest.TextTestRunner(sys.stdout, verbosity=2))
+    program = unittest.main(exit=False, testRunner=unittest.TextTestRunner(sys.stdout, verbosity=2))
     failed = len(program.result.failures) + len(program.result.errors)
     print(f"{program.result.testsRun - failed} passed, {failed} failed")
     sys.exit(1 if failed else 0)

@@ -29,7 +29,7 @@ host& cluster::add(const std::string& name, const std::vector<std::string>& peer
     options.listen = {"sim:" + name};
     for (const std::string& peer : peers) options.peers.push_back("sim:" + peer);
     options.sync = sync;
-    hosts_.push_back(std::make_unique<host>(around_, std::move(options)));
+    hosts_.push_back(std::make_unique<host>(around_, name, std::move(options)));
     return *hosts_.back();
 }
 

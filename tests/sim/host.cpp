@@ -51,9 +51,10 @@ struct host::process {
     std::unique_ptr<replica> opened;
 };
 
-host::host(surroundings& around, replica_options options)
-    : around_(around), options_(std::move(options)), random_(around.random.fork()),
-      directory_(std::make_unique<sim_directory>(fresh_facts(random_.next()), options_.name)) {}
+host::host(surroundings& around, std::string machine, replica_options options)
+    : around_(around), machine_(std::move(machine)), options_(std::move(options)),
+      random_(around.random.fork()),
+      directory_(std::make_unique<sim_directory>(fresh_facts(random_.next()), machine_)) {}
 
 host::~host() {
     if (up()) kill(true);

@@ -43,7 +43,8 @@ struct seen_change {
 // doors. Everything outside a process (its directory, its clock's error) outlives it.
 class host {
 public:
-    host(surroundings& around, replica_options options);
+    // `machine` is its name in the network, which need not be the member's.
+    host(surroundings& around, std::string machine, replica_options options);
     ~host();
     host(const host&) = delete;
     host& operator=(const host&) = delete;
@@ -61,7 +62,7 @@ public:
     [[nodiscard]] replica& operator*() const;
     [[nodiscard]] replica* operator->() const { return &**this; }
 
-    [[nodiscard]] const std::string& name() const { return options_.name; }
+    [[nodiscard]] const std::string& name() const { return machine_; }
     [[nodiscard]] replica_options& options() { return options_; } // for the next start
     [[nodiscard]] const replica_options& options() const { return options_; }
     [[nodiscard]] sim_directory& directory() { return *directory_; }
@@ -91,6 +92,7 @@ private:
     struct process;
 
     surroundings& around_;
+    std::string machine_;
     replica_options options_;
     random_generator random_;
     std::unique_ptr<sim_directory> directory_;

@@ -4,8 +4,6 @@
 
 #include <boost/test/unit_test.hpp>
 
-#include <optional>
-
 namespace weft::tests {
 
 BOOST_AUTO_TEST_SUITE(registry)
@@ -52,15 +50,14 @@ BOOST_AUTO_TEST_CASE(an_unknown_scheme_is_answered_with_the_known_ones) {
     BOOST_REQUIRE(!listening);
     BOOST_TEST((listening.error().code == errc::invalid_argument));
 
-    std::optional<error> failure;
+    std::string failure;
     transports.dial("db2:7411", 1'000, [&](result<std::unique_ptr<link>> outcome) {
-        failure = outcome.error();
+        failure = to_string(outcome.error());
         run.stop();
     });
-    BOOST_TEST(!failure, "never from inside the call");
+    BOOST_TEST(failure.empty(), "never from inside the call");
     run.run();
-    BOOST_REQUIRE(failure);
-    BOOST_TEST((failure.value().code == errc::invalid_argument));
+    BOOST_TEST(failure.starts_with("invalid_argument: "), failure);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

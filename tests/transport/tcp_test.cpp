@@ -14,7 +14,6 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <optional>
 #include <stdlib.h>
 #include <sys/resource.h>
 
@@ -232,13 +231,13 @@ BOOST_AUTO_TEST_CASE(an_ipv6_address_stands_in_brackets) {
 BOOST_AUTO_TEST_CASE(a_name_that_does_not_exist_is_unreachable_within_the_timeout) {
     tcp_rig rig;
     auto how = rig.make_transport();
-    std::optional<error> failure;
+    std::string failure;
     how->dial("tcp://no-such-host.invalid:7411", 500, [&](result<std::unique_ptr<link>> outcome) {
         BOOST_REQUIRE(!outcome);
-        failure = outcome.error();
+        failure = to_string(outcome.error());
     });
-    turn_until(rig, [&] { return failure.has_value(); });
-    BOOST_TEST(to_string(failure.value().code) == "unreachable");
+    turn_until(rig, [&] { return !failure.empty(); });
+    BOOST_TEST(failure.starts_with("unreachable: "), failure);
 }
 
 // A listener whose backlog is full lets the kernel drop what else comes, as a broken network does.
@@ -250,24 +249,24 @@ BOOST_AUTO_TEST_CASE(silence_is_unreachable_after_the_timeout) {
     deaf.listen(0);
     std::string url = "tcp://127.0.0.1:" + std::to_string(deaf.local_endpoint().port());
     std::vector<std::unique_ptr<link>> held;
-    std::optional<error> failure;
-    while (!failure && held.size() < 64) {
+    std::string failure;
+    while (failure.empty() && held.size() < 64) {
         bool done = false;
         how->dial(url, 200, [&](result<std::unique_ptr<link>> outcome) {
             done = true;
             if (outcome) {
                 held.push_back(std::move(*outcome));
             } else {
-                failure = outcome.error();
+                failure = to_string(outcome.error());
             }
         });
         turn_until(rig, [&] { return done; });
     }
-    if (!failure) {
+    if (failure.empty()) {
         BOOST_TEST_MESSAGE("this kernel answers for a listener that does not accept");
         return;
     }
-    BOOST_TEST(to_string(failure.value().code) == "unreachable");
+    BOOST_TEST(failure.starts_with("unreachable: "), failure);
 }
 
 BOOST_AUTO_TEST_CASE(accepting_survives_a_lack_of_descriptors) {

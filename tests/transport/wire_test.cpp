@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <functional>
 
 using namespace weft;
 
@@ -164,13 +163,7 @@ std::uint64_t struct_pointer(std::int32_t offset, std::uint16_t data, std::uint1
            std::uint64_t{data} << 32U | std::uint64_t{pointers} << 48U;
 }
 
-enum : std::uint64_t {
-    of_nothing = 0,
-    of_bytes = 2,
-    of_words = 5,
-    of_pointers = 6,
-    of_structs = 7
-};
+enum : std::uint8_t { of_nothing = 0, of_bytes = 2, of_words = 5, of_pointers = 6, of_structs = 7 };
 
 std::uint64_t list_pointer(std::int32_t offset, std::uint64_t kind, std::uint64_t size) {
     return 1U |
@@ -193,7 +186,7 @@ bytes one_segment(const words& rest) {
     return body_of(0, {static_cast<std::uint32_t>(rest.size())}, rest);
 }
 
-enum : std::uint64_t { runs_member = 4, interest_member = 2 };
+enum : std::uint8_t { runs_member = 4, interest_member = 2 };
 
 // A Message with that member, whose number stands in the second 16 bits; its pointer is the last
 // word, and what comes next follows it.
@@ -238,7 +231,7 @@ BOOST_AUTO_TEST_CASE(every_message_comes_back_as_it_was) {
 BOOST_AUTO_TEST_CASE(runs_are_parts_of_the_body) {
     shared_bytes body(encode_message(runs_of({bytes(100), bytes(200)})));
     const bytes* owner = body.owner.get();
-    auto got = decode_message(std::move(body));
+    auto got = decode_message(body);
     for (const shared_bytes& run : std::get<runs_message>(*got).runs) {
         BOOST_TEST(run.owner.get() == owner);
     }
@@ -309,7 +302,7 @@ BOOST_AUTO_TEST_CASE(an_unknown_notice_code_keeps_its_name) {
 }
 
 BOOST_AUTO_TEST_CASE(a_notice_is_made_presentable) {
-    auto sent_as = [](std::string detail) {
+    auto sent_as = [](const std::string& detail) {
         auto got = decode_message(shared_bytes(encode_message(notice_message{{}, detail, false})));
         return got ? std::get<notice_message>(*got).detail : to_string(got.error());
     };
