@@ -26,11 +26,11 @@ void raw_ping_pong(benchmark::State& state) {
     here.start();
     there.start();
     std::unique_ptr<listener> port;
-    std::unique_ptr<link> accepted;
-    std::unique_ptr<link> dialed;
+    std::unique_ptr<weft::link> accepted;
+    std::unique_ptr<weft::link> dialed;
     std::promise<std::string> url;
     there.post([&] {
-        auto made = tcp_there->listen("tcp://127.0.0.1:0", [&](std::unique_ptr<link> fresh) {
+        auto made = tcp_there->listen("tcp://127.0.0.1:0", [&](std::unique_ptr<weft::link> fresh) {
             accepted = std::move(fresh);
             accepted->start(
                 {[&](bytes body) { accepted->send(std::move(body)); }, [] {}, [](const error&) {}});
@@ -44,7 +44,7 @@ void raw_ping_pong(benchmark::State& state) {
     std::promise<void> connected;
     std::string address = url.get_future().get();
     here.post([&] {
-        tcp_here->dial(address, 5'000, [&](result<std::unique_ptr<link>> made) {
+        tcp_here->dial(address, 5'000, [&](result<std::unique_ptr<weft::link>> made) {
             dialed = std::move(*made);
             dialed->start({[&](const bytes&) {
                                std::lock_guard hold(lock);

@@ -37,7 +37,7 @@ struct host::process {
         : time(of.around_.all, of.random_.between(0, 1'000'000'000), of.skew_ms_),
           run(of.around_.all, time), random(of.random_.fork()), events(of),
           files(*of.directory_, run, time,
-                [&of] { return of.random_.between(0, of.sync_ms_max_); }),
+                [&of] { return of.random_.between(of.sync_ms_min_, of.sync_ms_max_); }),
           transports(run) {
         transports.add("sim", of.around_.net.make_transport(of.name(), run));
     }

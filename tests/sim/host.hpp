@@ -71,7 +71,10 @@ public:
     void set_skew_ms(std::int64_t skew_ms);
     void set_disk_fault(std::optional<sim_fault> fault);
     [[nodiscard]] bool disk_fault() const { return disk_fault_; }
-    void set_sync_ms(std::int64_t most) { sync_ms_max_ = most; }
+    void set_sync_ms(std::int64_t least, std::int64_t most) { // of each sync that is waited for
+        sync_ms_min_ = least;
+        sync_ms_max_ = most;
+    }
 
     [[nodiscard]] version_vector applied() const;
     [[nodiscard]] state_digest digest() const;
@@ -101,6 +104,7 @@ private:
     std::vector<seen_change> seen_;
     std::uint64_t runs_at_start_ = 0;
     std::int64_t skew_ms_ = 0;
+    std::int64_t sync_ms_min_ = 0;
     std::int64_t sync_ms_max_ = 3;
     bool failed_ = false;
     bool disk_fault_ = false;

@@ -58,7 +58,8 @@ std::int64_t count_of(sim::host& where, std::string_view counter) {
 }
 
 peer_status peer_of(sim::host& where, std::string_view name) {
-    for (peer_status& peer : where->status().value().peers) {
+    replica_status all = where->status().value();
+    for (const peer_status& peer : all.peers) {
         if (peer.name == name) return peer;
     }
     return {};
@@ -146,7 +147,7 @@ BOOST_AUTO_TEST_CASE(a_power_cut_under_interval_takes_a_new_id) {
     auto& b = s.open("b", {"a"}, sync_policy::interval);
     s.wait_until([&] { return s.network().links() == 1; });
     s.run_ms(100);
-    b.set_sync_ms(5'000);
+    b.set_sync_ms(5'000, 5'000);
     replica_id id = b->id();
     add_to(b, "visits", 3);
     s.wait_until([&] { return count_of(a, "visits") == 3; }, 500); // left before it was durable
@@ -165,10 +166,9 @@ BOOST_AUTO_TEST_CASE(a_change_does_not_leave_before_it_is_durable_under_commit) 
     auto& a = s.open("a", {"b"});
     auto& b = s.open("b", {"a"});
     s.wait_until([&] { return peer_of(a, "b").state == peer_state::active; });
-    b.set_sync_ms(100'000);
+    b.set_sync_ms(5'000, 5'000);
     add_to(b, "visits");
-    b.set_sync_ms(0);
-    s.run_ms(1);
+    s.run_ms(1'000);
     BOOST_TEST(count_of(a, "visits") == 0);
     b.kill(true);
     s.run_ms(100);
@@ -286,18 +286,16 @@ BOOST_AUTO_TEST_CASE(a_process_without_processor_catches_up) {
     s.expect_sound();
 }
 
-BOOST_DATA_TEST_CASE(a_partition_heals,
-                     data::make({sim_partition::stall, sim_partition::lose}) ^
-                         data::make({"stall", "lose"}),
-                     how, name) {
-    BOOST_TEST_CONTEXT(name) {
+BOOST_DATA_TEST_CASE(a_partition_heals, data::make({"stall", "lose"}), how) {
+    BOOST_TEST_CONTEXT(how) {
         story s;
         auto& a = s.open("a", {"b", "c"});
         auto& b = s.open("b", {"a", "c"});
         auto& c = s.open("c", {"a", "b"});
         s.run_ms(500);
         std::vector<std::string> alone{"c"};
-        s.partition(alone, how);
+        s.partition(alone,
+                    std::string_view(how) == "lose" ? sim_partition::lose : sim_partition::stall);
         for (int i = 0; i < 20; ++i) {
             add_to(a, "visits", 1);
             add_to(b, "visits", 100);

@@ -90,7 +90,7 @@ void world::build() {
         auto sync = static_cast<sync_policy>(random_.below(3));
         host& fresh = cluster_.add(name_of(i), peers[i], sync);
         fresh.options().packed = static_cast<codec>(random_.below(4));
-        fresh.set_sync_ms(drawn_.sync_ms_max);
+        fresh.set_sync_ms(0, drawn_.sync_ms_max);
         fresh.set_skew_ms(random_.between(-20'000, 20'000));
         start(i);
     }
