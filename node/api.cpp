@@ -94,7 +94,7 @@ result<api::awaited> api::awaited_by(const http_request& request) {
     return out;
 }
 
-void api::answer(const http_request& request, reply_function reply) {
+void api::answer(const http_request& request, const reply_function& reply) {
     struct route {
         std::string_view method;
         std::string_view name;
@@ -161,7 +161,7 @@ http_response api::keys(const http_request& request) const {
         for (auto at = children.lower_bound(
                  child_ref{std::max(prefix, after), {type_kind{}, element_kind{}}});
              at != children.end(); ++at) {
-            std::string_view key = *at->key.name.as_text();
+            std::string_view key = at->key.name.as_text().value_or("");
             if (!key.starts_with(prefix)) break;
             if (!at->value.live() || key == last || (!after.empty() && key <= after)) continue;
             last = key;
@@ -199,8 +199,9 @@ http_response api::object_at(const http_request& request) const {
     });
     if (!read) return refusal(read.error());
     if (out) return ok(*out);
-    return refusal({errc::not_found, "no " + (*asked ? to_string(**asked) : std::string("object")) +
-                                         " under the key '" + key + "'"});
+    std::string what(request.parameter("type"));
+    return refusal({errc::not_found,
+                    "no " + (what.empty() ? "object" : what) + " under the key '" + key + "'"});
 }
 
 http_response api::link(const http_request& request) {

@@ -34,10 +34,12 @@ struct http_response {
 // What docs/operations.md lists under "HTTP": the routes, on one replica. One thread.
 class api {
 public:
+    using reply_function = std::function<void(http_response)>;
+
     explicit api(replica& node) : node_(node) {}
 
     // Calls `reply` once, perhaps before it returns, perhaps later and from another thread.
-    void answer(const http_request& request, std::function<void(http_response)> reply);
+    void answer(const http_request& request, const reply_function& reply);
 
     // GET /v1/watch, whose answer has no end: `tell` gets lines of JSON, on the replica's loop.
     [[nodiscard]] static bool is_watch(const http_request& request);
@@ -46,7 +48,6 @@ public:
     void unwatch(subscription_id id) { node_.unsubscribe(id); }
 
 private:
-    using reply_function = std::function<void(http_response)>;
     struct awaited { // what the answer to a write waits for
         ack_level level;
         std::int64_t timeout_ms = 30'000;

@@ -152,14 +152,8 @@ struct http_server::state {
     result<void> listen_unix(const std::string& path);
     result<void> listen_tcp(const std::string& where);
     void start();
-
     template <class Acceptor>
-    net::awaitable<void> accept(Acceptor& from, bool over_tcp);
-    net::awaitable<void> talk(any_stream stream, bool over_tcp);
-    net::awaitable<error_code> read(any_stream& stream, beast::flat_buffer& buffer,
-                                    http::request_parser<http::string_body>& parser);
-    net::awaitable<http_response> answer(const http_request& request);
-    net::awaitable<void> watch(any_stream& stream, const http_request& request);
+    net::awaitable<void> accept(Acceptor* from, bool over_tcp);
 
     api& routes;
     net::io_context context{1};
@@ -169,6 +163,150 @@ struct http_server::state {
     std::size_t connections = 0;
     std::thread thread;
 };
+
+namespace {
+
+// One client's connection; lives as long as `talk` runs.
+class connection {
+public:
+    connection(net::generic::stream_protocol::socket socket, bool over_tcp, api& routes,
+               net::io_context& context, std::size_t& counted)
+        : stream_(std::move(socket)), over_tcp_(over_tcp), routes_(routes), context_(context),
+          counted_(counted) {
+        ++counted_;
+    }
+    connection(const connection&) = delete;
+    connection& operator=(const connection&) = delete;
+    ~connection() { --counted_; }
+
+    // Answers one request after the other until either side has enough.
+    net::awaitable<void> talk();
+
+private:
+    net::awaitable<error_code> read();
+    net::awaitable<http_response> answer(http_request request);
+    net::awaitable<void> watch(http_request request);
+
+    any_stream stream_;
+    bool over_tcp_;
+    api& routes_;
+    net::io_context& context_;
+    std::size_t& counted_;
+    beast::flat_buffer buffer_;
+    std::optional<http::request_parser<http::string_body>> parser_; // of the request under way
+};
+
+net::awaitable<void> connection::talk() {
+    for (bool more = true; more;) {
+        error_code failure = co_await read();
+        http_response response;
+        if (failure) {
+            bool spoke =
+                failure.category() == make_error_code(http::error::body_limit).category() &&
+                failure != http::error::end_of_stream && failure != http::error::partial_message;
+            if (!spoke) break;
+            response = refusal_of(failure);
+            more = false;
+        } else {
+            auto request = taken_apart(parser_->get(), over_tcp_);
+            if (request && api::is_watch(*request)) {
+                co_await watch(std::move(*request));
+                break;
+            }
+            more = parser_->get().keep_alive();
+            if (request) {
+                response = co_await answer(std::move(*request));
+            } else {
+                response = refusal(over_tcp_ ? 403 : 400, request.error());
+            }
+        }
+        string_response out = made(response, more);
+        stream_.expires_after(idle);
+        auto [unsent, size] = co_await http::async_write(stream_, out, quietly);
+        if (unsent) break;
+    }
+    error_code ignored;
+    stream_.socket().shutdown(net::socket_base::shutdown_both, ignored);
+}
+
+net::awaitable<error_code>
+http_server::state::read(any_stream& stream_, beast::flat_buffer& buffer_,
+                         http::request_parser<http::string_body>& parser) {
+    stream_.expires_after(idle);
+    auto [failure, header_size] =
+        co_await http::async_read_header(stream_, buffer_, parser, quietly);
+    if (failure || parser.is_done()) co_return failure;
+    if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
+        static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+        auto text = net::buffer(go_on);
+        auto [unsent, size] = co_await net::async_write(stream_, text, quietly);
+        if (unsent) co_return unsent;
+    }
+    auto [broken, size] = co_await http::async_read(stream_, buffer_, parser, quietly);
+    co_return broken;
+}
+
+net::awaitable<http_response> connection::answer(http_request request) {
+    struct waiting {
+        explicit waiting(net::io_context& in) : known(in, net::steady_timer::time_point::max()) {}
+        net::steady_timer known;
+        std::optional<http_response> response;
+    };
+    auto shared = std::make_shared<waiting>(context_);
+    routes_.answer(request, [this, shared](http_response response) {
+        net::post(context_, [shared, response = std::move(response)]() mutable {
+            shared->response = std::move(response);
+            shared->known.cancel();
+        });
+    });
+    while (!shared->response) co_await shared->known.async_wait(quietly);
+    co_return std::move(*shared->response);
+}
+
+net::awaitable<void> connection::watch(http_request request) {
+    auto shared = std::make_shared<watcher>(context_);
+    auto subscribed = routes_.watch(request, [this, shared](std::string lines) {
+        if (shared->put(std::move(lines))) net::post(context_, [shared] { shared->wake.cancel(); });
+    });
+    if (!subscribed) {
+        string_response out = made(refusal(subscribed.error()), false);
+        co_await http::async_write(stream_, out, quietly);
+        co_return;
+    }
+    struct unsubscribe {
+        api& from;
+        subscription_id id;
+        ~unsubscribe() { from.unwatch(id); }
+    } at_end{routes_, *subscribed};
+
+    http::response<http::empty_body> header{http::status::ok, 11};
+    header.set(http::field::content_type, "application/x-ndjson");
+    header.chunked(true);
+    http::response_serializer<http::empty_body> serializer{header};
+    stream_.expires_after(idle);
+    auto [unsent, header_size] = co_await http::async_write_header(stream_, serializer, quietly);
+    if (unsent) co_return;
+    // Whatever the client sends now, an end of stream above all, ends the watch.
+    stream_.socket().async_wait(net::socket_base::wait_read, [shared](error_code) {
+        shared->gone = true;
+        shared->wake.cancel();
+    });
+    while (!shared->gone) {
+        std::string lines = shared->take();
+        if (lines.empty()) {
+            co_await shared->wake.async_wait(quietly);
+            continue;
+        }
+        auto chunk = http::make_chunk(net::buffer(lines));
+        stream_.expires_after(idle);
+        auto [failure, size] = co_await net::async_write(stream_, chunk, quietly);
+        if (failure) co_return;
+    }
+    auto last = http::make_chunk_last();
+    co_await net::async_write(stream_, last, quietly);
+}
+
+} // namespace
 
 result<void> http_server::state::listen_unix(const std::string& path) {
     if (auto fits = check_socket_path(path); !fits) return fits;
@@ -202,16 +340,16 @@ result<void> http_server::state::listen_tcp(const std::string& where) {
 }
 
 void http_server::state::start() {
-    net::co_spawn(context, accept(*control, false), net::detached);
-    if (tcp) net::co_spawn(context, accept(*tcp, true), net::detached);
+    net::co_spawn(context, accept(&*control, false), net::detached);
+    if (tcp) net::co_spawn(context, accept(&*tcp, true), net::detached);
     thread = std::thread([this] { context.run(); });
 }
 
 template <class Acceptor>
-net::awaitable<void> http_server::state::accept(Acceptor& from, bool over_tcp) {
+net::awaitable<void> http_server::state::accept(Acceptor* from, bool over_tcp) {
     for (;;) {
         net::generic::stream_protocol::socket socket(context);
-        auto [failure] = co_await from.async_accept(socket, quietly);
+        auto [failure] = co_await from->async_accept(socket, quietly);
         if (failure == net::error::operation_aborted) co_return;
         if (failure) { // no descriptors left, most likely
             net::steady_timer pause(context, std::chrono::milliseconds(100));
@@ -227,126 +365,10 @@ net::awaitable<void> http_server::state::accept(Acceptor& from, bool over_tcp) {
             socket.write_some(net::buffer(busy), ignored);
             continue;
         }
-        net::co_spawn(context, talk(any_stream(std::move(socket)), over_tcp), net::detached);
+        auto fresh =
+            std::make_shared<connection>(std::move(socket), over_tcp, routes, context, connections);
+        net::co_spawn(context, fresh->talk(), [fresh](const std::exception_ptr&) {});
     }
-}
-
-net::awaitable<void> http_server::state::talk(any_stream stream, bool over_tcp) {
-    struct slot {
-        explicit slot(std::size_t& counted) : count(counted) { ++count; }
-        ~slot() { --count; }
-        std::size_t& count;
-    } taken(connections);
-    beast::flat_buffer buffer;
-    for (bool more = true; more;) {
-        http::request_parser<http::string_body> parser;
-        parser.header_limit(limits::http_header_bytes_max);
-        parser.body_limit(limits::http_body_bytes_max);
-        error_code failure = co_await read(stream, buffer, parser);
-        http_response response;
-        if (failure) {
-            bool spoke =
-                failure.category() == make_error_code(http::error::body_limit).category() &&
-                failure != http::error::end_of_stream && failure != http::error::partial_message;
-            if (!spoke) break;
-            response = refusal_of(failure);
-            more = false;
-        } else {
-            auto request = taken_apart(parser.get(), over_tcp);
-            if (request && api::is_watch(*request)) {
-                co_await watch(stream, *request);
-                break;
-            }
-            more = parser.get().keep_alive();
-            if (request) {
-                response = co_await answer(*request);
-            } else {
-                response = refusal(over_tcp ? 403 : 400, request.error());
-            }
-        }
-        string_response out = made(response, more);
-        stream.expires_after(idle);
-        auto [unsent, size] = co_await http::async_write(stream, out, quietly);
-        if (unsent) break;
-    }
-    error_code ignored;
-    stream.socket().shutdown(net::socket_base::shutdown_both, ignored);
-}
-
-net::awaitable<error_code>
-http_server::state::read(any_stream& stream, beast::flat_buffer& buffer,
-                         http::request_parser<http::string_body>& parser) {
-    stream.expires_after(idle);
-    auto [failure, header_size] = co_await http::async_read_header(stream, buffer, parser, quietly);
-    if (failure || parser.is_done()) co_return failure;
-    if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
-        static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
-        auto text = net::buffer(go_on);
-        auto [unsent, size] = co_await net::async_write(stream, text, quietly);
-        if (unsent) co_return unsent;
-    }
-    auto [broken, size] = co_await http::async_read(stream, buffer, parser, quietly);
-    co_return broken;
-}
-
-net::awaitable<http_response> http_server::state::answer(const http_request& request) {
-    struct waiting {
-        explicit waiting(net::io_context& in) : known(in, net::steady_timer::time_point::max()) {}
-        net::steady_timer known;
-        std::optional<http_response> response;
-    };
-    auto shared = std::make_shared<waiting>(context);
-    routes.answer(request, [this, shared](http_response response) {
-        net::post(context, [shared, response = std::move(response)]() mutable {
-            shared->response = std::move(response);
-            shared->known.cancel();
-        });
-    });
-    while (!shared->response) co_await shared->known.async_wait(quietly);
-    co_return std::move(*shared->response);
-}
-
-net::awaitable<void> http_server::state::watch(any_stream& stream, const http_request& request) {
-    auto shared = std::make_shared<watcher>(context);
-    auto subscribed = routes.watch(request, [this, shared](std::string lines) {
-        if (shared->put(std::move(lines))) net::post(context, [shared] { shared->wake.cancel(); });
-    });
-    if (!subscribed) {
-        string_response out = made(refusal(subscribed.error()), false);
-        co_await http::async_write(stream, out, quietly);
-        co_return;
-    }
-    struct unsubscribe {
-        api& from;
-        subscription_id id;
-        ~unsubscribe() { from.unwatch(id); }
-    } at_end{routes, *subscribed};
-
-    http::response<http::empty_body> header{http::status::ok, 11};
-    header.set(http::field::content_type, "application/x-ndjson");
-    header.chunked(true);
-    http::response_serializer<http::empty_body> serializer{header};
-    stream.expires_after(idle);
-    auto [unsent, header_size] = co_await http::async_write_header(stream, serializer, quietly);
-    if (unsent) co_return;
-    // Whatever the client sends now, an end of stream above all, ends the watch.
-    stream.socket().async_wait(net::socket_base::wait_read, [shared](error_code) {
-        shared->gone = true;
-        shared->wake.cancel();
-    });
-    while (!shared->gone) {
-        std::string lines = shared->take();
-        if (lines.empty()) {
-            co_await shared->wake.async_wait(quietly);
-            continue;
-        }
-        auto chunk = http::make_chunk(net::buffer(lines));
-        stream.expires_after(idle);
-        auto [failure, size] = co_await net::async_write(stream, chunk, quietly);
-        if (failure) co_return;
-    }
-    auto last = http::make_chunk_last();
-    co_await net::async_write(stream, last, quietly);
 }
 
 result<std::unique_ptr<http_server>> http_server::open(api& routes, const places& where) {

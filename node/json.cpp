@@ -158,14 +158,15 @@ result<value> value_of(const json::value& content) {
 json::value json_of(const value& content) {
     switch (content.kind()) {
         case value_kind::null: return nullptr;
-        case value_kind::boolean: return *content.as_bool();
-        case value_kind::integer: return *content.as_int();
-        case value_kind::text: return json::string(*content.as_text());
-        case value_kind::binary: return tagged("bytes", json::string(to_hex(*content.as_binary())));
-        case value_kind::timestamp: return tagged("time", *content.as_time_ms());
+        case value_kind::boolean: return content.as_bool().value_or(false);
+        case value_kind::integer: return content.as_int().value_or(0);
+        case value_kind::text: return json::string(content.as_text().value_or(""));
+        case value_kind::binary:
+            return tagged("bytes", json::string(to_hex(content.as_binary().value_or(byte_view()))));
+        case value_kind::timestamp: return tagged("time", content.as_time_ms().value_or(0));
         case value_kind::real: break;
     }
-    double number = *content.as_double();
+    double number = content.as_double().value_or(0);
     if (std::isnan(number)) return tagged("real", "nan");
     if (std::isinf(number)) return tagged("real", number > 0 ? "inf" : "-inf");
     return number;
@@ -198,7 +199,7 @@ json::value json_of(const object& there, type_id type) {
     }
     json::object out;
     for (const auto& child : there.as<map_store>().children()) {
-        std::string_view name = *child.key.name.as_text();
+        std::string_view name = child.key.name.as_text().value_or("");
         if (child.value.live() && !out.contains(name))
             out[name] = json_of(child.value, child.key.type);
     }

@@ -207,9 +207,10 @@ result<line_source::batch> line_source::next(std::uint64_t lines_max) {
             if (out.lines > 0) break;
             return fail(line.error());
         }
-        if (!*line) break;
+        std::optional<std::string_view> text = *line;
+        if (!text) break;
         if (too_long) out.too_long.push_back(s.next_line - 1);
-        out.text += **line;
+        out.text += *text;
         out.text += '\n';
         ++out.lines;
     }

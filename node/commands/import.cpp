@@ -1,6 +1,5 @@
 #include "node/client.hpp"
 #include "node/commands.hpp"
-#include "node/json.hpp"
 #include "node/line_source.hpp"
 
 #include <chrono>

@@ -77,19 +77,62 @@ problems check_log_order(const std::string& name, std::span<const bytes> log) {
     return out;
 }
 
-problems check_promises(const hosts& all, std::span<const promise> given) {
+namespace {
+
+std::string tell(const promise& p) {
+    std::string level = p.level.what == ack_level::kind::disk       ? "disk"
+                        : p.level.what == ack_level::kind::majority ? "majority"
+                                                                    : "replicated";
+    return "change " + to_string(p.first) + ", which " + p.host + " acknowledged at " + level +
+           "(" + std::to_string(p.level.members) + "),";
+}
+
+} // namespace
+
+problems check_promises(const hosts& all, std::span<const promise> given,
+                        std::span<const bytes> log) {
     problems out;
-    for (const auto& one : all) {
-        version_vector applied = one->applied();
-        for (const promise& p : given) {
-            if (p.void_now || applied.at(p.first.replica) >= p.end - 1) continue;
-            out.push_back("change " + to_string(p.first) + " was acknowledged at " + p.host +
-                          " (level " + std::to_string(static_cast<int>(p.level.what)) + ", " +
-                          std::to_string(p.level.members) + " members) and is not at " +
-                          one->name());
+    std::map<dot, hlc> stamps;
+    for (const bytes& run : log) {
+        auto decoded = decode_run(run);
+        if (!decoded) continue;
+        for (const change_view& change : (*decoded)->changes) {
+            stamps[{(*decoded)->header.origin, change.first}] = change.stamp;
         }
     }
+    for (const promise& p : given) {
+        if (p.void_now) continue;
+        for (const auto& one : all) {
+            if (one->applied().at(p.first.replica) >= p.end - 1) continue;
+            out.push_back(tell(p) + " is not at " + one->name());
+        }
+        auto found = stamps.find(p.first);
+        if (found != stamps.end() && found->second == p.stamp) continue;
+        out.push_back(tell(p) + " has become another: " +
+                      (found == stamps.end() ? "none starts there" : to_string(found->second)));
+    }
     return out;
+}
+
+problems check_kept(const host& one, std::span<const promise> given) {
+    problems out;
+    version_vector applied = one.applied();
+    for (const promise& p : given) {
+        bool its_own = p.host == one.name() && p.level.what == ack_level::kind::disk && !p.void_now;
+        if (!its_own || applied.at(p.first.replica) >= p.end - 1) continue;
+        out.push_back(tell(p) + " was not there when it started again");
+    }
+    return out;
+}
+
+bool all_active(const hosts& all) {
+    return std::all_of(all.begin(), all.end(), [](const auto& one) {
+        auto status = (*one)->status();
+        return status && std::all_of(status->peers.begin(), status->peers.end(), [](auto& peer) {
+                   return !peer.configured ||
+                          (peer.state == peer_state::active && peer.lag_ops == 0);
+               });
+    });
 }
 
 problems check_equal(const hosts& all) {

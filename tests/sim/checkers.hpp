@@ -39,12 +39,20 @@ struct promise {
     std::string host;
     dot first;
     std::uint64_t end = 0;
+    hlc stamp; // tells the change from another under the same dots
     ack_level level;
     bool void_now = false; // the disk of a promise at `disk` was taken away
 };
 
-// Every acknowledged dot is everywhere. All hosts are up and quiet.
-[[nodiscard]] problems check_promises(const hosts& all, std::span<const promise> given);
+// Every acknowledged change is everywhere. All hosts are up and quiet; `log` is the log of one.
+[[nodiscard]] problems check_promises(const hosts& all, std::span<const promise> given,
+                                      std::span<const bytes> log);
+
+// What `one` acknowledged at `disk` is there as soon as it starts, without any help.
+[[nodiscard]] problems check_kept(const host& one, std::span<const promise> given);
+
+// Every configured peer is active, and none lags.
+[[nodiscard]] bool all_active(const hosts& all);
 
 // Equal vectors, digests, readings; the invariants of each. All hosts are up and quiet.
 [[nodiscard]] problems check_equal(const hosts& all);

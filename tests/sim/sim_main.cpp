@@ -27,7 +27,7 @@ int usage(const char* wrong) {
         "  --seed N      the first seed (default 1); SEED alone runs that one\n"
         "  --seeds N     how many, one after the other; 0 for ever (default 200)\n"
         "  --replicas N  in each world, 2 to 26 (default 5)\n"
-        "  --ms N        virtual milliseconds with faults (default 6000)\n"
+        "  --ms N        virtual milliseconds with faults (default: drawn)\n"
         "  --verbose     prints what replicas report\n"
         "exit status: 0 all is well, 1 usage, 2 something is wrong\n");
     return 1;

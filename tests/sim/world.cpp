@@ -20,7 +20,7 @@ std::string name_of(std::size_t index) { return std::string(1, static_cast<char>
 
 } // namespace
 
-world::drawn world::draw(random_generator& random, const world_options&) {
+world::drawn world::draw(random_generator& random, const world_options& options) {
     drawn out;
     auto up_to = [&](std::int64_t most) { return random.between(0, most); };
     bool far = random.chance(0.3);
@@ -32,8 +32,12 @@ world::drawn world::draw(random_generator& random, const world_options&) {
     out.network.bytes_per_ms_max = narrow ? 2'000 : 200'000;
     out.network.window_bytes = std::size_t{1} << static_cast<unsigned>(random.between(10, 18));
     out.links = static_cast<shape>(random.chance(0.5) ? 0 : random.below(6));
-    out.write_gap_us = random.between(10'000, 40'000);
-    out.fault_gap_ms = random.chance(0.1) ? 0 : random.between(100, 700);
+    // Mostly short, for many seeds in little time; some long enough for every timeout to pass.
+    out.fault_ms = random.chance(0.2) ? random.between(5'000, 12'000) : random.between(800, 2'500);
+    if (options.fault_ms > 0) out.fault_ms = options.fault_ms;
+    out.write_gap_us = random.between(8'000, 40'000);
+    out.fault_gap_ms =
+        random.chance(0.1) ? 0 : random.between(50, out.fault_ms > 4'000 ? 700 : 300);
     out.clock_far_ahead = random.chance(0.1);
     out.loses_a_disk = random.chance(0.15);
     out.sync_ms_max = random.chance(0.5) ? 3 : up_to(60);
@@ -111,13 +115,13 @@ std::string world::describe() const {
            std::to_string(drawn_.load.keys) + " keys of a type, large " +
            std::to_string(drawn_.load.large) + ", burst " + std::to_string(drawn_.load.burst) +
            "\n";
-    out += "  a fault every " + std::to_string(drawn_.fault_gap_ms) + " ms: kill " +
-           std::to_string(drawn_.kill) + ", power cut " + std::to_string(drawn_.power_cut) +
-           ", stop " + std::to_string(drawn_.stop) + ", disk fails " +
-           std::to_string(drawn_.disk_fails) + ", pause " + std::to_string(drawn_.pause) +
-           ", partition " + std::to_string(drawn_.partition) + ", cut " +
-           std::to_string(drawn_.cut) + ", command " + std::to_string(drawn_.command) + ", clock " +
-           std::to_string(drawn_.clock) + "\n";
+    out += "  for " + std::to_string(drawn_.fault_ms) + " ms a fault every " +
+           std::to_string(drawn_.fault_gap_ms) + " ms: kill " + std::to_string(drawn_.kill) +
+           ", power cut " + std::to_string(drawn_.power_cut) + ", stop " +
+           std::to_string(drawn_.stop) + ", disk fails " + std::to_string(drawn_.disk_fails) +
+           ", pause " + std::to_string(drawn_.pause) + ", partition " +
+           std::to_string(drawn_.partition) + ", cut " + std::to_string(drawn_.cut) + ", command " +
+           std::to_string(drawn_.command) + ", clock " + std::to_string(drawn_.clock) + "\n";
     out += "  a sync takes up to " + std::to_string(drawn_.sync_ms_max) + " ms; policies";
     for (const auto& one : cluster_.all()) {
         out += " " + one->name() + "=" + std::string(to_string(one->options().sync));
@@ -152,6 +156,7 @@ void world::start(std::size_t index) {
         return;
     }
     ++m.life;
+    for (auto& lost : check_kept(one, promises_)) problem(lost);
     replica_id id = one->id();
     if (std::find(ids_.begin(), ids_.end(), id) == ids_.end()) ids_.push_back(id);
 }
@@ -231,7 +236,8 @@ void world::write_at(std::size_t index, ack_level level, std::int64_t timeout_ms
     wait->host = index;
     wait->life = machines_[index].life;
     waits_.push_back(wait);
-    promise fresh{cluster_.all()[index]->name(), made->id(), made->end(), level, false};
+    promise fresh{
+        cluster_.all()[index]->name(), made->id(), made->end(), made->stamp(), level, false};
     made->when(level, timeout_ms, [this, wait, fresh](result<void> outcome) {
         if (wait->answered) problem("an acknowledgement came twice");
         wait->answered = true;
@@ -336,7 +342,8 @@ void world::tend() {
 void world::run_with_faults(std::int64_t ms) {
     sim_timeline& all = cluster_.timeline();
     instant end = all.now().after_ms(ms);
-    instant next_fault = drawn_.fault_gap_ms == 0 ? instant::never() : all.now().after_ms(500);
+    instant next_fault =
+        drawn_.fault_gap_ms == 0 ? instant::never() : all.now().after_ms(random_.between(0, 500));
     while (all.now() < end) {
         all.run_until({all.now().ns + 1'000 * random_.between(0, 2 * drawn_.write_gap_us)});
         tend();
@@ -406,8 +413,13 @@ void world::check() {
         }
     }
     run_until_quiet();
+    if (!cluster_.run_until([this] { return all_active(cluster_.all()); }, quiet_ms_max)) {
+        problem("a peer is not active, or lags, in a healed world");
+    }
     for (auto& one : cluster_.check()) problem(one);
-    for (auto& one : check_promises(cluster_.all(), promises_)) problem(one);
+    if (auto log = cluster_.all()[0]->read_log()) {
+        for (auto& one : check_promises(cluster_.all(), promises_, *log)) problem(one);
+    }
     for (auto& one : check_reports(cluster_.all())) problem(one);
     if (!problems_.empty()) return;
     // The state is what the log makes of it.
@@ -425,7 +437,7 @@ void world::check() {
 }
 
 void world::run() {
-    run_with_faults(options_.fault_ms);
+    run_with_faults(drawn_.fault_ms);
     heal();
     run_until_quiet();
     check();

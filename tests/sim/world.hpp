@@ -11,7 +11,7 @@ namespace weft::sim {
 struct world_options {
     std::uint64_t seed = 1;
     std::size_t replicas = 5;
-    std::int64_t fault_ms = 6'000; // of virtual time, before all is healed
+    std::int64_t fault_ms = 0; // of virtual time, before all is healed; 0: drawn too
     bool print = false;
 };
 
@@ -44,6 +44,7 @@ private:
     struct drawn {
         sim_network_options network;
         shape links{};
+        std::int64_t fault_ms = 0;
         std::int64_t write_gap_us = 0; // between transactions, on average
         std::int64_t fault_gap_ms = 0; // between faults, on average; 0: none
         bool clock_far_ahead = false;  // of one host, beyond the drift bound
