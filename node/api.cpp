@@ -288,7 +288,7 @@ bool api::is_watch(const http_request& request) {
 }
 
 result<subscription_id> api::watch(const http_request& request,
-                                   std::function<void(std::string lines)> tell) {
+                                   std::function<void(const std::string& lines)> tell) {
     return node_.subscribe_prefix(
         std::string(request.parameter("prefix")),
         [tell = std::move(tell)](const change_event& change) { tell(watch_lines(change)); });

@@ -44,7 +44,7 @@ public:
     // GET /v1/watch, whose answer has no end: `tell` gets lines of JSON, on the replica's loop.
     [[nodiscard]] static bool is_watch(const http_request& request);
     [[nodiscard]] result<subscription_id> watch(const http_request& request,
-                                                std::function<void(std::string lines)> tell);
+                                                std::function<void(const std::string& lines)> tell);
     void unwatch(subscription_id id) { node_.unsubscribe(id); }
 
 private:

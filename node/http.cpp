@@ -7,10 +7,11 @@
 #include <boost/beast/http.hpp>
 #include <boost/url.hpp>
 
+#include <atomic>
 #include <charconv>
+#include <memory>
 #include <mutex>
-#include <optional>
-#include <sys/socket.h>
+#include <sstream>
 #include <sys/stat.h>
 #include <thread>
 #include <unistd.h>
@@ -28,19 +29,69 @@ using string_response = http::response<http::string_body>;
 constexpr auto quietly = net::as_tuple(net::use_awaitable);
 constexpr auto idle = std::chrono::milliseconds(limits::http_idle_ms_max);
 
-// Lines for one watcher that it has not taken yet. Filled on the replica's loop, emptied here.
-struct watcher {
-    explicit watcher(net::io_context& context)
-        : wake(context, net::steady_timer::time_point::max()) {}
+// Where the replica's loop leaves something for a coroutine of the server, and wakes it. Both hold it, and
+// the coroutine and its server may be gone first: the replica answers whoever waits when it is closed.
+class mailbox : public std::enable_shared_from_this<mailbox> {
+public:
+    explicit mailbox(net::io_context& context)
+        : alarm_(
+              std::make_unique<net::steady_timer>(context, net::steady_timer::time_point::max())) {}
 
-    // False if there was something to take already: then whoever takes is awake.
-    bool put(std::string lines) {
-        std::lock_guard hold(lock);
-        if (too_slow) return false;
-        bool was_empty = pending.empty();
-        too_slow = !was_empty && pending.size() + lines.size() > limits::watch_bytes_max;
-        if (!too_slow) pending += lines;
-        return was_empty;
+    // From any thread.
+    void wake() {
+        std::lock_guard hold(lock_);
+        if (!alarm_) return;
+        net::post(alarm_->get_executor(), [self = shared_from_this()] {
+            if (self->alarm_) self->alarm_->cancel();
+        });
+    }
+    // The rest is the coroutine's.
+    net::awaitable<void> woken() { co_await alarm_->async_wait(quietly); }
+    void leave() {
+        std::lock_guard hold(lock_);
+        alarm_.reset();
+    }
+
+private:
+    std::mutex lock_;
+    std::unique_ptr<net::steady_timer> alarm_; // null when nobody waits here any more
+};
+
+// A coroutine's own mailbox, which it leaves when it ends.
+template <class Mailbox>
+class rented {
+public:
+    explicit rented(net::io_context& context) : box_(std::make_shared<Mailbox>(context)) {}
+    rented(const rented&) = delete;
+    rented& operator=(const rented&) = delete;
+    ~rented() { box_->leave(); }
+    Mailbox* operator->() const { return box_.get(); }
+    [[nodiscard]] const std::shared_ptr<Mailbox>& shared() const { return box_; }
+
+private:
+    std::shared_ptr<Mailbox> box_;
+};
+
+struct answer_box : mailbox {
+    using mailbox::mailbox;
+    http_response response;
+    std::atomic<bool> arrived = false; // after that `response` is the coroutine's
+};
+
+// Lines for one watcher that it has not taken yet.
+struct watcher : mailbox {
+    using mailbox::mailbox;
+
+    void put(const std::string& lines) {
+        {
+            std::lock_guard hold(lock);
+            if (too_slow) return;
+            bool was_empty = pending.empty();
+            too_slow = !was_empty && pending.size() + lines.size() > limits::watch_bytes_max;
+            if (!too_slow) pending += lines;
+            if (!was_empty) return; // whoever takes is awake
+        }
+        wake();
     }
     std::string take() {
         std::lock_guard hold(lock);
@@ -59,8 +110,7 @@ struct watcher {
     std::mutex lock;
     std::string pending;
     bool too_slow = false;
-    bool gone = false;      // nothing more is to be written; of the server's thread
-    net::steady_timer wake; // of the server's thread
+    bool gone = false; // nothing more is to be written; the coroutine's
 };
 
 bool is_this_machine(std::string_view host) {
@@ -157,8 +207,8 @@ struct http_server::state {
 
     api& routes;
     net::io_context context{1};
-    std::optional<net::local::stream_protocol::acceptor> control;
-    std::optional<net::ip::tcp::acceptor> tcp;
+    std::unique_ptr<net::local::stream_protocol::acceptor> control;
+    std::unique_ptr<net::ip::tcp::acceptor> tcp;
     std::string control_path;
     std::size_t connections = 0;
     std::thread thread;
@@ -193,7 +243,7 @@ private:
     net::io_context& context_;
     std::size_t& counted_;
     beast::flat_buffer buffer_;
-    std::optional<http::request_parser<http::string_body>> parser_; // of the request under way
+    std::unique_ptr<http::request_parser<http::string_body>> parser_; // of the request under way
 };
 
 net::awaitable<void> connection::talk() {
@@ -229,9 +279,11 @@ net::awaitable<void> connection::talk() {
     stream_.socket().shutdown(net::socket_base::shutdown_both, ignored);
 }
 
-net::awaitable<error_code>
-http_server::state::read(any_stream& stream_, beast::flat_buffer& buffer_,
-                         http::request_parser<http::string_body>& parser) {
+net::awaitable<error_code> connection::read() {
+    parser_ = std::make_unique<http::request_parser<http::string_body>>();
+    auto& parser = *parser_;
+    parser.header_limit(limits::http_header_bytes_max);
+    parser.body_limit(limits::http_body_bytes_max);
     stream_.expires_after(idle);
     auto [failure, header_size] =
         co_await http::async_read_header(stream_, buffer_, parser, quietly);
@@ -247,27 +299,20 @@ http_server::state::read(any_stream& stream_, beast::flat_buffer& buffer_,
 }
 
 net::awaitable<http_response> connection::answer(http_request request) {
-    struct waiting {
-        explicit waiting(net::io_context& in) : known(in, net::steady_timer::time_point::max()) {}
-        net::steady_timer known;
-        std::optional<http_response> response;
-    };
-    auto shared = std::make_shared<waiting>(context_);
-    routes_.answer(request, [this, shared](http_response response) {
-        net::post(context_, [shared, response = std::move(response)]() mutable {
-            shared->response = std::move(response);
-            shared->known.cancel();
-        });
+    rented<answer_box> box(context_);
+    routes_.answer(request, [box = box.shared()](http_response response) {
+        box->response = std::move(response);
+        box->arrived = true;
+        box->wake();
     });
-    while (!shared->response) co_await shared->known.async_wait(quietly);
-    co_return std::move(*shared->response);
+    while (!box->arrived) co_await box->woken();
+    co_return std::move(box->response);
 }
 
 net::awaitable<void> connection::watch(http_request request) {
-    auto shared = std::make_shared<watcher>(context_);
-    auto subscribed = routes_.watch(request, [this, shared](std::string lines) {
-        if (shared->put(std::move(lines))) net::post(context_, [shared] { shared->wake.cancel(); });
-    });
+    rented<watcher> box(context_);
+    auto subscribed =
+        routes_.watch(request, [box = box.shared()](const std::string& lines) { box->put(lines); });
     if (!subscribed) {
         string_response out = made(refusal(subscribed.error()), false);
         co_await http::async_write(stream_, out, quietly);
@@ -287,14 +332,14 @@ net::awaitable<void> connection::watch(http_request request) {
     auto [unsent, header_size] = co_await http::async_write_header(stream_, serializer, quietly);
     if (unsent) co_return;
     // Whatever the client sends now, an end of stream above all, ends the watch.
-    stream_.socket().async_wait(net::socket_base::wait_read, [shared](error_code) {
-        shared->gone = true;
-        shared->wake.cancel();
+    stream_.socket().async_wait(net::socket_base::wait_read, [box = box.shared()](error_code) {
+        box->gone = true;
+        box->wake();
     });
-    while (!shared->gone) {
-        std::string lines = shared->take();
+    while (!box->gone) {
+        std::string lines = box->take();
         if (lines.empty()) {
-            co_await shared->wake.async_wait(quietly);
+            co_await box->woken();
             continue;
         }
         auto chunk = http::make_chunk(net::buffer(lines));
@@ -312,7 +357,8 @@ result<void> http_server::state::listen_unix(const std::string& path) {
     if (auto fits = check_socket_path(path); !fits) return fits;
     ::unlink(path.c_str());
     error_code failure;
-    auto& made = control.emplace(context);
+    control = std::make_unique<net::local::stream_protocol::acceptor>(context);
+    auto& made = *control;
     made.open(net::local::stream_protocol(), failure);
     // The file that bind makes takes its rights from the socket, so there is no moment when it is open
     // to others.
@@ -330,7 +376,8 @@ result<void> http_server::state::listen_tcp(const std::string& where) {
     auto endpoint = loopback_endpoint(where);
     if (!endpoint) return fail(endpoint.error());
     error_code failure;
-    auto& made = tcp.emplace(context);
+    tcp = std::make_unique<net::ip::tcp::acceptor>(context);
+    auto& made = *tcp;
     made.open(endpoint->protocol(), failure);
     if (!failure) made.set_option(net::socket_base::reuse_address(true), failure);
     if (!failure) made.bind(*endpoint, failure);
@@ -340,8 +387,8 @@ result<void> http_server::state::listen_tcp(const std::string& where) {
 }
 
 void http_server::state::start() {
-    net::co_spawn(context, accept(&*control, false), net::detached);
-    if (tcp) net::co_spawn(context, accept(&*tcp, true), net::detached);
+    net::co_spawn(context, accept(control.get(), false), net::detached);
+    if (tcp) net::co_spawn(context, accept(tcp.get(), true), net::detached);
     thread = std::thread([this] { context.run(); });
 }
 

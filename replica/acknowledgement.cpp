@@ -10,11 +10,12 @@ void acknowledgements::wait(dot last, std::size_t members, instant deadline, cal
     if (deadline != instant::never()) deadlines_.emplace(deadline, std::pair(members, last));
 }
 
-std::vector<acknowledgements::due> acknowledgements::collect(const stability& seen, instant now) {
+std::vector<acknowledgements::due> acknowledgements::collect(const version_vector& own_durable,
+                                                             const stability& seen, instant now) {
     std::vector<due> out;
     for (auto& [members, queue] : waiting_) {
         for (auto at = queue.begin(); at != queue.end();) {
-            if (seen.members_with(at->first) >= members) {
+            if (own_durable.covers(at->first) && seen.members_with(at->first) >= members) {
                 out.push_back({std::move(at->second.whom), {}});
                 at = queue.erase(at);
             } else {

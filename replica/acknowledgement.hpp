@@ -18,11 +18,13 @@ public:
         result<void> outcome;
     };
 
-    // `members` is how many of the members in `seen` must durably have `last`, a change's last dot.
+    // `members` is how many members must durably have `last`, a change's last dot; this replica must be
+    // one of them, so every level but `memory` also means that it survives here.
     void wait(dot last, std::size_t members, instant deadline, callback whom);
 
     // Those whose wait is over, by durability first, then by time.
-    [[nodiscard]] std::vector<due> collect(const stability& seen, instant now);
+    [[nodiscard]] std::vector<due> collect(const version_vector& own_durable, const stability& seen,
+                                           instant now);
     // Everybody, with this outcome.
     [[nodiscard]] std::vector<due> cancel(const error& why);
 

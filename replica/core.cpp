@@ -582,7 +582,7 @@ void core::report_event(severity level, std::string what, std::string text) {
 }
 
 void core::collect_answers() {
-    for (auto& due : waiting_.collect(durable_at_, now_)) {
+    for (auto& due : waiting_.collect(durable_, durable_at_, now_)) {
         effects_.push_back(answer{std::move(due.whom), std::move(due.outcome)});
     }
 }

@@ -21,6 +21,8 @@ struct regression {
     std::uint64_t seed;
     const char* found;
 };
-inline constexpr std::array<regression, 0> regressions{};
+inline constexpr std::array regressions{
+    regression{166, "an acknowledgement at level disk that counted other replicas' disks"},
+};
 
 } // namespace weft::seeds

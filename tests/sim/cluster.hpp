@@ -28,6 +28,7 @@ public:
 
     [[nodiscard]] sim_network& network() { return network_; }
     [[nodiscard]] sim_timeline& timeline() { return timeline_; }
+    [[nodiscard]] const sim_timeline& timeline() const { return timeline_; }
     [[nodiscard]] random_generator& random() { return random_; }
     [[nodiscard]] dot_checker& dots() { return dots_; }
     [[nodiscard]] std::int64_t now_ms() const { return timeline_.now().ms_since({}); }

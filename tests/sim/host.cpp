@@ -90,6 +90,7 @@ result<void> host::start() {
 result<void> host::stop() {
     WEFT_CHECK(up());
     auto closed = process_->opened->close();
+    around_.net.host_gone(name(), false); // links that were accepted and had no owner yet
     process_.reset();
     return closed;
 }

@@ -57,7 +57,7 @@ public:
     void resume();
     [[nodiscard]] bool up() const { return process_ != nullptr; }
     [[nodiscard]] bool paused() const;
-    [[nodiscard]] bool active() const { return up() && !paused(); }
+    [[nodiscard]] bool active() const { return up() && !paused() && !failed_; }
 
     [[nodiscard]] replica& operator*() const;
     [[nodiscard]] replica* operator->() const { return &**this; }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 
 namespace weft::sim {
 namespace {
@@ -33,7 +34,7 @@ world::drawn world::draw(random_generator& random, const world_options& options)
     out.network.window_bytes = std::size_t{1} << static_cast<unsigned>(random.between(10, 18));
     out.links = static_cast<shape>(random.chance(0.5) ? 0 : random.below(6));
     // Mostly short, for many seeds in little time; some long enough for every timeout to pass.
-    out.fault_ms = random.chance(0.2) ? random.between(5'000, 12'000) : random.between(800, 2'500);
+    out.fault_ms = random.chance(0.1) ? random.between(5'000, 12'000) : random.between(800, 2'500);
     if (options.fault_ms > 0) out.fault_ms = options.fault_ms;
     out.write_gap_us = random.between(8'000, 40'000);
     out.fault_gap_ms =
@@ -141,6 +142,12 @@ std::string world::summary() const {
     return out + "; " + std::to_string(cluster_.now_ms()) + " ms";
 }
 
+void world::note(const std::string& what) const {
+    if (!options_.print) return;
+    std::printf("%10.3f %s\n", static_cast<double>(cluster_.timeline().now().ns) / 1e6,
+                what.c_str());
+}
+
 void world::start(std::size_t index) {
     host& one = *cluster_.all()[index];
     machine& m = machines_[index];
@@ -171,6 +178,7 @@ void world::plan_start(std::size_t index, std::int64_t after_ms) {
 void world::take_down(std::size_t index, bool power_lost) {
     host& one = *cluster_.all()[index];
     if (!one.up()) return;
+    note(one.name() + (power_lost ? " loses power" : " is killed"));
     one.kill(power_lost);
     one.set_disk_fault(std::nullopt);
     if (drawn_.loses_a_disk && random_.chance(0.3)) lose_disk(index);
@@ -240,6 +248,8 @@ void world::write_at(std::size_t index, ack_level level, std::int64_t timeout_ms
         cluster_.all()[index]->name(), made->id(), made->end(), made->stamp(), level, false};
     made->when(level, timeout_ms, [this, wait, fresh](result<void> outcome) {
         if (wait->answered) problem("an acknowledgement came twice");
+        note(fresh.host + ": change " + to_string(fresh.first) + ": " +
+             (outcome ? "acknowledged" : to_string(outcome.error())));
         wait->answered = true;
         if (outcome && fresh.level.what != ack_level::kind::memory) promises_.push_back(fresh);
         wait->outcome = std::move(outcome);
@@ -273,7 +283,7 @@ void world::command(std::size_t index) {
     cluster_.timeline().at(cluster_.timeline().now().after_ms(random_.between(10, 5'000)),
                            [this, index, life, peer] {
                                host& same = *cluster_.all()[index];
-                               if (!same.up() || machines_[index].life != life) return;
+                               if (!same.active() || machines_[index].life != life) return;
                                if (auto done = same->resume_peer(peer); !done) {
                                    problem("resume: " + to_string(done.error()));
                                }
@@ -294,6 +304,7 @@ void world::fault() {
     }
     ++faults_[which];
     host& one = *cluster_.all()[*index];
+    note(std::string(fault_names[which]) + ", at " + one.name() + " if at one");
     switch (which) {
         case 0: take_down(*index, false); break;
         case 1: take_down(*index, true); break;

@@ -82,6 +82,7 @@ private:
     [[nodiscard]] std::optional<std::size_t> pick_active();
     [[nodiscard]] bool settled() const;
     [[nodiscard]] ack_level reachable_level(const host& one);
+    void note(const std::string& what) const;
     void problem(std::string what) { problems_.push_back(std::move(what)); }
 
     world_options options_;
