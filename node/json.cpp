@@ -1,5 +1,7 @@
 #include "node/json.hpp"
 
+#include <boost/json/basic_parser_impl.hpp>
+
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -31,6 +33,88 @@ void write(std::string& out, const json::value& content) {
         out += json::serialize(content);
     }
 }
+
+// Builds a value from what the parser meets, with doubles rounded as IEEE 754 asks. Boost.JSON 1.81's own
+// conversion is off by one in the last place now and then.
+struct value_builder {
+    static constexpr std::size_t max_object_size = json::object::max_size();
+    static constexpr std::size_t max_array_size = json::array::max_size();
+    static constexpr std::size_t max_key_size = json::string::max_size();
+    static constexpr std::size_t max_string_size = json::string::max_size();
+    using error_code = json::error_code;
+    using string_view = json::string_view;
+
+    explicit value_builder(json::storage_ptr where) { stack.reset(std::move(where)); }
+
+    bool on_document_begin(error_code&) { return true; }
+    bool on_document_end(error_code&) { return true; }
+    bool on_object_begin(error_code&) { return true; }
+    bool on_object_end(std::size_t size, error_code&) {
+        stack.push_object(size);
+        return true;
+    }
+    bool on_array_begin(error_code&) { return true; }
+    bool on_array_end(std::size_t size, error_code&) {
+        stack.push_array(size);
+        return true;
+    }
+    bool on_key_part(string_view part, std::size_t, error_code&) {
+        stack.push_chars(part);
+        return true;
+    }
+    bool on_key(string_view part, std::size_t, error_code&) {
+        stack.push_key(part);
+        return true;
+    }
+    bool on_string_part(string_view part, std::size_t, error_code&) {
+        stack.push_chars(part);
+        return true;
+    }
+    bool on_string(string_view part, std::size_t, error_code&) {
+        stack.push_string(part);
+        return true;
+    }
+    bool on_number_part(string_view part, error_code&) {
+        number += part;
+        return true;
+    }
+    bool on_int64(std::int64_t whole, string_view, error_code&) {
+        number.clear();
+        stack.push_int64(whole);
+        return true;
+    }
+    bool on_uint64(std::uint64_t whole, string_view, error_code&) {
+        number.clear();
+        stack.push_uint64(whole);
+        return true;
+    }
+    bool on_double(double nearly, string_view part, error_code& failure) {
+        number += part;
+        double exact = 0;
+        auto read = std::from_chars(number.data(), number.data() + number.size(), exact);
+        number.clear();
+        if (read.ec == std::errc::result_out_of_range && std::abs(nearly) > 1) {
+            failure = json::error::exponent_overflow;
+            return false;
+        }
+        if (read.ec == std::errc::result_out_of_range) exact = std::copysign(0.0, nearly);
+        stack.push_double(exact);
+        return true;
+    }
+    bool on_bool(bool b, error_code&) {
+        stack.push_bool(b);
+        return true;
+    }
+    bool on_null(error_code&) {
+        stack.push_null();
+        return true;
+    }
+    bool on_comment_part(string_view, error_code&) { return true; }
+    bool on_comment(string_view, error_code&) { return true; }
+
+    json::value_stack stack;
+    std::string number; // the characters of the one under way
+};
 
 result<bytes> from_hex(std::string_view digits) {
     bytes out;
@@ -108,15 +192,14 @@ std::string to_text(const json::value& content) {
 
 result<json::value> parse_json(std::string_view text, json::storage_ptr where) {
     json::error_code failure;
-    json::stream_parser parser(std::move(where));
-    std::size_t read = parser.write_some(text.data(), text.size(), failure);
+    json::basic_parser<value_builder> parser({}, std::move(where));
+    std::size_t read = parser.write_some(false, text.data(), text.size(), failure);
     if (!failure && read < text.size()) failure = json::error::extra_data;
-    if (!failure) parser.finish(failure);
     if (failure) {
         return fail(errc::invalid_argument,
                     "not JSON at byte " + std::to_string(read) + ": " + failure.message());
     }
-    return parser.release();
+    return parser.handler().stack.release();
 }
 
 result<value> scalar_of(const json::value& content) {

@@ -1,7 +1,6 @@
 #pragma once
 #include "base/env.hpp"
 #include "clock/stability.hpp"
-#include "replica/options.hpp"
 
 #include <functional>
 #include <map>

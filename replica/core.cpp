@@ -67,7 +67,7 @@ void find_counters(const object& here, type_id type, std::vector<std::string_vie
         if (rows->live()) out.emplace_back(path, type);
     } else if (const auto* map = std::get_if<map_store>(&here.data())) {
         for (const auto& child : map->children()) {
-            path.push_back(*child.key.name.as_text());
+            path.push_back(child.key.name.as_text().value_or(""));
             find_counters(child.value, child.key.type, path, out);
             path.pop_back();
         }
@@ -399,7 +399,9 @@ result<core::run_outcome> core::take_run(const shared_bytes& run, bool replaying
     std::string name = "run " + to_string(dot{header->origin, header->first});
     std::uint64_t expected = applied_.at(header->origin) + 1;
     auto known = origins_.find(header->origin);
-    if (known != origins_.end() && known->second.fork) return fail(*known->second.fork);
+    if (known != origins_.end()) {
+        if (const auto& fork = known->second.fork) return fail(*fork);
+    }
     auto forked = [&](const std::string& how) {
         std::string who = known != origins_.end() ? known->second.who.member : std::string();
         error fork{
@@ -433,7 +435,7 @@ result<core::run_outcome> core::take_run(const shared_bytes& run, bool replaying
     }
     if (!replaying) seal();
     origin& from = origins_[header->origin];
-    if (header->who) from.who = *header->who;
+    if (const auto& who = header->who) from.who = *who;
     apply_changes(whole, from, replaying);
     run_hash hash = hash_of(run.view);
     if (replaying) {
@@ -538,10 +540,9 @@ void core::change_identity(const std::string& why) {
                  "replica id " + to_string(predecessor_) + " becomes " + to_string(id_) + ": " +
                      why);
     // Peers know us by the old id: every session starts afresh.
-    std::vector<session_id> all;
-    for (const auto& [id, s] : sessions_) all.push_back(id);
-    for (session_id id : all)
-        drop_session(id, {errc::closed, "this replica takes a new id"}, false);
+    while (!sessions_.empty())
+        drop_session(sessions_.begin()->first, {errc::closed, "this replica takes a new id"},
+                     false);
 }
 
 // ---- subscribers and callers

@@ -2,6 +2,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <atomic>
 #include <condition_variable>
 #include <filesystem>
 #include <mutex>
@@ -329,20 +330,20 @@ BOOST_AUTO_TEST_CASE(subscribers_hear_local_and_remote_changes_once_and_in_order
 BOOST_AUTO_TEST_CASE(many_threads_may_call_one_replica) {
     place here;
     auto r = here.open("a");
+    std::atomic<int> good = 0; // the checks of Boost.Test are for one thread
     std::vector<std::thread> threads;
     for (int t = 0; t < 4; ++t) {
         threads.emplace_back([&] {
             for (int i = 0; i < 200; ++i) {
                 auto done =
                     r->transact([](transaction& tx) { return tx.counter("n").increment(); });
-                BOOST_REQUIRE(done);
-                if (i % 50 == 0) BOOST_REQUIRE(done->wait());
-                (void)r->keys("n");
-                (void)r->status();
+                bool kept = done && (i % 50 != 0 || done->wait());
+                good += kept && r->keys("n") && r->status() ? 1 : 0;
             }
         });
     }
     for (auto& t : threads) t.join();
+    BOOST_TEST(good == 800);
     BOOST_TEST(*r->counter("n").read() == 800);
 }
 

@@ -1,6 +1,9 @@
 #include "tests/sim/host.hpp"
 
 #include "base/check.hpp"
+#include "recovery/restart.hpp"
+#include "recovery/wal.hpp"
+#include "replica/change_codec.hpp"
 #include "replica/driver.hpp"
 
 #include <algorithm>

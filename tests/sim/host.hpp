@@ -1,6 +1,5 @@
 #pragma once
-#include "recovery/restart.hpp"
-#include "recovery/wal.hpp"
+#include "replica/replica.hpp"
 #include "tests/sim/disk.hpp"
 #include "tests/sim/network.hpp"
 #include "tests/sim/time.hpp"

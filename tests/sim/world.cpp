@@ -1,7 +1,7 @@
 #include "tests/sim/world.hpp"
 
 #include "base/check.hpp"
-#include "replica/driver.hpp"
+#include "transport/registry.hpp"
 
 #include <algorithm>
 #include <array>
@@ -296,31 +296,32 @@ void world::fault() {
                                             drawn_.cut,        drawn_.command,   drawn_.clock};
     std::uint64_t sum = 0;
     for (std::uint64_t weight : weights) sum += weight;
-    auto index = pick_active();
-    if (sum == 0 || !index) return;
+    auto picked = pick_active();
+    if (sum == 0 || !picked) return;
+    std::size_t index = *picked;
     std::uint64_t which = 0;
     for (std::uint64_t left = random_.below(sum); left >= weights[which]; ++which) {
         left -= weights[which];
     }
     ++faults_[which];
-    host& one = *cluster_.all()[*index];
+    host& one = *cluster_.all()[index];
     note(std::string(fault_names[which]) + ", at " + one.name() + " if at one");
     switch (which) {
-        case 0: take_down(*index, false); break;
-        case 1: take_down(*index, true); break;
+        case 0: take_down(index, false); break;
+        case 1: take_down(index, true); break;
         case 2:
             if (auto stopped = one.stop(); !stopped && !one.disk_fault()) {
                 problem(one.name() + " does not stop: " + to_string(stopped.error()));
             }
             one.set_disk_fault(std::nullopt);
-            plan_start(*index, random_.between(0, 3'000));
+            plan_start(index, random_.between(0, 3'000));
             break;
         case 3: one.set_disk_fault(sim_fault{random_.below(40), errc::io_failed, true}); break;
         case 4: {
             one.pause();
-            std::uint64_t life = machines_[*index].life;
+            std::uint64_t life = machines_[index].life;
             cluster_.timeline().at(cluster_.timeline().now().after_ms(random_.between(10, 9'000)),
-                                   [this, index = *index, life] {
+                                   [this, index, life] {
                                        host& same = *cluster_.all()[index];
                                        if (same.up() && machines_[index].life == life)
                                            same.resume();
@@ -333,11 +334,11 @@ void world::fault() {
             cluster_.network().cut(one.name(), name_of(other));
             break;
         }
-        case 7: command(*index); break;
+        case 7: command(index); break;
         default: one.set_skew_ms(random_.between(-30'000, 30'000)); break;
     }
     if (drawn_.loses_a_disk && !old_copy_of_ && random_.chance(0.2)) {
-        old_copy_of_ = *index;
+        old_copy_of_ = index;
         old_copy_ = one.directory().copy(fresh_facts(random_.next()));
     }
 }

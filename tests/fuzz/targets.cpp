@@ -1,0 +1,16 @@
+#include "tests/fuzz/targets.hpp"
+
+#include <array>
+
+namespace weft::fuzz {
+
+std::span<const target> targets() {
+    static constexpr std::array all{
+        target{"frame", frame},   target{"message", message}, target{"run", run},
+        target{"unpack", unpack}, target{"segment", segment}, target{"identity", identity},
+        target{"value", value},   target{"control", control}, target{"import", import},
+    };
+    return all;
+}
+
+} // namespace weft::fuzz
