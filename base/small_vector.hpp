@@ -1,9 +1,9 @@
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
-#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -99,7 +99,7 @@ private:
 
     void reserve(std::size_t wanted) {
         if (wanted <= capacity_) return;
-        auto grown = static_cast<std::uint32_t>(wanted > 2U * capacity_ ? wanted : 2U * capacity_);
+        auto grown = static_cast<std::uint32_t>(std::max(wanted, std::size_t{capacity_} * 2));
         T* fresh = std::allocator<T>().allocate(grown);
         std::uninitialized_move(begin(), end(), fresh);
         std::destroy(begin(), end());

@@ -1,8 +1,10 @@
 #include "base/frame.hpp"
 #include "base/random.hpp"
-#include "bench/support.hpp"
 #include "replica/change_codec.hpp"
+#include "tests/seeds.hpp"
 #include "transport/message.hpp"
+
+#include <benchmark/benchmark.h>
 
 using namespace weft;
 
@@ -10,7 +12,7 @@ namespace {
 
 constexpr replica_id self{0x1234567890ABCDEF};
 
-enum shape { counter_increment, register_of_100_bytes };
+enum shape : std::uint8_t { counter_increment, register_of_100_bytes };
 
 // One run of `changes` changes of one operation each, a millisecond apart.
 bytes make_run(shape what, std::int64_t changes, codec packed) {

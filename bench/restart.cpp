@@ -1,5 +1,6 @@
 #include "base/random.hpp"
 #include "bench/support.hpp"
+#include "tests/seeds.hpp"
 
 using namespace weft;
 

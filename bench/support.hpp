@@ -1,6 +1,5 @@
 #pragma once
 #include "recovery/restart.hpp"
-#include "tests/seeds.hpp"
 
 #include <benchmark/benchmark.h>
 
@@ -8,7 +7,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <thread>
-#include <unistd.h>
 
 namespace weft::bench {
 

@@ -1,6 +1,7 @@
-#include "bench/support.hpp"
-#include "crdt/grow.hpp"
+#include "base/random.hpp"
 #include "crdt/map.hpp"
+
+#include <benchmark/benchmark.h>
 
 using namespace weft;
 

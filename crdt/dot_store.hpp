@@ -1,16 +1,14 @@
 #pragma once
 #include "base/codec.hpp"
-#include "base/limits.hpp"
 #include "base/ordered_map.hpp"
 #include "base/small_vector.hpp"
 #include "clock/causal_context.hpp"
-#include "crdt/lattice.hpp"
+#include "crdt/lattice.hpp" // IWYU pragma: export (every causal type states that it is one)
 #include "crdt/value.hpp"
 
 #include <algorithm>
 #include <concepts>
 #include <optional>
-#include <tuple>
 #include <vector>
 
 // The data half of every causal type, without its context, so that many objects can share one

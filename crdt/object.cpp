@@ -1,5 +1,7 @@
 #include "crdt/object.hpp"
 
+#include "base/limits.hpp"
+
 #include <algorithm>
 #include <array>
 

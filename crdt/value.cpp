@@ -119,7 +119,7 @@ void value::hold(value_kind kind, byte_view content) {
     auto* data = new std::byte[content.size()];
     std::memcpy(data, content.data(), content.size());
     auto size = static_cast<std::uint32_t>(content.size());
-    std::memcpy(store_, &data, sizeof data);
+    std::memcpy(store_, static_cast<const void*>(&data), sizeof data);
     std::memcpy(store_ + sizeof data, &size, sizeof size);
 }
 
@@ -131,7 +131,7 @@ void value::release() {
 template <class T>
 T value::load() const {
     T out;
-    std::memcpy(&out, store_, sizeof out);
+    std::memcpy(static_cast<void*>(&out), store_, sizeof out);
     return out;
 }
 

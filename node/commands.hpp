@@ -10,7 +10,7 @@
 // One file per command, in node/commands/. Each answers the program's exit status.
 namespace weft {
 
-enum exit_status : int { done = 0, wrong_usage = 1, data_problem = 2, no_node = 3 };
+enum exit_status : std::uint8_t { done = 0, wrong_usage = 1, data_problem = 2, no_node = 3 };
 
 int run(const serve_command& given);
 int run(const link_command& given);

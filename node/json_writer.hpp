@@ -4,7 +4,6 @@
 #include <boost/json.hpp>
 
 #include <initializer_list>
-#include <string>
 #include <string_view>
 #include <vector>
 

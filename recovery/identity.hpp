@@ -5,7 +5,6 @@
 #include "recovery/wal.hpp"
 #include "replica/options.hpp"
 
-#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>

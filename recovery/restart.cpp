@@ -27,7 +27,7 @@ result<void> check_name(std::string_view what, std::string_view name, bool may_b
 
 } // namespace
 
-result<std::unique_ptr<replica>> open_replica(replica_home home, replica_options options) {
+result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_options& options) {
     env& doors = home.doors;
     if (auto good = check_name("the member's name", options.name, false); !good)
         return fail(good.error());

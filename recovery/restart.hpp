@@ -23,7 +23,7 @@ struct replica_home {
 //   errors  locked: another process has the directory. log_damaged: names file, offset and remedy.
 //           wrong_cluster: the directory belongs to another cluster. invalid_argument: a name or URL
 [[nodiscard]] result<std::unique_ptr<replica>> open_replica(replica_home home,
-                                                            replica_options options);
+                                                            const replica_options& options);
 
 // A replica with real doors of its own: a loop in its own thread, a directory, TCP, Unix and in-process
 // links. Use it like a pointer to the replica.

@@ -1,5 +1,4 @@
 #pragma once
-#include "clock/dot.hpp"
 #include "clock/hlc.hpp"
 #include "clock/version_vector.hpp"
 #include "crdt/object.hpp"

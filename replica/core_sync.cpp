@@ -3,6 +3,7 @@
 #include "replica/core.hpp"
 
 #include <algorithm>
+#include <set>
 
 // What goes over an open session: runs, what is wanted on which link, acks, heartbeats, repair.
 namespace weft {

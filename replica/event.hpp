@@ -1,6 +1,5 @@
 #pragma once
 #include "base/env.hpp"
-#include "replica/options.hpp"
 #include "transport/message.hpp"
 
 #include <optional>

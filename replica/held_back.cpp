@@ -2,8 +2,6 @@
 
 #include "base/limits.hpp"
 
-#include <algorithm>
-
 namespace weft {
 
 bool held_back::add(const run_header& header, shared_bytes run, session_id from, instant now) {

@@ -2,7 +2,6 @@
 #include "replica/change.hpp"
 #include "replica/state_digest.hpp"
 
-#include <functional>
 #include <optional>
 #include <vector>
 

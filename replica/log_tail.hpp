@@ -1,7 +1,8 @@
 #pragma once
 #include "base/ids.hpp"
 #include "clock/version_vector.hpp"
-#include "replica/change_codec.hpp"
+#include "base/bytes.hpp"
+#include "replica/log.hpp"
 
 #include <deque>
 

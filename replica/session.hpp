@@ -1,11 +1,9 @@
 #pragma once
 #include "base/env.hpp"
-#include "replica/log_tail.hpp"
-#include "replica/status.hpp"
+#include "replica/log.hpp"
 #include "transport/message.hpp"
 
 #include <optional>
-#include <set>
 
 namespace weft {
 

@@ -46,7 +46,7 @@ struct leaf {
     std::uint64_t second = 0;
 
     [[nodiscard]] state_digest hashed() const {
-        static_assert(sizeof(leaf) == 7 * 8, "no padding is hashed");
+        static_assert(sizeof(leaf) == 7 * sizeof(std::uint64_t), "no padding is hashed");
         XXH128_hash_t hash = XXH3_128bits(this, sizeof *this);
         return {{hash.low64, hash.high64}};
     }

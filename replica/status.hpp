@@ -1,6 +1,5 @@
 #pragma once
 #include "base/ids.hpp"
-#include "base/result.hpp"
 #include "clock/version_vector.hpp"
 #include "replica/options.hpp"
 #include "replica/state_digest.hpp"

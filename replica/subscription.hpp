@@ -4,7 +4,6 @@
 #include "crdt/object.hpp"
 
 #include <functional>
-#include <memory>
 #include <string>
 #include <vector>
 

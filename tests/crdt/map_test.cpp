@@ -1,3 +1,4 @@
+#include "base/limits.hpp"
 #include "crdt/map.hpp"
 
 #include <boost/test/unit_test.hpp>
