@@ -55,7 +55,8 @@ inline constexpr std::uint64_t clock_ceiling_ms = 5'000; // persisted ahead of u
 
 // The log.
 inline constexpr std::size_t segment_bytes_target = 64U << 20U;
-inline constexpr std::uint32_t sync_interval_ms = 20; // sync policy `interval`
+inline constexpr std::uint32_t sync_interval_ms = 20;         // sync policy `interval`
+inline constexpr std::uint32_t lazy_sync_interval_ms = 5'000; // sync policy `none`
 
 // Subscriptions and callers.
 inline constexpr std::size_t waiters_max = 1'000'000;

@@ -13,6 +13,11 @@ void stability::seen_by(const std::string& name, const version_vector& durable) 
     if (member != seen_.end()) member->second.join(durable);
 }
 
+void stability::has_at_most(const std::string& name, const version_vector& applied) {
+    auto member = seen_.find(name);
+    if (member != seen_.end()) member->second.meet(applied);
+}
+
 version_vector stability::frontier() const {
     version_vector out;
     bool first = true;

@@ -12,8 +12,11 @@ class stability {
 public:
     void add_member(const std::string& name); // it has seen nothing until it says so
     void remove_member(const std::string& name);
-    // Vectors of one member only grow; an older one that arrives late changes nothing.
+    // Vectors of one member grow; an older one that arrives late changes nothing.
     void seen_by(const std::string& name, const version_vector& durable);
+
+    // It has nothing beyond `applied`: it says so itself when it comes back, perhaps without its disk.
+    void has_at_most(const std::string& name, const version_vector& applied);
 
     // The entry-wise minimum over the members; empty if there are none.
     [[nodiscard]] version_vector frontier() const;

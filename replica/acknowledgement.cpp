@@ -1,5 +1,6 @@
 #include "replica/acknowledgement.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace weft {
@@ -17,6 +18,7 @@ std::vector<acknowledgements::due> acknowledgements::collect(const version_vecto
         for (auto at = queue.begin(); at != queue.end();) {
             if (own_durable.covers(at->first) && seen.members_with(at->first) >= members) {
                 out.push_back({std::move(at->second.whom), {}});
+                forget_deadline(at->second.deadline, {members, at->first});
                 at = queue.erase(at);
             } else {
                 // No later change of that replica is durable either: on to the next replica's.
@@ -44,6 +46,12 @@ std::vector<acknowledgements::due> acknowledgements::collect(const version_vecto
     }
     size_ -= out.size();
     return out;
+}
+
+void acknowledgements::forget_deadline(instant when, std::pair<std::size_t, dot> whose) {
+    auto [at, end] = deadlines_.equal_range(when);
+    at = std::find_if(at, end, [&](const auto& e) { return e.second == whose; });
+    if (at != end) deadlines_.erase(at);
 }
 
 std::vector<acknowledgements::due> acknowledgements::cancel(const error& why) {

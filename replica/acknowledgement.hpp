@@ -31,13 +31,14 @@ public:
     [[nodiscard]] std::size_t size() const { return size_; }
 
 private:
+    void forget_deadline(instant when, std::pair<std::size_t, dot> whose);
+
     struct waiter {
         instant deadline;
         callback whom;
     };
     std::map<std::size_t, std::multimap<dot, waiter>> waiting_; // by number of members
-    std::multimap<instant, std::pair<std::size_t, dot>>
-        deadlines_; // may name waiters that are gone
+    std::multimap<instant, std::pair<std::size_t, dot>> deadlines_;
     std::size_t size_ = 0;
 };
 

@@ -202,6 +202,16 @@ result<void> core::apply(const operation& op) {
     if (!applies_to(op.what, op.type.kind)) {
         return fail(errc::wrong_type, where() + "does not know " + std::string(to_string(op.what)));
     }
+    bool needs_spec = op.type.kind == type_kind::bounded_counter;
+    if (needs_spec && op.extra == nullptr) {
+        return fail(errc::invalid_argument,
+                    where() + "the counter's bound and creator are missing");
+    }
+    if (is_set(op.type.kind)
+            ? op.type.element < element_kind::boolean || op.type.element > element_kind::any
+            : op.type.element != element_kind::any) {
+        return fail(errc::wrong_type, where() + "no such type: its element kind is not one of it");
+    }
     if (op.type.kind == type_kind::bounded_counter && op.path.size() > 1) {
         return fail(errc::invalid_argument, where() + "a bounded counter cannot be in a map");
     }
@@ -253,6 +263,9 @@ result<void> core::apply(const operation& op) {
                 return fail(errc::invalid_argument,
                             where() + "starts beyond its bound or too far from it");
             }
+            // Made here already, perhaps by another thread: a second creation would mint its rights again.
+            if (there != nullptr && there->as<bounded_store>().find(op.extra->spec) != nullptr)
+                return {};
             return apply_one(op);
         case action::transfer: {
             if (there == nullptr) return fail(errc::not_found, where() + "not created yet");
@@ -354,7 +367,11 @@ void core::wait(const committed& change, ack_level level, instant deadline,
                   deadline, std::move(whom));
 }
 
-subscription_id core::subscribe(subscription_filter filter, change_callback whom) {
+result<subscription_id> core::subscribe(subscription_filter filter, change_callback whom) {
+    if (subscribers_.size() >= limits::subscriptions_max) {
+        return fail(errc::over_limit, "there are " + std::to_string(subscribers_.size()) +
+                                          " subscriptions already; end one of them first");
+    }
     subscription_id id{next_subscription_++};
     subscribers_[id] = {std::move(filter),
                         std::make_shared<const change_callback>(std::move(whom))};
@@ -400,7 +417,12 @@ result<core::run_outcome> core::take_run(const shared_bytes& run, bool replaying
     std::uint64_t expected = applied_.at(header->origin) + 1;
     auto known = origins_.find(header->origin);
     if (known != origins_.end()) {
-        if (const auto& fork = known->second.fork) return fail(*fork);
+        if (const auto& refused = known->second.refused) return fail(*refused);
+    }
+    if (known == origins_.end() && origins_.size() >= limits::vector_entries_max) {
+        return fail(errc::over_limit, name + ": a cluster holds at most " +
+                                          std::to_string(limits::vector_entries_max) +
+                                          " replica ids, and there are as many");
     }
     auto forked = [&](const std::string& how) {
         std::string who = known != origins_.end() ? known->second.who.member : std::string();
@@ -409,7 +431,7 @@ result<core::run_outcome> core::take_run(const shared_bytes& run, bool replaying
             name + (who.empty() ? "" : " of " + who) + " " + how +
                 ": two histories under one replica id. Applying stops for that origin; both are "
                 "kept. Remedy: stop the copy, remove its directory, start it again empty"};
-        origins_[header->origin].fork = fork;
+        refuse_origin(header->origin, fork);
         return fail(fork);
     };
     if (header->end <= expected) {
@@ -420,17 +442,24 @@ result<core::run_outcome> core::take_run(const shared_bytes& run, bool replaying
             return forked("differs from the one here");
         return run_outcome::duplicate;
     }
-    if (header->first > expected) return run_outcome::missing_causes;
+    if (header->first > expected) {
+        missing_ = {header->origin, header->first - 1};
+        return run_outcome::missing_causes;
+    }
     if (header->first < expected) return forked("overlaps what is here");
     run_hash last = known == origins_.end() ? run_hash{} : known->second.last;
     if (header->previous != last) return forked("does not continue the run before it");
 
     auto decoded = decode_run(run.view);
-    if (!decoded) return fail(decoded.error());
+    if (!decoded) {
+        if (!replaying) refuse_origin(header->origin, decoded.error());
+        return fail(decoded.error());
+    }
     const decoded_run& whole = **decoded;
     for (const change_view& change : whole.changes) {
         for (const auto& e : change.dependencies) {
-            if (!applied_.covers(dot{e.replica, e.counter})) return run_outcome::missing_causes;
+            missing_ = {e.replica, e.counter};
+            if (!applied_.covers(missing_)) return run_outcome::missing_causes;
         }
     }
     if (!replaying) seal();
@@ -484,10 +513,13 @@ void core::retry_held_back() {
         for (auto [origin_id, first] : held_back_.heads()) {
             held_back_.drop_covered(origin_id, applied_.at(origin_id));
             const held_back::waiting* head = held_back_.find(origin_id, first);
-            if (head == nullptr || first != applied_.at(origin_id) + 1) continue;
+            if (head == nullptr || !applied_.covers(head->missing)) continue;
             session_id from = head->from;
             auto taken = take_run(shared_bytes(head->run), false);
-            if (taken && *taken == run_outcome::missing_causes) continue;
+            if (taken && *taken == run_outcome::missing_causes) {
+                held_back_.wait_for(origin_id, first, missing_);
+                continue;
+            }
             held_back_.remove(origin_id, first);
             session* s = find_session(from);
             if (!taken) {
@@ -501,17 +533,21 @@ void core::retry_held_back() {
 }
 
 void core::want_sync() {
-    if (syncing_ || undurable_.empty() || disk_full_) return;
-    bool now = options_.sync == sync_policy::commit ||
-               (options_.sync == sync_policy::none && sync_asked_) ||
-               (options_.sync == sync_policy::interval && now_ >= next_sync_);
+    if (syncing_ || undurable_.empty() || disk_full_) {
+        next_sync_ = instant::never();
+        return;
+    }
+    bool now = options_.sync == sync_policy::commit || now_ >= next_sync_ ||
+               (options_.sync == sync_policy::none && sync_asked_);
     if (now) {
         syncing_ = true;
         sync_asked_ = false;
         next_sync_ = instant::never();
         effects_.push_back(sync_log{});
-    } else if (options_.sync == sync_policy::interval && next_sync_ == instant::never()) {
-        next_sync_ = now_.after_ms(limits::sync_interval_ms);
+    } else if (next_sync_ == instant::never()) {
+        next_sync_ =
+            now_.after_ms(options_.sync == sync_policy::interval ? limits::sync_interval_ms
+                                                                 : limits::lazy_sync_interval_ms);
     }
 }
 
@@ -527,6 +563,9 @@ void core::on_log_synced(log_index durable_end) {
         if (s.open) send_ack(s);
     }
 }
+
+// Nothing more of that origin is applied here, in this life of the process.
+void core::refuse_origin(replica_id which, const error& why) { origins_[which].refused = why; }
 
 void core::change_identity(const std::string& why) {
     seal();

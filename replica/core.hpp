@@ -57,7 +57,8 @@ public:
     void wait(const committed& change, ack_level level, instant deadline,
               acknowledgements::callback whom);
 
-    [[nodiscard]] subscription_id subscribe(subscription_filter filter, change_callback whom);
+    [[nodiscard]] result<subscription_id> subscribe(subscription_filter filter,
+                                                    change_callback whom);
     void unsubscribe(subscription_id id);
 
     [[nodiscard]] const keyspace& state() const { return state_; }
@@ -81,7 +82,8 @@ private:
         run_hash last{};             // of its newest run here
         version_vector dependencies; // of its newest change
         incarnation who;
-        std::optional<error> fork; // it is forked: nothing more of it is applied
+        std::optional<error>
+            refused;               // forked, or a run of it is unreadable: no more of it is applied
         instant next_ahead_report; // its clock is ahead; not said more often than once a second
     };
     struct peer_entry {
@@ -103,6 +105,7 @@ private:
         std::uint64_t changes_out = 0;
         std::uint64_t duplicate_runs = 0;
         instant digest_compared{-1};
+        bool digest_mismatch = false; // at the last comparison
     };
     struct undurable {
         replica_id origin{};
@@ -133,6 +136,10 @@ private:
     void schedule_dial(peer_entry& entry, bool after_failure);
     void dial_what_is_due();
     [[nodiscard]] bool settle_double_link(session& s, const hello_message& hello);
+    [[nodiscard]] bool same_member_twice(session& s, const hello_message& hello);
+    [[nodiscard]] std::optional<peer_id> free_entry();
+    [[nodiscard]] std::uint64_t known_of_us(const received& got) const;
+    void lost_tail(const session& s, std::uint64_t theirs);
     [[nodiscard]] bool check_their_knowledge(session& s, const hello_message& hello);
     void refresh_interests();
     void pump(session& s);
@@ -152,6 +159,7 @@ private:
     void apply_changes(const decoded_run& run, origin& from, bool replaying);
     void want_sync();
     void change_identity(const std::string& why);
+    void refuse_origin(replica_id which, const error& why);
     void block(session& s, const error& why);
 
     void notify_subscribers(const change_view& change, const run_header& run,
@@ -208,11 +216,11 @@ private:
     std::map<session_id, session> sessions_;
     std::map<replica_id, session_id> source_of_; // origins that came through a repair: by whom
     held_back held_back_;
+    dot missing_; // what the run that was just taken waits for
     stability durable_at_;
     acknowledgements waiting_;
     instant next_ack_ = instant::never();
     bool clock_ahead_reported_ = false;
-    bool digest_mismatch_ = false;
     instant digest_compared_{-1};
 
     // Subscribers.

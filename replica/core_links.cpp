@@ -42,7 +42,31 @@ void core::merge_entry(peer_id from, peer_id into) {
     kept.digest_compared = std::max(kept.digest_compared, gone.digest_compared);
     kept.paused = kept.paused || gone.paused;
     kept.ever_open = kept.ever_open || gone.ever_open;
-    gone = {};
+    if (gone.configured) { // another URL that led there once, and may lead elsewhere now
+        gone.name.clear();
+        gone.id = {};
+    } else {
+        gone = {};
+    }
+}
+
+// An entry for a peer that came by itself: a new one, or that of one that came and went long ago.
+std::optional<peer_id> core::free_entry() {
+    if (peers_.size() < std::size_t{2} * limits::peers_max) {
+        peers_.emplace_back();
+        return peer_id{static_cast<std::uint32_t>(peers_.size() - 1)};
+    }
+    for (std::size_t i = 0; i < peers_.size(); ++i) {
+        peer_id id{static_cast<std::uint32_t>(i)};
+        const peer_entry& p = peers_[i];
+        bool used = p.configured || p.paused || p.session ||
+                    std::any_of(sessions_.begin(), sessions_.end(),
+                                [id](const auto& e) { return e.second.peer == id; });
+        if (used) continue;
+        peers_[i] = {};
+        return id;
+    }
+    return std::nullopt;
 }
 
 void core::schedule_dial(peer_entry& entry, bool after_failure) {
@@ -193,6 +217,9 @@ void core::on_received(const received& got) {
         drop_session(s->id, {errc::bad_message, s->url + ": a message before Hello"}, true);
         return;
     }
+    // Not only at the Hello: the peer itself may learn later what we have lost.
+    if (std::uint64_t theirs = known_of_us(got); theirs >= next_counter_)
+        return lost_tail(*s, theirs);
     std::visit(
         [&](const auto& what) {
             using kind = std::decay_t<decltype(what)>;
@@ -212,6 +239,32 @@ void core::on_received(const received& got) {
             } // an unknown message of a newer peer is passed over
         },
         got.what);
+}
+
+// A second live replica under one name, or a second URL of one replica: refuses the newcomer, or the two
+// would take turns for ever. True if it did.
+bool core::same_member_twice(session& s, const hello_message& hello) {
+    for (const auto& [id, other] : sessions_) {
+        if (id == s.id || !other.open || other.name != hello.name) continue;
+        bool same_process = other.their_id == hello.id && other.nonce == hello.process_nonce;
+        bool alive = now_.ms_since(other.last_heard) < std::int64_t{2} * limits::heartbeat_ms;
+        std::string what;
+        if (!same_process && other.their_id != hello.id && alive) {
+            what = "two live replicas call themselves '" + hello.name + "' (" +
+                   to_string(hello.id) + " and " + to_string(other.their_id) +
+                   "); give each member its own name";
+        } else if (same_process && s.dialed && other.dialed && other.peer != s.peer) {
+            what = "it leads to '" + hello.name + "', which is linked as " + other.url +
+                   " already; remove one of the two URLs";
+        }
+        if (what.empty()) continue;
+        bool said = entry_of(s) != nullptr && entry_of(s)->last_error &&
+                    entry_of(s)->last_error->detail == what;
+        if (!said) report_event(severity::warning, "session.refused", s.url + ": " + what);
+        drop_session(s.id, {errc::invalid_argument, what}, true);
+        return true;
+    }
+    return false;
 }
 
 // Decides between two links with one peer; false if `s` was the one to go. Both sides decide alike: the
@@ -285,17 +338,14 @@ void core::on_hello(session& s, const hello_message& hello) {
         return refuse(errc::invalid_argument, "it has this replica's own name '" + options_.name +
                                                   "'; give each member its own");
     }
-    if (!settle_double_link(s, hello)) return;
+    if (same_member_twice(s, hello) || !settle_double_link(s, hello)) return;
 
     if (!s.peer) {
         s.peer = peer_named(hello.name);
         if (!s.peer) {
-            if (peers_.size() >= 2 * limits::peers_max)
-                return refuse(errc::over_limit, "too many peers");
-            peer_entry fresh;
-            fresh.url = s.url;
-            s.peer = peer_id{static_cast<std::uint32_t>(peers_.size())};
-            peers_.push_back(std::move(fresh));
+            s.peer = free_entry();
+            if (!s.peer) return refuse(errc::over_limit, "too many peers");
+            entry_of(s)->url = s.url;
         }
     } else if (auto other = peer_named(hello.name); other && *other != *s.peer) {
         merge_entry(*other, *s.peer); // it came by itself before; now we know its URL
@@ -313,13 +363,15 @@ void core::on_hello(session& s, const hello_message& hello) {
     entry.last_error.reset();
     entry.blocked.reset();
     if (entry.configured) durable_at_.add_member(hello.name);
+    version_vector has;
+    for (const origin_state& o : hello.applied) has.advance(o.origin, o.counter);
+    durable_at_.has_at_most(hello.name, has); // it may have lost its disk
 
     s.open = true;
     s.name = hello.name;
     s.their_id = hello.id;
     s.nonce = hello.process_nonce;
-    for (const origin_state& o : hello.applied) s.their_start.advance(o.origin, o.counter);
-    s.their_applied = s.known = s.their_start;
+    s.their_start = s.their_applied = s.known = std::move(has);
     s.cursor = log_first_;
     report_event(severity::info, "session.open", hello.name + " (" + s.url + ")");
     // Its stamp is only a hint: what its changes carry decides.
@@ -332,15 +384,16 @@ void core::on_hello(session& s, const hello_message& hello) {
 // us take a new id: then all sessions start afresh, `s` too.
 bool core::check_their_knowledge(session& s, const hello_message& hello) {
     for (const origin_state& theirs : hello.applied) {
-        std::uint64_t ours = theirs.origin == id_ ? next_counter_ - 1 : applied_.at(theirs.origin);
-        if (theirs.origin == id_ && theirs.counter > ours) {
-            change_identity("'" + s.name + "' knows operation " + std::to_string(theirs.counter) +
-                            " of it, here are only " + std::to_string(ours) +
-                            ": the end of the log was lost and comes back from there");
+        if (theirs.origin == id_ && theirs.counter >= next_counter_) {
+            lost_tail(s, theirs.counter);
             return false;
         }
         auto known = origins_.find(theirs.origin);
-        if (known == origins_.end() || applied_.at(theirs.origin) != theirs.counter) continue;
+        if (known == origins_.end()) continue;
+        if (known->second.refused && theirs.counter > applied_.at(theirs.origin)) {
+            block(s, *known->second.refused);
+        }
+        if (applied_.at(theirs.origin) != theirs.counter) continue;
         if (known->second.last == theirs.last) continue;
         error fork{errc::dot_reused,
                    "operation " + to_string(dot{theirs.origin, theirs.counter}) +
@@ -348,10 +401,38 @@ bool core::check_their_knowledge(session& s, const hello_message& hello) {
                        "': two histories under one replica id. Applying stops for that "
                        "origin; both are kept. Remedy: stop the copy, remove its "
                        "directory, start it again empty"};
-        known->second.fork = fork;
+        refuse_origin(theirs.origin, fork);
         block(s, fork);
+        if (theirs.origin == id_) { // nobody would take what this replica writes under it
+            change_identity(fork.detail);
+            return false;
+        }
     }
     return true;
+}
+
+// The highest op counter of this replica's own id that a message shows its sender to have.
+std::uint64_t core::known_of_us(const received& got) const {
+    std::uint64_t out = 0;
+    if (const auto* interest = std::get_if<interest_message>(&got.what)) {
+        out = interest->applied.at(id_);
+    } else if (const auto* beat = std::get_if<heartbeat_message>(&got.what)) {
+        out = beat->applied.at(id_);
+    } else if (const auto* ack = std::get_if<ack_message>(&got.what)) {
+        for (const auto& e : ack->applied) out = e.replica == id_ ? std::max(out, e.counter) : out;
+    } else if (const auto* runs = std::get_if<runs_message>(&got.what)) {
+        for (const shared_bytes& run : runs->runs) {
+            auto header = read_run_header(run.view);
+            if (header && header->origin == id_) out = std::max(out, header->end - 1);
+        }
+    }
+    return out;
+}
+
+void core::lost_tail(const session& s, std::uint64_t theirs) {
+    change_identity("'" + s.name + "' knows operation " + std::to_string(theirs) +
+                    " of it, here are only " + std::to_string(next_counter_ - 1) +
+                    ": the end of the log was lost and comes back from there");
 }
 
 void core::block(session& s, const error& why) {

@@ -52,7 +52,8 @@ replica_status core::status(instant now) const {
     out.held_back_bytes = held_back_.bytes();
     out.known_ids = origins_.size();
     out.digest_compared_ms = digest_compared_.ns < 0 ? -1 : now.ms_since(digest_compared_);
-    out.digest_mismatch = digest_mismatch_;
+    for (const peer_entry& p : peers_)
+        out.digest_mismatch = out.digest_mismatch || p.digest_mismatch;
     out.disk_full = disk_full_;
     out.clock_ahead = clock_.wall_distrusted();
     for (const peer_entry& p : peers_) {
@@ -69,7 +70,7 @@ replica_status core::status(instant now) const {
         peer.duplicate_runs = p.duplicate_runs;
         peer.digest_compared_ms = p.digest_compared.ns < 0 ? -1 : now.ms_since(p.digest_compared);
         if (p.session) {
-            const session& s = sessions_.at(*p.session);
+            const session& s = sessions_.at(*p.session); // the driver asks nothing of a closed core
             peer.lag_ops = applied_.operations_beyond(s.their_applied);
             peer.lag_ms = s.probing && peer.lag_ops > 0 ? now.ms_since(s.probe_at) : 0;
             peer.rtt_us = s.rtt_us;

@@ -34,24 +34,26 @@ void core::on_runs(session& s, const runs_message& runs) {
             continue;
         }
         auto header = read_run_header(run.view);
-        auto taken = header ? take_run(run, false) : result<run_outcome>(fail(header.error()));
-        if (!taken) {
-            if (taken.error().code == errc::dot_reused) {
-                block(s, taken.error());
-                continue; // other origins go on
-            }
-            error why = taken.error();
+        if (!header) {
+            error why = header.error();
             why.detail = s.name + " (" + s.url + "): " + why.detail;
             if (entry != nullptr) entry->blocked = why;
             report_event(severity::error, "session.bad_run", to_string(why));
             return drop_session(s.id, why, true);
+        }
+        s.known.advance(header->origin, header->end - 1); // it need not come back
+        auto taken = take_run(run, false);
+        if (!taken) {
+            block(s, taken.error()); // other origins go on
+            if (header->origin == id_) return change_identity(taken.error().detail);
+            continue;
         }
         if (*taken == run_outcome::applied) {
             if (entry != nullptr) entry->changes_in += header->changes;
             if (held_back_.runs() > 0) retry_held_back();
         } else if (*taken == run_outcome::duplicate) {
             if (entry != nullptr) ++entry->duplicate_runs;
-        } else if (!held_back_.add(*header, run, s.id, now_)) {
+        } else if (!held_back_.add(*header, {run, s.id, now_, missing_})) {
             s.ask_resend = true;
             s.repairing = true;
         }
@@ -80,26 +82,21 @@ void core::refresh_interests() {
         interest_message want;
         if (!s.repairing) {
             std::set<replica_id> elsewhere;
+            std::set<replica_id> found_here{s.their_id};
             for (const auto& [other_id, other] : sessions_) {
                 if (other_id != id && other.open) elsewhere.insert(other.their_id);
             }
-            bool mine_too = false;
             for (const auto& [origin_id, source] : source_of_) {
-                if (source != id) elsewhere.insert(origin_id);
-                mine_too = mine_too || source == id;
+                (source == id ? found_here : elsewhere).insert(origin_id);
             }
-            if (&s == rest) {
-                want.except.assign(elsewhere.begin(), elsewhere.end());
-            } else if (mine_too) {
-                // Everything known that was not found here is excluded one by one.
-                for (const auto& e : applied_.entries()) elsewhere.insert(e.replica);
-                for (const auto& [origin_id, source] : source_of_) {
-                    if (source == id) elsewhere.erase(origin_id);
+            want.only_own = &s != rest && found_here.size() == 1;
+            if (!want.only_own) {
+                // Of one that is not the rest, everything known that was not found there is excluded.
+                if (&s != rest) {
+                    for (const auto& e : applied_.entries()) elsewhere.insert(e.replica);
                 }
-                elsewhere.erase(s.their_id);
+                for (replica_id origin_id : found_here) elsewhere.erase(origin_id);
                 want.except.assign(elsewhere.begin(), elsewhere.end());
-            } else {
-                want.only_own = true;
             }
         }
         want.resend = s.ask_resend;
@@ -156,6 +153,7 @@ void core::pump(session& s) {
             }
             if (options_.sync == sync_policy::commit && s.cursor >= durable_end_) break;
             s.reading = true;
+            s.read_from = s.cursor;
             effects_.push_back(read_log{s.id, s.cursor, s.known});
             break;
         }
@@ -181,8 +179,8 @@ void core::on_log_read(const log_read& read) {
     session* s = find_session(read.session);
     if (s == nullptr) return;
     s->reading = false;
-    // The cursor may have been rewound meanwhile; then this answer is stale.
-    if (read.first < s->cursor) return;
+    // If the cursor was rewound meanwhile, this answer would lead it past what it was rewound for.
+    if (s->cursor != s->read_from) return;
     runs_message batch;
     std::size_t batch_bytes = 0;
     std::uint64_t changes = 0;
@@ -242,16 +240,19 @@ void core::compare_digest(session& s, const heartbeat_message& beat) {
         beat.applied_hash != hash_of_vector(applied_))
         return;
     digest_compared_ = now_;
-    if (peer_entry* entry = entry_of(s)) entry->digest_compared = now_;
-    if (beat.digest == state_.digest().words) return;
-    if (!digest_mismatch_) {
+    bool equal = beat.digest == state_.digest().words;
+    bool known = false;
+    if (peer_entry* entry = entry_of(s)) {
+        entry->digest_compared = now_;
+        known = std::exchange(entry->digest_mismatch, !equal);
+    }
+    if (!equal && !known) {
         report_event(
             severity::error, "digest.mismatch",
             "equal version vectors, but another state at " + s.name + ": here " +
                 to_string(state_.digest()) + ", there " + to_string(state_digest{beat.digest}) +
                 ". One of the two is damaged in memory or by a defect; keep both directories");
     }
-    digest_mismatch_ = true;
 }
 
 void core::tick() {
@@ -297,7 +298,9 @@ void core::tick() {
         for (const auto& e : s.lacked.entries()) {
             std::uint64_t have = applied_.at(e.replica);
             bool stalled = have < e.counter && have == s.lacked_at.at(e.replica);
-            if (!stalled || s.asked_for(e.replica)) continue;
+            auto origin_here = origins_.find(e.replica);
+            bool refused = origin_here != origins_.end() && origin_here->second.refused;
+            if (!stalled || refused || s.asked_for(e.replica)) continue;
             source_of_[e.replica] = id;
             refresh = true;
         }
@@ -305,6 +308,15 @@ void core::tick() {
         for (const auto& e : s.their_applied.above(applied_))
             s.lacked.advance(e.replica, e.counter);
         s.lacked_at = applied_;
+        // Whoever has a link of its own again, and of whom nothing is missing, sends for itself.
+        auto sourced = source_of_.find(s.their_id);
+        if (sourced != source_of_.end() && sourced->second != id) {
+            bool lacked = std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& other) {
+                return other.second.their_applied.at(s.their_id) > applied_.at(s.their_id);
+            });
+            if (!lacked) source_of_.erase(sourced);
+            refresh = refresh || !lacked;
+        }
         refresh = refresh || (s.ask_resend && !disk_full_);
     }
     for (const auto& [id, why] : lost) drop_session(id, why, false);

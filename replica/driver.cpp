@@ -27,7 +27,7 @@ result<void> driver::start() {
         }
     });
     space_timer_ = parts_.doors.run.make_timer([weak] {
-        if (auto self = weak.lock()) self->append_pending();
+        if (auto self = weak.lock()) self->write_pending();
     });
     for (const std::string& url : options_.peers) {
         if (auto known = parts_.transports.check(url); !known) return fail(known.error());
@@ -58,7 +58,8 @@ result<void> driver::close() {
     });
     perform(std::move(last));
     abandon();
-    if (unlogged_error_) return fail(*unlogged_error_);
+    if (unlogged_error_)
+        return fail(*unlogged_error_); // also where no space was left for the identity
     if (auto done = parts_.log->close_clean(); !done) return done;
     return parts_.persist(who);
 }
@@ -168,18 +169,23 @@ void driver::adopt(std::unique_ptr<link> fresh, std::optional<peer_id> peer) {
 }
 
 void driver::perform(persist_identity& what) {
-    if (auto done = parts_.persist(what.who); !done) fatal(done.error());
+    unpersisted_ = what.who;
+    write_pending();
 }
 
 void driver::perform(append_log& what) {
     unlogged_.insert(unlogged_.end(), std::make_move_iterator(what.runs.begin()),
                      std::make_move_iterator(what.runs.end()));
-    append_pending();
+    write_pending();
 }
 
-void driver::append_pending() {
-    if (unlogged_.empty()) return;
-    auto done = parts_.log->append(unlogged_);
+// The identity first: what needs it must not be in the log before it.
+void driver::write_pending() {
+    if (!unpersisted_ && unlogged_.empty()) return;
+    result<void> done;
+    if (unpersisted_) done = parts_.persist(*unpersisted_);
+    if (done) unpersisted_.reset();
+    if (done && !unlogged_.empty()) done = parts_.log->append(unlogged_);
     if (done) {
         unlogged_.clear();
         log_bytes_ = parts_.log->size_bytes();
@@ -254,7 +260,8 @@ void driver::perform(answer& what) { what.whom(std::move(what.outcome)); }
 void driver::perform(report& what) { parts_.doors.events.on(what.what); }
 
 void driver::fatal(const error& why) {
-    if (closed_) return;
+    if (closed_.exchange(true))
+        return; // before the core closes: who gets the lock after that sees it
     parts_.doors.events.on({severity::error, "replica.stopped", to_string(why)});
     std::vector<effect> rest = on_loop([this] { return core_.close(); });
     abandon();

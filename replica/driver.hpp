@@ -120,7 +120,7 @@ private:
     void perform(notify& what);
     void perform(answer& what);
     void perform(report& what);
-    void append_pending();
+    void write_pending();
     void fatal(const error& why);
     void set_timer(instant when);
 
@@ -139,7 +139,8 @@ private:
     std::vector<std::string> listening_;
     std::unique_ptr<timer> timer_;
     std::unique_ptr<timer> space_timer_;
-    std::vector<shared_bytes> unlogged_; // runs that found no space
+    std::optional<replica_identity> unpersisted_; // it found no space …
+    std::vector<shared_bytes> unlogged_;          // … nor did these runs
     bool disk_full_ = false;
     std::optional<error> unlogged_error_;          // why they were not logged at the close
     std::map<session_id, std::size_t> sent_bytes_; // not yet told to the core

@@ -4,17 +4,17 @@
 
 namespace weft {
 
-bool held_back::add(const run_header& header, shared_bytes run, session_id from, instant now) {
+bool held_back::add(const run_header& header, waiting one) {
     auto& waiting_here = by_origin_[header.origin];
     if (waiting_here.contains(header.first)) return true;
     if (runs_ >= limits::held_back_runs_max ||
-        bytes_ + run.view.size() > limits::held_back_bytes_max) {
+        bytes_ + one.run.view.size() > limits::held_back_bytes_max) {
         if (waiting_here.empty()) by_origin_.erase(header.origin);
         return false;
     }
-    bytes_ += run.view.size();
+    bytes_ += one.run.view.size();
     ++runs_;
-    waiting_here.emplace(header.first, waiting{std::move(run), from, now});
+    waiting_here.emplace(header.first, std::move(one));
     return true;
 }
 
@@ -29,6 +29,13 @@ const held_back::waiting* held_back::find(replica_id origin, std::uint64_t first
     if (here == by_origin_.end()) return nullptr;
     auto found = here->second.find(first);
     return found == here->second.end() ? nullptr : &found->second;
+}
+
+void held_back::wait_for(replica_id origin, std::uint64_t first, dot missing) {
+    auto here = by_origin_.find(origin);
+    if (here == by_origin_.end()) return;
+    auto found = here->second.find(first);
+    if (found != here->second.end()) found->second.missing = missing;
 }
 
 void held_back::remove(replica_id origin, std::uint64_t first) {

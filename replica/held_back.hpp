@@ -14,15 +14,16 @@ public:
         shared_bytes run;
         session_id from{};
         instant since;
+        dot missing; // a cause that was not there when it was last looked at
     };
 
     // False if it would not fit; true also if that run waits here already.
-    [[nodiscard]] bool add(const run_header& header, shared_bytes run, session_id from,
-                           instant now);
+    [[nodiscard]] bool add(const run_header& header, waiting one);
 
     // The next candidate of each origin: the waiting run that starts lowest.
     [[nodiscard]] std::vector<std::pair<replica_id, std::uint64_t>> heads() const;
     [[nodiscard]] const waiting* find(replica_id origin, std::uint64_t first) const;
+    void wait_for(replica_id origin, std::uint64_t first, dot missing);
     void remove(replica_id origin, std::uint64_t first);
     // Drops what `applied` covers by now.
     void drop_covered(replica_id origin, std::uint64_t applied);

@@ -1,7 +1,7 @@
 #pragma once
+#include "base/bytes.hpp"
 #include "base/ids.hpp"
 #include "clock/version_vector.hpp"
-#include "base/bytes.hpp"
 #include "replica/log.hpp"
 
 #include <deque>

@@ -15,7 +15,8 @@ namespace weft {
 enum class sync_policy : std::uint8_t {
     commit,   // at once; own changes leave the replica only when durable
     interval, // every limits::sync_interval_ms; own changes leave at once
-    none,     // when an acknowledgement asks for it, at a segment's end and at a clean stop
+    none, // every limits::lazy_sync_interval_ms, when an acknowledgement of this replica asks for it,
+          // and at a clean stop; own changes leave at once
 };
 [[nodiscard]] std::string_view to_string(sync_policy policy);
 

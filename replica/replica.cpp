@@ -14,14 +14,16 @@ tl::unexpected<error> closed_replica() { return fail(errc::closed, "the replica 
 void commit::when(ack_level level, std::int64_t timeout_ms,
                   std::function<void(result<void>)> done) const {
     auto engine = driver_.lock();
-    if (!engine || engine->closed()) return done(closed_replica());
+    if (!engine) return done(closed_replica());
     instant deadline = engine->now().after_ms(timeout_ms);
-    auto start = [&](core& c) { c.wait({first_, end_, stamp_}, level, deadline, std::move(done)); };
-    if (engine->inside()) {
-        start(engine->unlocked_core());
-    } else {
-        engine->with_core(start);
-    }
+    auto start = [&](core& c) {
+        // Looked at under the lock: who comes after the close would wait for ever.
+        if (engine->closed()) return false;
+        c.wait({first_, end_, stamp_}, level, deadline, std::move(done));
+        return true;
+    };
+    bool waits = engine->inside() ? start(engine->unlocked_core()) : engine->with_core(start);
+    if (!waits) return done(closed_replica());
     engine->wake(); // it may be acknowledged already, and the deadline is to be kept
 }
 
@@ -60,8 +62,8 @@ result<commit> replica::transact_erased(const std::function<result<void>(transac
         return fail(errc::nested_transaction,
                     "a transaction inside a transaction; use the one you have");
     }
-    if (driver_->closed()) return closed_replica();
     return driver_->with_core([&](core& c) -> result<commit> {
+        if (driver_->closed()) return closed_replica();
         if (auto begun = c.begin_change(driver_->wall_ms()); !begun) return fail(begun.error());
         struct roll_back {
             core* open;
@@ -95,9 +97,11 @@ result<void> replica::read(const std::function<void(const keyspace&, replica_id)
         look(driver_->unlocked_core().state(), driver_->unlocked_core().identity().id);
         return {};
     }
-    if (driver_->closed()) return closed_replica();
-    driver_->with_core([&](core& c) { look(c.state(), c.identity().id); });
-    return {};
+    return driver_->with_core([&](core& c) -> result<void> {
+        if (driver_->closed()) return closed_replica();
+        look(c.state(), c.identity().id);
+        return {};
+    });
 }
 
 result<void> replica::read(const std::function<void(const keyspace&)>& look) const {
@@ -121,9 +125,10 @@ result<std::vector<std::string>> replica::keys(std::string_view prefix) const {
 result<subscription_id> replica::subscribe(subscription_filter filter, change_callback whom) {
     if (driver_->inside())
         return fail(errc::nested_transaction, "subscribe outside of the transaction");
-    if (driver_->closed()) return closed_replica();
-    return driver_->with_core(
-        [&](core& c) { return c.subscribe(std::move(filter), std::move(whom)); });
+    return driver_->with_core([&](core& c) -> result<subscription_id> {
+        if (driver_->closed()) return closed_replica();
+        return c.subscribe(std::move(filter), std::move(whom));
+    });
 }
 
 result<subscription_id> replica::subscribe_key(std::string key, change_callback whom) {
@@ -135,14 +140,16 @@ result<subscription_id> replica::subscribe_prefix(std::string prefix, change_cal
 }
 
 void replica::unsubscribe(subscription_id id) {
-    if (driver_->inside() || driver_->closed()) return;
+    if (driver_->inside()) return driver_->unlocked_core().unsubscribe(id);
     driver_->with_core([&](core& c) { c.unsubscribe(id); });
 }
 
 result<void> replica::command(std::string_view peer, bool pause) {
     if (driver_->inside()) return fail(errc::nested_transaction, "not inside a transaction");
-    if (driver_->closed()) return closed_replica();
-    auto found = driver_->with_core([&](core& c) { return c.find_peer(peer); });
+    auto found = driver_->with_core([&](core& c) -> result<peer_id> {
+        if (driver_->closed()) return closed_replica();
+        return c.find_peer(peer);
+    });
     if (!found) return fail(found.error());
     driver_->post(peer_command{*found, pause});
     return {};
@@ -154,9 +161,11 @@ result<void> replica::resume_peer(std::string_view peer) { return command(peer, 
 
 result<replica_status> replica::status() const {
     if (driver_->inside()) return driver_->unlocked_core().status(driver_->now());
-    if (driver_->closed()) return closed_replica();
-    replica_status out = driver_->with_core([&](core& c) { return c.status(driver_->now()); });
-    out.log_bytes = driver_->log_bytes();
+    auto out = driver_->with_core([&](core& c) -> result<replica_status> {
+        if (driver_->closed()) return closed_replica();
+        return c.status(driver_->now());
+    });
+    if (out) out->log_bytes = driver_->log_bytes();
     return out;
 }
 

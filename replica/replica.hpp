@@ -79,6 +79,7 @@ public:
     [[nodiscard]] result<subscription_id> subscribe_key(std::string key, change_callback whom);
     [[nodiscard]] result<subscription_id> subscribe_prefix(std::string prefix,
                                                            change_callback whom);
+    // From any thread. A call that is under way, or already on its way, may still come.
     void unsubscribe(subscription_id id);
 
     // Stops and restarts replication with one peer, given by name, URL or id; not_found names the peers.

@@ -34,7 +34,8 @@ struct session {
     version_vector known;                 // what it has, or was sent here
     log_index cursor{};                   // everything before it was considered
     std::optional<log_index> passed_over; // first run that it lacked and did not want here
-    bool reading = false;                 // a read_log is under way
+    bool reading = false;                 // a read_log is under way …
+    log_index read_from{};                // … for the cursor as it stood then
     std::size_t undrained_bytes = 0;      // sent since the link was last drained
     std::uint64_t sent_bytes = 0;         // of runs
     std::uint64_t acked_bytes = 0;
