@@ -41,6 +41,14 @@ public:
     [[nodiscard]] virtual std::uint64_t draw() = 0; // for seeds and ids; nothing else draws
 };
 
+// Which file this is, whatever its name and contents: a copy of it is another.
+struct file_facts {
+    std::uint64_t inode = 0;
+    std::int64_t birth_ns = 0; // 0 if the file system keeps none
+
+    bool operator==(const file_facts&) const = default;
+};
+
 // An open file of a `disk`. One thread at a time.
 class file {
 public:
@@ -50,6 +58,7 @@ public:
     // Up to `size` bytes from `offset`; fewer only at the end of the file.
     [[nodiscard]] virtual result<bytes> read(std::uint64_t offset, std::size_t size) = 0;
     [[nodiscard]] virtual result<std::uint64_t> size() = 0;
+    [[nodiscard]] virtual result<file_facts> facts() = 0;
     [[nodiscard]] virtual result<void> truncate(std::uint64_t size) = 0;
     // Returns when all that was appended before is durable. Once one has failed, every later one
     // fails too: what was lost is not known.

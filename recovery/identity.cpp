@@ -17,12 +17,15 @@ static_assert(static_cast<int>(sync_policy::commit) == 0 &&
               static_cast<int>(sync_policy::interval) == 1 &&
               static_cast<int>(sync_policy::none) == 2);
 
-bytes encode(const identity& who) {
+bytes encode(const identity& who, const file_facts& self) {
     byte_writer out;
+    out.u64(self.inode);
+    out.u64(static_cast<std::uint64_t>(self.birth_ns));
     out.u64(static_cast<std::uint64_t>(who.id));
     out.u64(static_cast<std::uint64_t>(who.predecessor));
     out.text(who.cluster);
     out.text(who.member);
+    out.text(who.region);
     out.text(who.where.machine);
     out.u64(who.where.device);
     out.u64(who.where.inode);
@@ -32,13 +35,17 @@ bytes encode(const identity& who) {
     return seal(identity_magic, identity_version, out.view());
 }
 
-result<identity> decode(byte_view body) {
+result<identity> decode(byte_view body, const file_facts& self) {
     byte_reader in(body);
+    file_facts written;
+    written.inode = in.u64();
+    written.birth_ns = static_cast<std::int64_t>(in.u64());
     identity out;
     out.id = replica_id{in.u64()};
     out.predecessor = replica_id{in.u64()};
     out.cluster = in.text(text_bytes_max);
     out.member = in.text(text_bytes_max);
+    out.region = in.text(text_bytes_max);
     out.where.machine = in.text(text_bytes_max);
     out.where.device = in.u64();
     out.where.inode = in.u64();
@@ -49,6 +56,7 @@ result<identity> decode(byte_view body) {
     out.policy = sync_policy{policy};
     if (!in.at_end()) in.reject("bytes left over");
     if (!in.good()) return fail(errc::log_damaged, in.problem());
+    if (written != self) out.where = {};
     return out;
 }
 
@@ -58,7 +66,9 @@ result<std::unique_ptr<file>> write_fresh(disk& files, const identity& who) {
     if (!gone && gone.error().code != errc::not_found) return fail(gone.error());
     auto fresh = files.create(fresh_name);
     if (!fresh) return fresh;
-    if (auto written = (*fresh)->append(encode(who)); !written) return fail(written.error());
+    auto self = (*fresh)->facts();
+    if (!self) return fail(self.error());
+    if (auto written = (*fresh)->append(encode(who, *self)); !written) return fail(written.error());
     return fresh;
 }
 
@@ -68,6 +78,9 @@ identity_decision decide_identity(const std::optional<identity>& stored,
                                   const directory_facts& here, const log_report& log) {
     if (!stored && !log.exists) return {false, "a new directory"};
     if (!stored) return {false, "there is a log, but no readable identity file beside it"};
+    if (stored->where == directory_facts{}) {
+        return {false, "the identity file is a copy: the directory was restored"};
+    }
     if (stored->where.machine != here.machine) {
         return {false, "the directory was last used on another machine"};
     }
@@ -124,7 +137,9 @@ result<std::optional<identity>> load_identity(disk& files) {
                         ", this release reads " + std::to_string(identity_version));
     }
     if (envelope->size != content->size()) return damaged("bytes follow its end");
-    auto who = decode(envelope->body);
+    auto self = (*opened)->facts();
+    if (!self) return fail(self.error());
+    auto who = decode(envelope->body, *self);
     if (!who) return damaged(who.error().detail);
     return *who;
 }

@@ -17,6 +17,7 @@ struct identity {
     replica_id predecessor{}; // the incarnation before, if it is known; else 0
     std::string cluster;      // id
     std::string member;       // name
+    std::string region;
     directory_facts where;
     hlc ceiling;                              // no stamp was above it
     sync_policy policy = sync_policy::commit; // in force when the directory was last opened
@@ -44,7 +45,8 @@ struct identity_decision {
                                        const identity_decision& decision, identity now,
                                        replica_id fresh);
 
-// Nothing if there is no identity file; log_damaged if it is unreadable, with the remedy.
+// Nothing if there is no identity file; log_damaged if it is unreadable, with the remedy. If the file is
+// not the one that was written, but a copy of it (a backup put back), `where` is nowhere.
 [[nodiscard]] result<std::optional<identity>> load_identity(disk& files);
 
 // Replaces the identity file at once and durably: written beside it, synced, renamed, directory

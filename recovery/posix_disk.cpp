@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <mutex>
+#include <optional>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <thread>
@@ -113,6 +114,21 @@ private:
     std::thread thread_;
 };
 
+// Of an open file or directory; nothing, with errno set, if the system refuses.
+std::optional<file_facts> facts_of(int number, std::uint64_t* device = nullptr) {
+    struct statx found{};
+    if (::statx(number, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &found) != 0)
+        return std::nullopt;
+    file_facts out;
+    out.inode = found.stx_ino;
+    if ((found.stx_mask & STATX_BTIME) != 0) {
+        out.birth_ns = found.stx_btime.tv_sec * 1'000'000'000 + found.stx_btime.tv_nsec;
+    }
+    if (device != nullptr)
+        *device = std::uint64_t{found.stx_dev_major} << 32U | found.stx_dev_minor;
+    return out;
+}
+
 class posix_file final : public file {
 public:
     posix_file(shared_descriptor open, std::string path, std::shared_ptr<sync_worker> worker)
@@ -151,6 +167,12 @@ public:
         struct stat facts{};
         if (::fstat(open_->number, &facts) != 0) return refused("fstat", path_);
         return static_cast<std::uint64_t>(facts.st_size);
+    }
+
+    result<file_facts> facts() override {
+        auto found = facts_of(open_->number);
+        if (!found) return refused("statx", path_);
+        return *found;
     }
 
     result<void> truncate(std::uint64_t size) override {
@@ -209,17 +231,12 @@ public:
     }
 
     result<directory_facts> facts() override {
-        struct statx found{};
-        if (::statx(directory_->number, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &found) != 0) {
-            return refused("statx", path_);
-        }
         directory_facts out;
+        auto found = facts_of(directory_->number, &out.device);
+        if (!found) return refused("statx", path_);
         out.machine = machine_id();
-        out.device = std::uint64_t{found.stx_dev_major} << 32U | found.stx_dev_minor;
-        out.inode = found.stx_ino;
-        if ((found.stx_mask & STATX_BTIME) != 0) {
-            out.birth_ns = found.stx_btime.tv_sec * 1'000'000'000 + found.stx_btime.tv_nsec;
-        }
+        out.inode = found->inode;
+        out.birth_ns = found->birth_ns;
         return out;
     }
 

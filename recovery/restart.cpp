@@ -67,9 +67,13 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
     if (decision.keep && known && known->member != options.name) {
         decision = {false, "the member was renamed from '" + known->member + "'"};
     }
+    if (decision.keep && known && known->region != options.region) {
+        decision = {false, "the member moved from region '" + known->region + "'"};
+    }
     identity now;
     now.cluster = options.cluster;
     now.member = options.name;
+    now.region = options.region;
     now.where = *facts;
     now.policy = options.sync;
     replica_id fresh{doors.random.draw() | 1U}; // never 0

@@ -146,6 +146,7 @@ private:
     void send_runs(session& s, runs_message& batch, std::uint64_t changes);
     [[nodiscard]] bool consider(session& s, const logged_run& run, runs_message& batch,
                                 std::size_t& batch_bytes);
+    void greet(session& s);
     void send(session& s, message what);
     void send_ack(session& s);
     void send_heartbeat(session& s, std::uint64_t pong);

@@ -138,6 +138,11 @@ void core::send(session& s, message what) {
     effects_.push_back(send_message{s.id, std::move(what)});
 }
 
+void core::greet(session& s) {
+    if (std::exchange(s.greeted, true)) return;
+    send(s, make_hello());
+}
+
 void core::on_link_up(const link_up& up) {
     if (up.peer) {
         peer_entry& p = peers_[static_cast<std::size_t>(*up.peer)];
@@ -167,7 +172,9 @@ void core::on_link_up(const link_up& up) {
     s.next_repair = now_.after_ms(limits::repair_ms);
     s.our_start = applied_;
     session& kept = sessions_.emplace(up.session, std::move(s)).first->second;
-    send(kept, make_hello());
+    // Who dials for the first time hears first who is there: it may be somebody who is linked already,
+    // under another URL, and would take our Hello for the wish to replace that link.
+    if (!up.peer || !entry_of(kept)->name.empty()) greet(kept);
 }
 
 // Closes a session from this side. With `tell`, the peer learns why first.
@@ -307,6 +314,7 @@ void core::on_hello(session& s, const hello_message& hello) {
     session_id id = s.id;
     auto refuse = [&](errc code, std::string detail) {
         report_event(severity::warning, "session.refused", s.url + ": " + detail);
+        greet(s); // so that it sees the same
         drop_session(id, {code, std::move(detail)}, true);
     };
     if (s.open) return refuse(errc::bad_message, "a second Hello");
@@ -339,6 +347,7 @@ void core::on_hello(session& s, const hello_message& hello) {
                                                   "'; give each member its own");
     }
     if (same_member_twice(s, hello) || !settle_double_link(s, hello)) return;
+    greet(s);
 
     if (!s.peer) {
         s.peer = peer_named(hello.name);

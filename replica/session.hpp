@@ -19,6 +19,8 @@ struct session {
     bool dialed = false;         // by this side
     std::string url;
 
+    bool greeted = false; // our Hello was sent
+
     // Who is there: from its Hello.
     bool open = false; // both said Hello, and neither refuses
     std::string name;

@@ -9,8 +9,8 @@ namespace weft {
 namespace {
 
 identity someone() {
-    return {replica_id{7}, replica_id{6},     "cluster",          "berlin-1",
-            home(),        hlc::at_ms(1'000), sync_policy::commit};
+    return {replica_id{7}, replica_id{6}, "cluster",         "berlin-1",
+            "eu",          home(),        hlc::at_ms(1'000), sync_policy::commit};
 }
 
 log_report whole_log(bool clean) {

@@ -84,6 +84,7 @@ void sim_directory::crash(random_generator& random) {
     entries after;
     for (const auto& [name, what] : durable_names_) {
         auto fresh = std::make_shared<inode>();
+        fresh->number = what->number;
         fresh->durable = after_power_cut(*what, random);
         fresh->written = fresh->durable;
         after.emplace(name, std::move(fresh));
@@ -101,7 +102,11 @@ void sim_directory::kill() {
 
 std::unique_ptr<sim_directory> sim_directory::copy(directory_facts facts) const {
     auto out = std::make_unique<sim_directory>(std::move(facts), place_);
-    for (const auto& [name, what] : names_) out->overwrite(name, what->written);
+    for (const auto& [name, what] : names_) {
+        out->overwrite(name, what->written);
+        out->names_[name]->number = what->number;
+    }
+    out->next_inode_ = next_inode_;
     return out;
 }
 
@@ -113,6 +118,7 @@ const bytes& sim_directory::contents(const std::string& name) const {
 
 void sim_directory::overwrite(const std::string& name, bytes contents) {
     auto fresh = std::make_shared<inode>();
+    fresh->number = next_inode_++;
     fresh->written = contents;
     fresh->durable = std::move(contents);
     names_[name] = fresh;
@@ -179,6 +185,11 @@ public:
     result<std::uint64_t> size() override {
         if (auto good = disk_.begin(false, "size", name_); !good) return weft::fail(good.error());
         return what_->written.size();
+    }
+
+    result<file_facts> facts() override {
+        if (auto good = disk_.begin(false, "facts", name_); !good) return weft::fail(good.error());
+        return file_facts{what_->number, 1};
     }
 
     result<void> truncate(std::uint64_t size) override {
@@ -287,6 +298,7 @@ result<std::unique_ptr<file>> sim_disk::create(std::string_view name) {
     std::string key(name);
     if (on_.names_.contains(key)) return fail(errc::io_failed, place() + "/" + key + ": exists");
     auto fresh = std::make_shared<sim_directory::inode>();
+    fresh->number = on_.next_inode_++;
     on_.change({{}, key, fresh});
     return std::make_unique<sim_file>(*this, key, fresh);
 }

@@ -35,7 +35,8 @@ public:
     // kill -9: all that was written stays.
     void kill();
 
-    // The same contents elsewhere, as a copy or a restore makes them, all of it durable.
+    // The same disk elsewhere, or an earlier state of it, as a clone or a snapshot of a machine makes it;
+    // all of it durable. To copy the files alone, `overwrite` each.
     [[nodiscard]] std::unique_ptr<sim_directory> copy(directory_facts facts) const;
 
     void fail(std::optional<sim_fault> fault); // nullopt heals it; counting starts again
@@ -58,6 +59,7 @@ private:
         std::uint64_t size = 0;
     };
     struct inode {
+        std::uint64_t number = 0;
         bytes written; // what a reader sees
         bytes durable;
         std::vector<write> unsynced;
@@ -83,7 +85,8 @@ private:
     entries durable_names_;
     std::vector<entry_change> unsynced_;
     std::uint64_t synced_ = 0; // how many directory changes were made durable, ever
-    std::uint64_t boot_ = 0;   // raised by crash and kill: what was open before is dead
+    std::uint64_t next_inode_ = 1;
+    std::uint64_t boot_ = 0; // raised by crash and kill: what was open before is dead
     bool locked_ = false;
     std::optional<sim_fault> fault_;
     std::uint64_t operations_ = 0;

@@ -1,0 +1,217 @@
+#include "tests/sim/story.hpp"
+
+#include <algorithm>
+
+// What goes wrong around a replica and must not go wrong in it: disks put back, members mistaken for each
+// other, disks without space, peers far behind. Each was once a defect, found by reading.
+using namespace weft;
+using namespace weft::sim;
+
+namespace {
+
+bool reported(const host& one, std::string_view what, std::string_view words) {
+    return std::any_of(one.events().begin(), one.events().end(), [&](const log_event& e) {
+        return e.what == what && e.text.find(words) != std::string::npos;
+    });
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(simulated_trouble)
+
+// A machine's snapshot is put back, which nothing on its disk shows. The peer that it meets knows no more
+// than it does, at first; what was lost comes to light later.
+BOOST_AUTO_TEST_CASE(a_lost_tail_that_a_peer_learns_of_later_takes_a_new_id) {
+    story s;
+    auto& a = s.open("a", {"b", "c"});
+    auto& b = s.open("b", {"a", "c"});
+    auto facts = fresh_facts(7);
+    BOOST_REQUIRE(a.stop());
+    a.replace_directory(a.directory().copy(facts));
+    s.start(a);
+    add_to(a, "visits", 1);
+    auto& c = s.open("c", {"a", "b"});
+    s.expect_equal();
+    replica_id id = a->id();
+    auto before = a.directory().copy(facts);
+    b.kill(true);
+    add_to(a, "visits", 10);
+    add_to(a, "visits", 10);
+    s.wait_until([&] { return count_of(c, "visits") == 21; });
+    c.kill(true);
+    a.kill(true);
+    a.replace_directory(std::move(before));
+    s.start(a);
+    BOOST_TEST(a->id() == id, "nothing shows yet");
+    s.start(b);
+    s.wait_until([&] { return peer_of(a, "b").state == peer_state::active; });
+    // c must come to a through b only: what a learns is not in c's Hello.
+    s.network().partition("a", "c", sim_partition::stall);
+    s.network().partition("c", "a", sim_partition::stall);
+    s.start(c);
+    s.expect_equal();
+    BOOST_TEST(a->id() != id);
+    s.network().heal_all();
+    add_to(a, "visits", 100);
+    s.expect_equal();
+    BOOST_TEST(count_of(b, "visits") == 121);
+    s.expect_sound();
+}
+
+// Only the files were put back, into the directory where they were.
+BOOST_AUTO_TEST_CASE(files_restored_in_place_take_a_new_id) {
+    story s;
+    auto& a = s.open("a", {"b"});
+    auto& b = s.open("b", {"a"});
+    add_to(a, "visits", 1);
+    s.expect_equal();
+    BOOST_REQUIRE(a.stop());
+    auto backup = a.directory().copy(fresh_facts(1));
+    s.start(a);
+    replica_id id = a->id();
+    add_to(a, "visits", 10);
+    s.expect_equal();
+    BOOST_REQUIRE(a.stop());
+    for (const std::string& name : a.directory().names()) a.directory().erase(name);
+    for (const std::string& name : backup->names()) {
+        a.directory().overwrite(name, backup->contents(name));
+    }
+    s.start(a);
+    BOOST_TEST(a->id() != id);
+    BOOST_TEST(reported(a, "identity.new", "restored"));
+    add_to(a, "visits", 100);
+    s.expect_equal();
+    BOOST_TEST(count_of(b, "visits") == 111);
+    s.expect_sound();
+}
+
+BOOST_AUTO_TEST_CASE(a_member_that_moves_to_another_region_says_so_under_a_new_id) {
+    story s;
+    auto& a = s.open("a", {});
+    replica_id id = a->id();
+    BOOST_REQUIRE(a.stop());
+    a.options().region = "north";
+    s.start(a);
+    BOOST_TEST(a->id() != id);
+    BOOST_REQUIRE(a.stop());
+    id = {};
+    s.start(a);
+    id = a->id();
+    BOOST_REQUIRE(a.stop());
+    s.start(a);
+    BOOST_TEST(a->id() == id);
+}
+
+BOOST_AUTO_TEST_CASE(two_live_members_of_one_name_are_told_apart) {
+    story s;
+    auto& a = s.open("a", {"b", "copycat"});
+    auto& b = s.open("b", {});
+    s.wait_until([&] { return peer_of(a, "b").state == peer_state::active; });
+    auto& copycat = s.add("copycat", {});
+    copycat.options().name = "b";
+    s.start(copycat);
+    s.wait_until([&] { return a.count("session.refused") > 0; });
+    BOOST_TEST(reported(a, "session.refused", "two live replicas call themselves 'b'"));
+    std::size_t closed = a.count("session.closed");
+    s.run_ms(60'000);
+    BOOST_TEST(a.count("session.refused") == 1U, "said once");
+    BOOST_TEST(a.count("session.closed") == closed, "the first one stays");
+    add_to(b, "visits");
+    s.wait_until([&] { return count_of(a, "visits") == 1; });
+}
+
+BOOST_AUTO_TEST_CASE(a_full_disk_refuses_writes_until_there_is_space) {
+    story s;
+    auto& a = s.open("a", {"b"});
+    auto& b = s.open("b", {"a"});
+    add_to(a, "visits", 1);
+    s.expect_equal();
+    s.run_ms(20'000); // so that the next stamp needs a new ceiling in the identity file
+    a.set_disk_fault(sim_fault{0, errc::disk_full, true});
+    add_to(a, "visits", 10); // taken before anybody knew
+    s.run_ms(500);
+    BOOST_TEST(!a.failed());
+    BOOST_TEST(a->status().value().disk_full);
+    auto refused = a->transact([](transaction& t) { (void)t.counter("visits").increment(); });
+    BOOST_REQUIRE(!refused.has_value());
+    BOOST_TEST((refused.error().code == errc::disk_full));
+    add_to(b, "visits", 100);
+    s.run_ms(2'000);
+    BOOST_TEST(count_of(a, "visits") == 11, "nothing is taken that cannot be logged");
+    a.set_disk_fault(std::nullopt);
+    s.expect_equal();
+    BOOST_TEST(count_of(b, "visits") == 111);
+    BOOST_TEST(!a->status().value().disk_full);
+    s.expect_sound();
+}
+
+BOOST_AUTO_TEST_CASE(a_member_that_syncs_rarely_still_says_what_is_durable) {
+    story s;
+    auto& a = s.open("a", {"b"});
+    s.open("b", {"a"}, sync_policy::none);
+    auto done = a->transact([](transaction& t) { (void)t.counter("visits").increment(); });
+    BOOST_REQUIRE(done.has_value());
+    std::optional<result<void>> outcome;
+    done->when(ack_level::majority(), 20'000, [&](result<void> o) { outcome = std::move(o); });
+    s.wait_until([&] { return outcome.has_value(); });
+    BOOST_TEST(outcome->has_value());
+}
+
+// More than the tail that is kept in memory: the log is read from the disk, while more is asked for.
+BOOST_AUTO_TEST_CASE(a_peer_far_behind_is_served_from_the_disk) {
+    story s({.latency_us_min = 1'000,
+             .latency_us_max = 1'000,
+             .bytes_per_ms_min = 50'000,
+             .bytes_per_ms_max = 50'000});
+    auto& a = s.open("a", {"b", "c"});
+    auto& b = s.open("b", {"a", "c"});
+    s.expect_equal();
+    std::string filler(limits::value_bytes_max / 2, 'x');
+    std::size_t writes = 2 * (limits::log_tail_bytes_max / filler.size()) + 4;
+    for (std::size_t i = 0; i < writes; ++i) {
+        host& writer = i % 2 == 0 ? a : b;
+        BOOST_REQUIRE(writer->lww_register("r" + std::to_string(i % 4)).set(filler));
+        add_to(writer, "visits");
+        s.run_ms(20);
+    }
+    s.expect_equal(120'000);
+    auto& c = s.open("c", {"a", "b"});
+    for (int cut = 0; cut < 4; ++cut) { // what c asks of whom changes again and again
+        s.run_ms(40);
+        s.network().cut("c", cut % 2 == 0 ? "b" : "a");
+    }
+    s.expect_equal(120'000);
+    BOOST_TEST(count_of(c, "visits") == static_cast<std::int64_t>(writes));
+    s.expect_sound();
+}
+
+BOOST_AUTO_TEST_CASE(runs_do_not_go_back_to_who_sent_them) {
+    story s;
+    auto& a = s.open("a", {"b"}, sync_policy::interval);
+    auto& b = s.open("b", {"a"}, sync_policy::interval);
+    s.wait_until([&] { return peer_of(a, "b").state == peer_state::active; });
+    for (int i = 0; i < 50; ++i) {
+        add_to(a, "visits");
+        s.run_ms(7);
+    }
+    s.expect_equal();
+    BOOST_TEST(peer_of(a, "b").duplicate_runs == 0U);
+    BOOST_TEST(peer_of(b, "a").changes_out == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(two_urls_of_one_member_do_not_take_turns) {
+    story s;
+    auto& a = s.add("a", {"b"});
+    a.options().peers.push_back("sim:other");
+    auto& b = s.add("b", {});
+    b.options().listen.push_back("sim:other");
+    s.start(b);
+    s.start(a);
+    s.run_ms(30'000);
+    BOOST_TEST(a.count("session.closed") == 0U);
+    BOOST_TEST(reported(a, "session.refused", "is linked as"));
+    add_to(a, "visits");
+    s.wait_until([&] { return count_of(b, "visits") == 1; });
+}
+
+BOOST_AUTO_TEST_SUITE_END()
