@@ -8,7 +8,6 @@
 
 #include <array>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 // The lattice laws, for any type, on reachable states only: three replicas mutate and exchange

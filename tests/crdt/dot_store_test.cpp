@@ -91,7 +91,8 @@ BOOST_AUTO_TEST_CASE(a_change_below_a_large_map_asks_about_its_own_dots_only) {
         for (int i = 0; i < 5'000; ++i) {
             map_store one = map_store::partial();
             std::string field = std::to_string(i);
-            one.find_or_insert({field, {}}) = object(register_store<value>({a, ++n}, {hlc{n}, i}));
+            ++n;
+            one.find_or_insert({field, {}}) = object(register_store<value>({a, n}, {hlc{n}, i}));
             below.join(object(std::move(one)), mine, version_vector());
         }
         wide.settle({outer, {type_kind::map}}, false);

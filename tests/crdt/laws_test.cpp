@@ -10,8 +10,6 @@
 #include <boost/mpl/list.hpp>
 #include <boost/test/unit_test.hpp>
 
-#include <algorithm>
-
 namespace weft {
 namespace {
 

@@ -3,7 +3,6 @@
 #include <boost/test/unit_test.hpp>
 
 #include <atomic>
-#include <condition_variable>
 #include <filesystem>
 #include <mutex>
 #include <thread>
@@ -213,7 +212,8 @@ BOOST_AUTO_TEST_CASE(bad_use_is_an_error_value_and_changes_nothing) {
     wrong.path = path;
     wrong.type = {type_kind::counter};
     wrong.what = action::enable;
-    BOOST_TEST(code_of(r->apply(std::move(wrong))) == errc::wrong_type);
+    auto unknown = r->apply(std::move(wrong));
+    BOOST_TEST(code_of(unknown) == errc::wrong_type);
     BOOST_TEST((r->status()->digest == before));
 
     // Over the state's budget additions are refused, removals are not.
@@ -361,4 +361,90 @@ BOOST_AUTO_TEST_CASE(a_paused_peer_gets_nothing_until_it_is_resumed) {
     BOOST_REQUIRE(b->resume_peer("a"));
     wait_until([&] { return *b->counter("n").read() == 2; });
     wait_until([&] { return b->status()->peers.at(0).state == peer_state::active; });
+}
+
+BOOST_AUTO_TEST_CASE(whoever_comes_while_it_closes_is_answered) {
+    for (int round = 0; round < 20; ++round) {
+        place here;
+        auto opened = std::make_unique<durable_replica>(here.open("a"));
+        replica* r = &**opened;
+        BOOST_REQUIRE(r->counter("n").increment());
+        std::atomic<int> acknowledged = 0;
+        std::atomic<bool> begun = false;
+        std::vector<std::thread> threads;
+        for (int t = 0; t < 3; ++t) {
+            threads.emplace_back([&] {
+                for (;;) {
+                    auto done =
+                        r->transact([](transaction& tx) { return tx.counter("n").increment(); });
+                    if (!done) return;
+                    begun = true;
+                    (void)r->status();
+                    if (done->wait()) ++acknowledged;
+                }
+            });
+        }
+        while (!begun) std::this_thread::yield();
+        BOOST_REQUIRE(r->close());
+        for (auto& t : threads) t.join();
+        opened.reset();
+        BOOST_TEST(*here.open("a")->counter("n").read() >= 1 + acknowledged);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_bounded_counter_is_made_once) {
+    place here;
+    auto r = here.open("a");
+    auto stock = r->bounded_counter("stock");
+    BOOST_REQUIRE(stock.create_at_least(0, 10));
+    BOOST_REQUIRE(stock.decrement(7));
+    // As from a second thread that saw nothing there when it looked.
+    static constexpr std::string_view key = "stock";
+    auto again = [&](std::unique_ptr<operation_extra> extra) {
+        operation op;
+        op.path = {&key, 1};
+        op.type = {type_kind::bounded_counter};
+        op.what = action::create;
+        op.extra = std::move(extra);
+        return r->apply(std::move(op));
+    };
+    auto extra = std::make_unique<operation_extra>();
+    extra->spec = {r->id(), 0, 10, false};
+    BOOST_REQUIRE(again(std::move(extra)));
+    BOOST_TEST(*stock.read() == 3);
+    BOOST_TEST(code_of(stock.decrement(4)) == errc::bound_exceeded);
+    BOOST_TEST(code_of(again(nullptr)) == errc::invalid_argument);
+}
+
+BOOST_AUTO_TEST_CASE(a_type_that_cannot_be_is_refused_before_it_is_written) {
+    place here;
+    auto r = here.open("a");
+    static constexpr std::string_view key = "k";
+    auto write = [&](type_id type, action what) {
+        operation op;
+        op.path = {&key, 1};
+        op.type = type;
+        op.what = what;
+        op.argument = 1;
+        return r->apply(std::move(op));
+    };
+    BOOST_TEST(code_of(write({type_kind::lww_register, element_kind::integer}, action::write)) ==
+               errc::wrong_type);
+    BOOST_TEST(code_of(write({type_kind::add_wins_set, element_kind{0}}, action::add)) ==
+               errc::wrong_type);
+    BOOST_TEST(code_of(write({type_kind::add_wins_set, element_kind{99}}, action::add)) ==
+               errc::wrong_type);
+    BOOST_TEST(r->status()->objects == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(a_subscription_ends_inside_a_transaction_too) {
+    place here;
+    auto r = here.open("a");
+    std::atomic<int> told = 0;
+    auto id = r->subscribe_prefix("", [&](const change_event&) { ++told; });
+    BOOST_REQUIRE(id);
+    BOOST_REQUIRE(r->transact([&](transaction&) { r->unsubscribe(*id); }));
+    auto done = r->transact([](transaction& t) { return t.counter("n").increment(); });
+    BOOST_REQUIRE(done && done->wait());
+    BOOST_TEST(told == 0);
 }

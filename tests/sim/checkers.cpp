@@ -1,6 +1,5 @@
 #include "tests/sim/checkers.hpp"
 
-#include "replica/driver.hpp"
 #include "tests/sim/reference.hpp"
 #include "transport/message.hpp"
 

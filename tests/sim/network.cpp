@@ -154,7 +154,7 @@ private:
     }
 
     // Whatever goes to the other end goes this way, in order.
-    void travel(std::function<void(sim_end&)> what) {
+    void travel(const std::function<void(sim_end&)>& what) {
         std::int64_t latency_us =
             latency_us_ + net_.random_.between(0, net_.options_.jitter_us_max);
         last_arrival_ = std::max(last_arrival_, instant{net_.all_.now().ns + latency_us * 1000});

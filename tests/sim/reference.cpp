@@ -1,7 +1,6 @@
 #include "tests/sim/reference.hpp"
 
 #include <algorithm>
-#include <set>
 
 namespace weft::sim {
 namespace {

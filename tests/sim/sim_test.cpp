@@ -320,7 +320,7 @@ BOOST_AUTO_TEST_CASE(a_run_waits_for_its_causes_which_are_asked_for) {
             seen_alone = seen_alone || (count_of(c, "effect") == 1 && count_of(c, "cause") == 0);
             return count_of(c, "effect") == 1;
         },
-        4 * limits::repair_ms);
+        std::int64_t{4} * limits::repair_ms);
     BOOST_TEST(held);
     BOOST_TEST(!seen_alone);
     s.network().heal_all();

@@ -1,5 +1,7 @@
 #include "tests/sim/time.hpp"
 
+#include <optional>
+
 namespace weft {
 namespace {
 

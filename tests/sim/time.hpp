@@ -6,7 +6,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <utility>
 
 // Time, chance and the loop of a simulated world: one thread, one queue, one seed.

@@ -23,7 +23,7 @@ struct looping {
 
 } // namespace
 
-BOOST_AUTO_TEST_SUITE(asio_loop_)
+BOOST_AUTO_TEST_SUITE(real_loop)
 
 BOOST_AUTO_TEST_CASE(tasks_run_in_the_order_posted) {
     looping here;

@@ -1,0 +1,187 @@
+#include "replica/change_codec.hpp"
+#include "replica/core.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include <algorithm>
+
+// The engine alone, event by event: what it answers to peers that no release of ours would be.
+using namespace weft;
+
+namespace {
+
+constexpr std::uint64_t wall_ms = 1'800'000'000'000;
+constexpr session_id wire{1};
+
+struct engine {
+    core decisions{{.name = "a"}, 1};
+    instant now{1'000'000'000};
+    std::vector<effect> asked;
+
+    engine() { decisions.start({replica_id{10}, {}, {}}, log_index{0}, now); }
+
+    void happens(decltype(event::what) what) {
+        now = now.after_ms(1);
+        asked = decisions.step({now, wall_ms, std::move(what)});
+    }
+    void meets(const std::string& name, replica_id id) {
+        happens(link_up{wire, std::nullopt, "test:" + name});
+        hello_message hello;
+        hello.cluster = "weft";
+        hello.id = id;
+        hello.name = name;
+        hello.process_nonce = 77;
+        happens(received{wire, hello, 100});
+    }
+    void receives(const shared_bytes& run) { happens(received{wire, runs_message{{run}}, 100}); }
+
+    template <class Effect>
+    [[nodiscard]] std::size_t count() const {
+        return static_cast<std::size_t>(std::count_if(
+            asked.begin(), asked.end(), [](auto& e) { return std::holds_alternative<Effect>(e); }));
+    }
+    [[nodiscard]] bool reported(std::string_view what) const {
+        return std::any_of(asked.begin(), asked.end(), [&](const effect& e) {
+            const auto* said = std::get_if<report>(&e);
+            return said != nullptr && said->what.what == what;
+        });
+    }
+};
+
+shared_bytes run_of(replica_id origin, std::uint64_t first = 1, run_hash previous = {}) {
+    static constexpr std::string_view key = "k";
+    run_encoder encoder;
+    operation op;
+    op.path = {&key, 1};
+    op.type = {type_kind::counter};
+    op.what = action::increment;
+    op.amount = 1;
+    encoder.begin_change(hlc::at_ms(wall_ms), {});
+    encoder.add(op);
+    encoder.end_change();
+    return shared_bytes(encoder.seal(origin, first, previous, {"m", "", {}}, codec::none));
+}
+
+// Its header is sound, its body is not.
+shared_bytes unreadable(const shared_bytes& run) {
+    bytes out(run.view.begin(), run.view.end());
+    out.back() = std::byte{0xFF};
+    BOOST_REQUIRE(read_run_header(out).has_value());
+    BOOST_REQUIRE(!decode_run(out));
+    return shared_bytes(std::move(out));
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(an_unreadable_run_refuses_its_origin_and_nothing_else) {
+    engine a;
+    a.meets("b", replica_id{20});
+    a.receives(unreadable(run_of(replica_id{30})));
+    BOOST_TEST(a.reported("session.blocked"));
+    BOOST_TEST(a.count<close_link>() == 0U);
+    BOOST_TEST((a.decisions.status(a.now).peers.at(0).state == peer_state::blocked));
+    a.receives(run_of(replica_id{40}));
+    BOOST_TEST(a.decisions.applied().at(replica_id{40}) == 1U);
+    a.receives(run_of(replica_id{30}));
+    BOOST_TEST(a.decisions.applied().at(replica_id{30}) == 0U, "nothing more of it");
+    BOOST_TEST(!a.reported("session.blocked"), "said once");
+    a.decisions.check_invariants();
+}
+
+BOOST_AUTO_TEST_CASE(an_unreadable_header_ends_the_session_with_its_reason) {
+    engine a;
+    a.meets("b", replica_id{20});
+    a.receives(shared_bytes(bytes(12, std::byte{0xFF})));
+    BOOST_TEST(a.count<close_link>() == 1U);
+    BOOST_TEST(a.reported("session.bad_run"));
+}
+
+// Any message may be the first that shows it.
+BOOST_AUTO_TEST_CASE(whoever_shows_more_of_our_own_id_makes_us_take_another) {
+    interest_message interest;
+    interest.applied.set(replica_id{10}, 5);
+    heartbeat_message beat;
+    beat.ping = 1;
+    beat.applied = interest.applied;
+    ack_message ack;
+    ack.applied = {{replica_id{10}, 5}};
+    runs_message runs{{run_of(replica_id{10})}};
+    for (const message& shown : {message(interest), message(beat), message(ack), message(runs)}) {
+        engine a;
+        a.meets("b", replica_id{20});
+        a.happens(received{wire, shown, 100});
+        BOOST_TEST((a.decisions.identity().id != replica_id{10}));
+        BOOST_TEST((a.decisions.identity().predecessor == replica_id{10}));
+        BOOST_TEST(a.reported("identity.changed"));
+        BOOST_TEST(a.count<close_link>() == 1U, "every session starts afresh");
+        a.decisions.check_invariants();
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_log_read_that_was_overtaken_is_dropped) {
+    // What the engine holds in memory ends where it started: everything before is read from the disk.
+    core decisions{{.name = "a"}, 1};
+    std::vector<shared_bytes> log;
+    run_hash previous{};
+    std::size_t size = 0;
+    while (size < 2 * limits::log_tail_bytes_max) {
+        static constexpr std::string_view key = "k";
+        run_encoder encoder;
+        operation op;
+        op.path = {&key, 1};
+        op.what = action::write;
+        op.argument = value(std::string(limits::value_bytes_max, 'x'));
+        encoder.begin_change(hlc::at_ms(wall_ms), {});
+        encoder.add(op);
+        encoder.end_change();
+        log.emplace_back(
+            encoder.seal(replica_id{30}, log.size() + 1, previous, {"m", "", {}}, codec::none));
+        previous = hash_of(log.back().view);
+        size += log.back().view.size();
+        BOOST_REQUIRE(decisions.replay(log.back(), wall_ms));
+    }
+    instant now{1'000'000'000};
+    decisions.start({replica_id{10}, {}, {}}, log_index{0}, now);
+    auto step = [&](decltype(event::what) what) {
+        now = now.after_ms(1);
+        return decisions.step({now, wall_ms, std::move(what)});
+    };
+    (void)step(link_up{wire, std::nullopt, "test:b"});
+    hello_message hello;
+    hello.cluster = "weft";
+    hello.id = replica_id{20};
+    hello.name = "b";
+    hello.process_nonce = 77;
+    (void)step(received{wire, hello, 100});
+    auto count_runs = [](const std::vector<effect>& asked) {
+        std::size_t runs = 0;
+        for (const effect& e : asked) {
+            const auto* sent = std::get_if<send_message>(&e);
+            const auto* batch = sent == nullptr ? nullptr : std::get_if<runs_message>(&sent->what);
+            runs += batch == nullptr ? 0 : batch->runs.size();
+        }
+        return runs;
+    };
+    auto reads = [](const std::vector<effect>& asked) {
+        return std::any_of(asked.begin(), asked.end(),
+                           [](const effect& e) { return std::holds_alternative<read_log>(e); });
+    };
+    interest_message all;
+    auto first = step(received{wire, all, 100});
+    BOOST_REQUIRE(reads(first));
+    auto answer = [&](std::uint64_t from) {
+        return log_read{wire, log_index{from}, {log.at(static_cast<std::size_t>(from))}};
+    };
+    auto second = step(answer(0));
+    BOOST_TEST(count_runs(second) == 1U);
+    BOOST_REQUIRE(reads(step(link_drained{wire}))); // the next one
+    // The peer dropped what it got, and asks again before the answer is there.
+    interest_message again;
+    again.resend = true;
+    (void)step(received{wire, again, 100});
+    auto late = step(answer(1));
+    BOOST_TEST(count_runs(late) == 0U, "it would lead past what was asked for again");
+    BOOST_REQUIRE(reads(late));
+    BOOST_TEST(count_runs(step(answer(0))) == 1U);
+    decisions.check_invariants();
+}
