@@ -1,4 +1,3 @@
-#include "base/random.hpp"
 #include "crdt/map.hpp"
 
 #include <benchmark/benchmark.h>

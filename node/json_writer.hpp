@@ -1,5 +1,6 @@
 #pragma once
-#include "replica/replica.hpp"
+#include "replica/keyspace.hpp"
+#include "replica/transaction.hpp"
 
 #include <boost/json.hpp>
 

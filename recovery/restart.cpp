@@ -172,7 +172,7 @@ result<durable_replica> open_replica(std::string directory, replica_options opti
                              to_string(why).c_str());
                 std::abort();
             }};
-        return open_replica(std::move(home), std::move(options));
+        return open_replica(std::move(home), options);
     });
     if (!opened) return fail(opened.error());
     p.opened = std::move(*opened);

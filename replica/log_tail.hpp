@@ -2,7 +2,6 @@
 #include "base/bytes.hpp"
 #include "base/ids.hpp"
 #include "clock/version_vector.hpp"
-#include "replica/log.hpp"
 
 #include <deque>
 

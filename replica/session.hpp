@@ -1,6 +1,6 @@
 #pragma once
 #include "base/env.hpp"
-#include "replica/log.hpp"
+#include "base/ids.hpp"
 #include "transport/message.hpp"
 
 #include <optional>

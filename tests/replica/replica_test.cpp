@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <mutex>
 #include <thread>
-#include <unistd.h>
 
 using namespace weft;
 
