@@ -48,6 +48,10 @@ inline constexpr std::uint32_t backoff_ms_max = 5'000;
 // something became durable.
 inline constexpr std::uint32_t ack_delay_ms = 10;
 inline constexpr std::uint32_t repair_ms = 300; // a missing cause is asked for again
+// Where two states differ: parts compared at once, then between two looks, and steps of one.
+inline constexpr std::size_t digest_ranges_max = 16;
+inline constexpr std::uint32_t digest_narrow_ms = 10'000;
+inline constexpr unsigned digest_narrow_steps_max = 64;
 
 // Clocks.
 inline constexpr std::uint64_t clock_drift_ms_max = 60'000;

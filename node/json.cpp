@@ -161,6 +161,8 @@ json::object json_of(const peer_status& peer) {
         {"changes_out", peer.changes_out},
         {"duplicate_runs", peer.duplicate_runs},
         {"digest_compared_ms", ms_or_null(peer.digest_compared_ms)},
+        {"digest_mismatch", peer.digest_mismatch},
+        {"digest_mismatch_keys", peer.digest_mismatch_keys},
     };
 }
 

@@ -105,7 +105,8 @@ private:
         std::uint64_t changes_out = 0;
         std::uint64_t duplicate_runs = 0;
         instant digest_compared{-1};
-        bool digest_mismatch = false; // at the last comparison
+        bool digest_mismatch = false; // at the last comparison …
+        std::string mismatch_keys;    // … and where, for people, once that is known
     };
     struct undurable {
         replica_id origin{};
@@ -150,7 +151,11 @@ private:
     void send(session& s, message what);
     void send_ack(session& s);
     void send_heartbeat(session& s, std::uint64_t pong);
+
+    // Digests.
+    [[nodiscard]] bool stands_at(std::uint64_t vector_hash) const;
     void compare_digest(session& s, const heartbeat_message& beat);
+    void on_digests(session& s, const digests_message& digests);
 
     // Runs.
     void seal();

@@ -243,6 +243,8 @@ void core::on_received(const received& got) {
                 on_heartbeat(*s, what);
             } else if constexpr (std::same_as<kind, notice_message>) {
                 on_notice(*s, what);
+            } else if constexpr (std::same_as<kind, digests_message>) {
+                on_digests(*s, what);
             } // an unknown message of a newer peer is passed over
         },
         got.what);

@@ -69,6 +69,8 @@ replica_status core::status(instant now) const {
         peer.changes_out = p.changes_out;
         peer.duplicate_runs = p.duplicate_runs;
         peer.digest_compared_ms = p.digest_compared.ns < 0 ? -1 : now.ms_since(p.digest_compared);
+        peer.digest_mismatch = p.digest_mismatch;
+        peer.digest_mismatch_keys = p.mismatch_keys;
         if (p.session) {
             const session& s = sessions_.at(*p.session); // the driver asks nothing of a closed core
             peer.lag_ops = applied_.operations_beyond(s.their_applied);

@@ -1,6 +1,7 @@
 #include "base/check.hpp"
 #include "base/limits.hpp"
 #include "replica/core.hpp"
+#include "replica/digest_ranges.hpp"
 
 #include <algorithm>
 #include <set>
@@ -11,15 +12,6 @@ namespace {
 
 // Runs handed to a link before it is drained: enough to keep it busy, too little to be a queue.
 constexpr std::size_t link_bytes_max = 4 * limits::batch_bytes_target;
-
-std::uint64_t hash_of_vector(const version_vector& vector) {
-    byte_writer out;
-    for (const auto& e : vector.entries()) {
-        out.u64(static_cast<std::uint64_t>(e.replica));
-        out.u64(e.counter);
-    }
-    return static_cast<std::uint64_t>(hash_of(out.view()));
-}
 
 } // namespace
 
@@ -209,7 +201,6 @@ void core::send_heartbeat(session& s, std::uint64_t pong) {
     beat.wall_ms = wall_ms_;
     if (pong == 0) {
         beat.applied = applied_;
-        // The digest belongs to the sealed state; an open run would make it another one.
         if (open_run_.empty()) {
             beat.applied_hash = hash_of_vector(applied_);
             beat.digest = state_.digest().words;
@@ -233,26 +224,6 @@ void core::on_heartbeat(session& s, const heartbeat_message& beat) {
     s.their_applied.join(beat.applied);
     send_heartbeat(s, beat.ping);
     compare_digest(s, beat);
-}
-
-void core::compare_digest(session& s, const heartbeat_message& beat) {
-    if (beat.applied_hash == 0 || !open_run_.empty() ||
-        beat.applied_hash != hash_of_vector(applied_))
-        return;
-    digest_compared_ = now_;
-    bool equal = beat.digest == state_.digest().words;
-    bool known = false;
-    if (peer_entry* entry = entry_of(s)) {
-        entry->digest_compared = now_;
-        known = std::exchange(entry->digest_mismatch, !equal);
-    }
-    if (!equal && !known) {
-        report_event(
-            severity::error, "digest.mismatch",
-            "equal version vectors, but another state at " + s.name + ": here " +
-                to_string(state_.digest()) + ", there " + to_string(state_digest{beat.digest}) +
-                ". One of the two is damaged in memory or by a defect; keep both directories");
-    }
 }
 
 void core::tick() {

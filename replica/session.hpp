@@ -67,6 +67,8 @@ struct session {
     version_vector probe;     // their lag: what was here when it was last measured …
     instant probe_at;         // … and when
     bool probing = false;
+    instant next_narrowing;       // when to look again where the two states differ …
+    unsigned narrowing_steps = 0; // … and the steps of this look
     std::int64_t rtt_us = 0;
 
     // Whether runs of `origin` are wanted on this link.

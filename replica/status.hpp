@@ -35,6 +35,8 @@ struct peer_status {
     std::uint64_t changes_out = 0;        // sent to it
     std::uint64_t duplicate_runs = 0;     // arrived again
     std::int64_t digest_compared_ms = -1; // since digests were last compared; -1 for never
+    bool digest_mismatch = false;         // it holds another state though it saw the same
+    std::string digest_mismatch_keys;     // where, for people, once that is known
 };
 
 struct replica_status {

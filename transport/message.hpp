@@ -73,6 +73,22 @@ struct heartbeat_message {
     bool operator==(const heartbeat_message&) const = default;
 };
 
+struct range_digest { // of the keys from `first` on and before `end`
+    std::string first;
+    std::string end; // empty: there is no end
+    digest128 digest{};
+
+    bool operator==(const range_digest&) const = default;
+};
+
+struct digests_message { // where do two states differ?
+    std::uint64_t applied_hash = 0;
+    std::vector<range_digest> ranges;
+    bool found = false; // these cannot be divided further
+
+    bool operator==(const digests_message&) const = default;
+};
+
 inline constexpr std::size_t notice_bytes_max = 1024;
 
 struct notice_message { // what the sender holds against the receiver
@@ -93,7 +109,7 @@ struct unknown_message {
 };
 
 using message = std::variant<hello_message, interest_message, runs_message, ack_message,
-                             heartbeat_message, notice_message, unknown_message>;
+                             heartbeat_message, notice_message, digests_message, unknown_message>;
 
 // One frame body holding `what`, which must be within base/limits.hpp; of unknown messages only
 // answers are ever sent. One run costs at most 39 bytes around it.

@@ -43,6 +43,7 @@ struct Message {
     ack @5 :Ack;
     heartbeat @6 :Heartbeat;
     notice @7 :Notice;
+    digests @8 :Digests;
   }
 }
 
@@ -171,7 +172,31 @@ struct Heartbeat {
   digestLow @6 :UInt64;
   digestHigh @7 :UInt64;
   # The state digest at that vector.  Equal hashes with different digests mean that the states
-  # diverged: both sides report it at once.
+  # diverged: both sides report it at once, and look for where with Digests.
+}
+
+struct Digests {
+  # Digests of parts of the keyspace, once heartbeats have shown that the states diverged.  Whoever gets
+  # it compares them with its own, and answers with finer parts of the lowest and of the highest that
+  # differ, until they cannot be divided: so both sides can name the keys.
+
+  appliedHash @0 :UInt64;
+  # As in Heartbeat.  A reader that stands at another vector passes the message over.
+
+  ranges @1 :List(Range);
+  # At most digest_ranges_max.
+
+  struct Range {
+    first @0 :Text;
+    end @1 :Text;
+    # The keys from `first` on and before `end`, which is after `first` in byte order, or empty for no
+    # end.  UTF-8, each at most key_bytes_max bytes.
+    digestLow @2 :UInt64;
+    digestHigh @3 :UInt64;
+  }
+
+  found @2 :Bool;
+  # The sender cannot divide these further; the reader reports and does not answer.
 }
 
 struct Notice {

@@ -39,6 +39,13 @@ std::size_t variable_words(const ack_message& m) {
 }
 std::size_t variable_words(const heartbeat_message& m) { return 2 * m.applied.size(); }
 std::size_t variable_words(const notice_message&) { return 0; }
+std::size_t variable_words(const digests_message& m) {
+    std::size_t words = 0;
+    for (const range_digest& r : m.ranges) {
+        words += 4 + words_for(r.first.size() + 1) + words_for(r.end.size() + 1);
+    }
+    return words;
+}
 std::size_t variable_words(const unknown_message&) { return 0; }
 
 // Builds a message of one segment in place, behind its segment table, so that runs are copied once.
@@ -165,6 +172,20 @@ void write(wire::Message::Builder out, const notice_message& m) {
     to.setCode(text_of(std::string(to_string(m.code))));
     to.setDetail(text_of(presentable(m.detail)));
     to.setFatal(m.fatal);
+}
+
+void write(wire::Message::Builder out, const digests_message& m) {
+    auto to = out.initDigests();
+    to.setAppliedHash(m.applied_hash);
+    WEFT_CHECK(m.ranges.size() <= limits::digest_ranges_max);
+    auto ranges = to.initRanges(static_cast<capnp::uint>(m.ranges.size()));
+    for (capnp::uint i = 0; i < ranges.size(); ++i) {
+        ranges[i].setFirst(text_of(m.ranges[i].first));
+        ranges[i].setEnd(text_of(m.ranges[i].end));
+        ranges[i].setDigestLow(m.ranges[i].digest[0]);
+        ranges[i].setDigestHigh(m.ranges[i].digest[1]);
+    }
+    to.setFound(m.found);
 }
 
 void write(wire::Message::Builder out, const unknown_message& m) {
@@ -322,6 +343,24 @@ message read(wire::Notice::Reader from, rules& keep) {
     return m;
 }
 
+message read(wire::Digests::Reader from, rules& keep) {
+    digests_message m;
+    m.applied_hash = from.getAppliedHash();
+    auto ranges = from.getRanges();
+    std::size_t count = keep.bounded(ranges.size(), limits::digest_ranges_max, "digests: ranges");
+    for (std::size_t i = 0; i < count; ++i) {
+        auto range = ranges[static_cast<capnp::uint>(i)];
+        range_digest r;
+        r.first = keep.text(range.getFirst(), limits::key_bytes_max, "digests: first");
+        r.end = keep.text(range.getEnd(), limits::key_bytes_max, "digests: end");
+        r.digest = {range.getDigestLow(), range.getDigestHigh()};
+        if (!r.end.empty() && r.end <= r.first) keep.broken("digests: a range without keys");
+        m.ranges.push_back(std::move(r));
+    }
+    m.found = from.getFound();
+    return m;
+}
+
 message read(wire::Message::Reader from, const shared_bytes& body, rules& keep) {
     switch (from.which()) {
         case wire::Message::UNIMPLEMENTED: return unknown_message{from.getUnimplemented(), true};
@@ -332,6 +371,7 @@ message read(wire::Message::Reader from, const shared_bytes& body, rules& keep) 
         case wire::Message::ACK: return read(from.getAck(), keep);
         case wire::Message::HEARTBEAT: return read(from.getHeartbeat(), keep);
         case wire::Message::NOTICE: return read(from.getNotice(), keep);
+        case wire::Message::DIGESTS: return read(from.getDigests(), keep);
         default: return unknown_message{static_cast<std::uint16_t>(from.which()), false};
     }
 }

@@ -64,7 +64,14 @@ void print(const json::object& status) {
     };
     warn("disk_full", "the disk is full: writes are refused until there is space");
     warn("clock_ahead", "a peer says that this machine's clock is ahead; check its time source");
-    warn("digest_mismatch", "this replica and a peer differ though they saw the same changes");
+    for (const json::value& one : status.at("peers").as_array()) {
+        const json::object& p = one.as_object();
+        if (!p.at("digest_mismatch").as_bool()) continue;
+        std::string keys = plain(p.at("digest_mismatch_keys"));
+        lines.emplace_back("WARNING", "this replica and " + plain(p.at("name")) +
+                                          " differ though they saw the same changes" +
+                                          (keys.empty() ? "" : "; in: " + keys));
+    }
     for (const auto& [name, content] : lines)
         std::printf("%-9s  %s\n", name.c_str(), content.c_str());
 

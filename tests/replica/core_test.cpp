@@ -1,5 +1,6 @@
 #include "replica/change_codec.hpp"
 #include "replica/core.hpp"
+#include "replica/digest_ranges.hpp"
 
 #include <boost/test/unit_test.hpp>
 
@@ -116,6 +117,69 @@ BOOST_AUTO_TEST_CASE(whoever_shows_more_of_our_own_id_makes_us_take_another) {
         BOOST_TEST(a.count<close_link>() == 1U, "every session starts afresh");
         a.decisions.check_invariants();
     }
+}
+
+// The peer stands at the same vector and says that its state is another one.
+BOOST_AUTO_TEST_CASE(states_that_differ_are_reported_with_their_keys) {
+    engine a;
+    a.meets("b", replica_id{20});
+    a.receives(run_of(replica_id{30}));
+    auto digests_sent = [&] {
+        std::vector<digests_message> out;
+        for (const effect& e : a.asked) {
+            const auto* sent = std::get_if<send_message>(&e);
+            if (sent == nullptr) continue;
+            if (const auto* m = std::get_if<digests_message>(&sent->what)) out.push_back(*m);
+        }
+        return out;
+    };
+    auto peer = [&] { return a.decisions.status(a.now).peers.at(0); };
+    heartbeat_message beat;
+    beat.ping = 1;
+    beat.applied = a.decisions.applied();
+    beat.applied_hash = hash_of_vector(beat.applied);
+    beat.digest = a.decisions.state().digest().words;
+    a.happens(received{wire, beat, 100});
+    BOOST_TEST(!peer().digest_mismatch);
+
+    beat.digest[0] ^= 1;
+    digests_message theirs{beat.applied_hash, {{"", "", beat.digest}}, false};
+    a.happens(received{wire, theirs, 100});
+    BOOST_TEST(digests_sent().empty(), "no work for a peer whose heartbeats agree");
+
+    a.happens(received{wire, beat, 100});
+    BOOST_TEST(a.reported("digest.mismatch"));
+    BOOST_TEST(peer().digest_mismatch);
+    BOOST_REQUIRE(digests_sent().size() == 1U);
+    BOOST_TEST((digests_sent().at(0).ranges.at(0).digest == a.decisions.state().digest().words));
+    a.happens(received{wire, beat, 100});
+    BOOST_TEST(!a.reported("digest.mismatch"), "said once");
+    BOOST_TEST(digests_sent().empty(), "one look at a time");
+
+    theirs.applied_hash ^= 1;
+    a.happens(received{wire, theirs, 100});
+    BOOST_TEST(digests_sent().empty(), "another vector");
+    theirs.applied_hash ^= 1;
+    a.happens(received{wire, theirs, 100});
+    BOOST_TEST(a.reported("digest.mismatch_keys"));
+    BOOST_TEST(peer().digest_mismatch_keys == "keys from '' on");
+    BOOST_REQUIRE(digests_sent().size() == 1U);
+    BOOST_TEST(digests_sent().at(0).found);
+    a.happens(received{wire, theirs, 100});
+    BOOST_TEST(digests_sent().empty(), "found once");
+
+    beat.digest[0] ^= 1;
+    a.happens(received{wire, beat, 100});
+    BOOST_TEST(!peer().digest_mismatch);
+    BOOST_TEST(peer().digest_mismatch_keys.empty());
+
+    // What the peer found is believed, and not answered.
+    beat.digest[1] ^= 1;
+    a.happens(received{wire, beat, 100});
+    digests_message found{beat.applied_hash, {{"j", "l", {1, 2}}}, true};
+    a.happens(received{wire, found, 100});
+    BOOST_TEST(digests_sent().empty());
+    BOOST_TEST(peer().digest_mismatch_keys == "keys from 'j' before 'l'");
 }
 
 BOOST_AUTO_TEST_CASE(a_log_read_that_was_overtaken_is_dropped) {

@@ -82,6 +82,17 @@ heartbeat_message any_heartbeat() {
             {any<std::uint64_t>(), any<std::uint64_t>()}};
 }
 
+digests_message any_digests() {
+    digests_message m{any<std::uint64_t>(), {}, any<bool>()};
+    for (auto digest : *rc::gen::resize(limits::digest_ranges_max,
+                                        rc::gen::arbitrary<std::vector<std::uint64_t>>())) {
+        if (m.ranges.size() == limits::digest_ranges_max) break;
+        std::string first = *any_name(limits::key_bytes_max - 1);
+        m.ranges.push_back({first, any<bool>() ? first + "x" : "", {digest, ~digest}});
+    }
+    return m;
+}
+
 runs_message runs_of(const std::vector<bytes>& contents) {
     runs_message m;
     for (const bytes& one : contents) m.runs.emplace_back(one);
@@ -148,6 +159,7 @@ std::vector<bytes> samples() {
          {message(hello), message(interest), message(runs_of({bytes(13, std::byte{1})})),
           message(runs_of({bytes(3), bytes(), bytes(9)})), message(ack), message(heartbeat),
           message(notice_message{errc::dot_reused, "why", true}),
+          message(digests_message{7, {{"", "b", {1, 2}}, {"b", "", {3, 4}}}, true}),
           message(unknown_message{9, true})}) {
         out.push_back(encode_message(m));
     }
@@ -216,6 +228,7 @@ BOOST_AUTO_TEST_CASE(every_message_comes_back_as_it_was) {
         auto code = static_cast<errc>(*rc::gen::inRange(0, static_cast<int>(errc::locked) + 1));
         check_round_trip(notice_message{code, *any_name(notice_bytes_max), any<bool>()});
     }));
+    BOOST_TEST(rc::check("digests", [] { check_round_trip(any_digests()); }));
     BOOST_TEST(rc::check("unknown",
                          [] { check_round_trip(unknown_message{any<std::uint16_t>(), true}); }));
     BOOST_TEST(rc::check("runs", [] {
