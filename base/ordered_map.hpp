@@ -1,7 +1,8 @@
 #pragma once
+#include "base/copy_on_write.hpp"
+
 #include <algorithm>
 #include <cstddef>
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -14,7 +15,9 @@ namespace weft {
 //   cost     find, insert, erase: O(log n) comparisons plus a move inside one page; a full page
 //            splits
 //   order    of Less, which may compare Key with other types (transparent)
-//   invalid  insert and erase move other entries: keep no pointers across them
+//   copy     O(n / page): copies share pages until one of them changes an entry there
+//   invalid  insert and erase move other entries, and after a copy so does every access that may change
+//            one: keep no pointers across them
 template <class Key, class Value, class Less = std::less<>>
 class ordered_map {
 public:
@@ -25,57 +28,49 @@ public:
 
 private:
     using page = std::vector<entry>;
+    using page_list = std::vector<copy_on_write<page>>;
     static constexpr std::size_t page_entries_max =
         std::clamp<std::size_t>(4096 / sizeof(entry), 16, 256);
 
-    template <bool Const>
-    class basic_iterator {
-        using pages = std::conditional_t<Const, const std::vector<std::unique_ptr<page>>,
-                                         std::vector<std::unique_ptr<page>>>;
-
+public:
+    class const_iterator {
     public:
-        using reference = std::conditional_t<Const, const entry&, entry&>;
+        using reference = const entry&;
         using value_type = entry;
         using difference_type = std::ptrdiff_t;
 
-        basic_iterator() = default;
-        basic_iterator(pages* all, std::size_t at_page, std::size_t at)
-            : pages_(all), page_(at_page), at_(at) {}
+        const_iterator() = default;
 
         reference operator*() const { return (*(*pages_)[page_])[at_]; }
-        auto* operator->() const { return &**this; }
-        basic_iterator& operator++() {
+        const entry* operator->() const { return &**this; }
+        const_iterator& operator++() {
             if (++at_ == (*pages_)[page_]->size()) {
                 ++page_;
                 at_ = 0;
             }
             return *this;
         }
-        basic_iterator operator++(int) {
+        const_iterator operator++(int) {
             auto before = *this;
             ++*this;
             return before;
         }
-        bool operator==(const basic_iterator& other) const {
+        bool operator==(const const_iterator& other) const {
             return page_ == other.page_ && at_ == other.at_;
         }
 
     private:
         friend class ordered_map;
-        pages* pages_ = nullptr;
+        const_iterator(const page_list* all, std::size_t at_page, std::size_t at)
+            : pages_(all), page_(at_page), at_(at) {}
+
+        const page_list* pages_ = nullptr;
         std::size_t page_ = 0;
         std::size_t at_ = 0;
     };
 
-public:
-    using iterator = basic_iterator<false>;
-    using const_iterator = basic_iterator<true>;
-
     ordered_map() = default;
-    ordered_map(const ordered_map& other) : size_(other.size_) {
-        pages_.reserve(other.pages_.size());
-        for (const auto& p : other.pages_) pages_.push_back(std::make_unique<page>(*p));
-    }
+    ordered_map(const ordered_map&) = default;
     ordered_map(ordered_map&& other) noexcept
         : pages_(std::move(other.pages_)), size_(std::exchange(other.size_, 0)) {}
     ordered_map& operator=(ordered_map other) noexcept {
@@ -87,27 +82,27 @@ public:
 
     [[nodiscard]] std::size_t size() const { return size_; }
     [[nodiscard]] bool empty() const { return size_ == 0; }
-    [[nodiscard]] iterator begin() { return {&pages_, 0, 0}; }
-    [[nodiscard]] iterator end() { return {&pages_, pages_.size(), 0}; }
     [[nodiscard]] const_iterator begin() const { return {&pages_, 0, 0}; }
     [[nodiscard]] const_iterator end() const { return {&pages_, pages_.size(), 0}; }
 
     template <class K>
     [[nodiscard]] const_iterator lower_bound(const K& key) const {
         auto [at_page, at] = place(key);
-        return normal<const_iterator>(pages_, at_page, at);
+        if (at_page < pages_.size() && at == pages_[at_page]->size())
+            return {&pages_, at_page + 1, 0};
+        return {&pages_, at_page, at};
     }
 
     template <class K>
     [[nodiscard]] Value* find(const K& key) {
-        return const_cast<Value*>(std::as_const(*this).find(key));
+        auto [at_page, at] = place(key);
+        if (!is_at(at_page, at, key)) return nullptr;
+        return &pages_[at_page].change()[at].value;
     }
     template <class K>
     [[nodiscard]] const Value* find(const K& key) const {
         auto [at_page, at] = place(key);
-        if (at_page == pages_.size() || at == pages_[at_page]->size()) return nullptr;
-        const entry& found = (*pages_[at_page])[at];
-        return less_(key, found.key) ? nullptr : &found.value;
+        return is_at(at_page, at, key) ? &(*pages_[at_page])[at].value : nullptr;
     }
 
     // The value under `key`; if there is none, `make()` gives the entry's value and `Key(key)` its
@@ -115,29 +110,26 @@ public:
     template <class K, class Make>
     Value& find_or_insert(const K& key, Make make) {
         auto [at_page, at] = place(key);
-        if (pages_.empty()) pages_.push_back(std::make_unique<page>());
-        page* here = pages_[at_page].get();
-        if (at < here->size() && !less_(key, (*here)[at].key)) return (*here)[at].value;
-        if (here->size() == page_entries_max) {
+        if (pages_.empty()) pages_.emplace_back();
+        if (is_at(at_page, at, key)) return pages_[at_page].change()[at].value;
+        if (pages_[at_page]->size() == page_entries_max) {
             split(at_page, at);
             if (at > pages_[at_page]->size()) {
                 at -= pages_[at_page]->size();
                 ++at_page;
             }
-            here = pages_[at_page].get();
         }
+        page& here = pages_[at_page].change();
         ++size_;
-        return here
-            ->insert(here->begin() + static_cast<std::ptrdiff_t>(at), entry{Key(key), make()})
+        return here.insert(here.begin() + static_cast<std::ptrdiff_t>(at), entry{Key(key), make()})
             ->value;
     }
 
     template <class K>
     bool erase(const K& key) {
         auto [at_page, at] = place(key);
-        if (at_page == pages_.size() || at == pages_[at_page]->size()) return false;
-        page& here = *pages_[at_page];
-        if (less_(key, here[at].key)) return false;
+        if (!is_at(at_page, at, key)) return false;
+        page& here = pages_[at_page].change();
         here.erase(here.begin() + static_cast<std::ptrdiff_t>(at));
         if (here.empty()) pages_.erase(pages_.begin() + static_cast<std::ptrdiff_t>(at_page));
         --size_;
@@ -148,7 +140,7 @@ public:
     void erase_if(Predicate drop) {
         for (auto& p : pages_) {
             size_ -= p->size();
-            std::erase_if(*p, [&](entry& e) { return drop(e); });
+            std::erase_if(p.change(), [&](entry& e) { return drop(e); });
             size_ += p->size();
         }
         std::erase_if(pages_, [](const auto& p) { return p->empty(); });
@@ -177,27 +169,27 @@ private:
         return {at_page, static_cast<std::size_t>(found - here.begin())};
     }
 
-    template <class Iterator, class Pages>
-    static Iterator normal(Pages& pages, std::size_t at_page, std::size_t at) {
-        if (at_page < pages.size() && at == pages[at_page]->size()) return {&pages, at_page + 1, 0};
-        return {&pages, at_page, at};
+    template <class K>
+    [[nodiscard]] bool is_at(std::size_t at_page, std::size_t at, const K& key) const {
+        return at_page < pages_.size() && at < pages_[at_page]->size() &&
+               !less_(key, (*pages_[at_page])[at].key);
     }
 
     // Halves a full page; appending at the very end starts a new page instead, so that keys that
     // come in order leave full pages behind.
     void split(std::size_t at_page, std::size_t at) {
-        page& full = *pages_[at_page];
+        page& full = pages_[at_page].change();
         bool appending = at_page + 1 == pages_.size() && at == full.size();
         std::size_t keep = appending ? full.size() - 1 : full.size() / 2;
-        auto upper = std::make_unique<page>();
-        upper->reserve(appending ? page_entries_max / 4 : full.size());
+        page upper;
+        upper.reserve(appending ? page_entries_max / 4 : full.size());
         auto middle = full.begin() + static_cast<std::ptrdiff_t>(keep);
-        std::move(middle, full.end(), std::back_inserter(*upper));
+        std::move(middle, full.end(), std::back_inserter(upper));
         full.erase(middle, full.end());
-        pages_.insert(pages_.begin() + static_cast<std::ptrdiff_t>(at_page) + 1, std::move(upper));
+        pages_.emplace(pages_.begin() + static_cast<std::ptrdiff_t>(at_page) + 1, std::move(upper));
     }
 
-    std::vector<std::unique_ptr<page>> pages_;
+    page_list pages_;
     std::size_t size_ = 0;
     [[no_unique_address]] Less less_;
 };

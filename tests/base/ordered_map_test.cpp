@@ -57,6 +57,7 @@ BOOST_AUTO_TEST_CASE(it_does_what_a_map_does) {
             rc::gen::inRange<std::uint32_t>(0, 1U << 28U));
         tested mine;
         reference_map reference;
+        std::vector<std::pair<tested, reference_map>> copies; // they stay as they were
         for (std::uint32_t word : program) {
             std::uint32_t choice = word / 8;
             std::string key = key_of(choice);
@@ -93,6 +94,7 @@ BOOST_AUTO_TEST_CASE(it_does_what_a_map_does) {
                     mine = moved;
                     tested& self = mine;
                     mine = self;
+                    copies.emplace_back(mine, reference);
                     break;
                 }
                 case 6: { // between the keys, and beyond both ends
@@ -115,6 +117,7 @@ BOOST_AUTO_TEST_CASE(it_does_what_a_map_does) {
             }
             RC_ASSERT(same(mine, reference));
         }
+        for (const auto& [copy, then] : copies) RC_ASSERT(same(copy, then));
     });
 }
 
