@@ -62,6 +62,14 @@ inline constexpr std::size_t segment_bytes_target = 64U << 20U;
 inline constexpr std::uint32_t sync_interval_ms = 20;         // sync policy `interval`
 inline constexpr std::uint32_t lazy_sync_interval_ms = 5'000; // sync policy `none`
 
+// Snapshots.
+inline constexpr std::size_t snapshot_chunk_bytes = 256U << 10U; // of objects, before compression
+inline constexpr std::size_t snapshots_kept = 2; // the newest, and one to fall back on
+inline constexpr std::uint32_t snapshot_retry_ms = 60'000; // after one that failed
+// What a replica starts with; the application may choose others.
+inline constexpr std::uint64_t snapshot_log_bytes = 128U << 20U;
+inline constexpr std::uint64_t snapshot_interval_ms = 3'600'000;
+
 // Subscriptions and callers.
 inline constexpr std::size_t waiters_max = 1'000'000;
 inline constexpr std::size_t subscriptions_max = 10'000;

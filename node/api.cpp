@@ -103,7 +103,7 @@ void api::answer(const http_request& request, const reply_function& reply) {
     static constexpr route routes[] = {
         {"GET", "status", 2},     {"GET", "keys", 2},  {"GET", "objects", 3},
         {"DELETE", "objects", 3}, {"POST", "ops", 2},  {"POST", "import", 2},
-        {"POST", "link", 4},      {"GET", "watch", 2},
+        {"POST", "link", 4},      {"GET", "watch", 2}, {"POST", "snapshot", 2},
     };
     const auto& path = request.path;
     bool known = false;
@@ -116,7 +116,7 @@ void api::answer(const http_request& request, const reply_function& reply) {
     if (!known) {
         return reply(refusal(404, {errc::not_found,
                                    "no such path; there are /v1/status, keys, objects/KEY, ops, "
-                                   "watch, import and link/PEER/pause or resume"}));
+                                   "watch, import, snapshot and link/PEER/pause or resume"}));
     }
     if (!allowed) {
         return reply(
@@ -125,6 +125,7 @@ void api::answer(const http_request& request, const reply_function& reply) {
     if (path[1] == "status") return reply(status());
     if (path[1] == "keys") return reply(keys(request));
     if (path[1] == "link") return reply(link(request));
+    if (path[1] == "snapshot") return snapshot(reply);
     if (path[1] == "ops") return write(request, request.body, reply);
     if (path[1] == "import") return take_lines(request, reply);
     if (request.method == "GET") return reply(object_at(request));
@@ -214,6 +215,12 @@ http_response api::link(const http_request& request) {
     auto done = what == "pause" ? node_.pause_peer(peer) : node_.resume_peer(peer);
     if (!done) return refusal(done.error());
     return ok(json::object{{"peer", peer}, {"asked", what}});
+}
+
+void api::snapshot(const reply_function& reply) {
+    node_.snapshot([reply](result<snapshot_info> written) {
+        reply(written ? ok(json_of(*written)) : refusal(written.error()));
+    });
 }
 
 void api::write(const http_request& request, std::string_view operations,

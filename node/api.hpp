@@ -57,6 +57,7 @@ private:
     [[nodiscard]] http_response keys(const http_request& request) const;
     [[nodiscard]] http_response object_at(const http_request& request) const;
     [[nodiscard]] http_response link(const http_request& request);
+    void snapshot(const reply_function& reply);
     void write(const http_request& request, std::string_view operations,
                const reply_function& reply);
     void take_lines(const http_request& request, const reply_function& reply);

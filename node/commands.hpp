@@ -14,6 +14,7 @@ enum exit_status : std::uint8_t { done = 0, wrong_usage = 1, data_problem = 2, n
 
 int run(const serve_command& given);
 int run(const link_command& given);
+int run(const snapshot_command& given);
 int run(const status_command& given);
 int run(const set_command& given);
 int run(const incr_command& given);

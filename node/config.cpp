@@ -180,6 +180,19 @@ void command_line::describe_serve() {
         .add_option("--http", given.http,
                     "serve HTTP here too; loopback only, port 0 takes a free one")
         ->type_name("HOST:PORT");
+    serve
+        .add_option(
+            "--snapshot-log-bytes", o.snapshot_log_bytes,
+            "write a snapshot whenever the log grew by so much; 0 for never, 128MB by default")
+        ->transform(CLI::AsSizeValue(false))
+        ->type_name("SIZE");
+    serve
+        .add_option_function<double>(
+            "--snapshot-interval",
+            [&o](double s) { o.snapshot_interval_ms = static_cast<std::uint64_t>(s * 1000); },
+            "write one after so long, if anything changed; 0 for never, 3600 by default")
+        ->type_name("SECONDS")
+        ->check(CLI::Range(0.0, 1e8));
     serve.add_flag("--insecure-listen", given.insecure_listen,
                    "allow --listen on addresses that others reach, without TLS");
 }
@@ -205,6 +218,12 @@ void command_line::describe_reading() {
                                                    "  weft status --json | jq .peers[].state");
         directory(status, given.dir);
         status.add_flag("--json", given.json, "one JSON object");
+    }
+    {
+        auto [snapshot, given] = add<snapshot_command>(
+            "snapshot", "write the state to disk now, so that the next start is quick",
+            "  weft snapshot");
+        directory(snapshot, given.dir);
     }
     {
         auto [get, given] = add<get_command>("get", "print an object", "  weft get user:42 --json");

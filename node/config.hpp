@@ -22,6 +22,10 @@ struct link_command {
     bool pause = false;
 };
 
+struct snapshot_command {
+    std::string dir;
+};
+
 struct status_command {
     std::string dir;
     bool json = false;
@@ -102,9 +106,10 @@ struct completion_command {
     std::string script;
 };
 
-using command = std::variant<serve_command, link_command, status_command, set_command, incr_command,
-                             add_command, remove_command, put_command, delete_command, get_command,
-                             keys_command, watch_command, import_command, completion_command>;
+using command =
+    std::variant<serve_command, link_command, snapshot_command, status_command, set_command,
+                 incr_command, add_command, remove_command, put_command, delete_command,
+                 get_command, keys_command, watch_command, import_command, completion_command>;
 
 // The command, or the exit status if help was asked for (0) or the usage is wrong (1); then all is
 // said.

@@ -291,7 +291,13 @@ json::value json_of(const object& there, type_id type) {
     return out;
 }
 
+json::object json_of(const snapshot_info& snapshot) {
+    return {{"log_run", static_cast<std::uint64_t>(snapshot.at)}, {"bytes", snapshot.size_bytes}};
+}
+
 json::object json_of(const replica_status& status) {
+    json::array snapshots;
+    for (const snapshot_info& one : status.snapshots) snapshots.push_back(json_of(one));
     json::array peers;
     for (const peer_status& peer : status.peers) peers.push_back(json_of(peer));
     return {
@@ -307,6 +313,9 @@ json::object json_of(const replica_status& status) {
         {"digest_compared_ms", ms_or_null(status.digest_compared_ms)},
         {"log_bytes", status.log_bytes},
         {"log_runs", status.log_runs},
+        {"snapshots", std::move(snapshots)},
+        {"snapshot_under_way", status.snapshot_under_way},
+        {"log_bytes_since_snapshot", status.log_bytes_since_snapshot},
         {"state_bytes", status.state_bytes},
         {"state_bytes_max", status.state_bytes_max},
         {"held_back_runs", status.held_back_runs},

@@ -28,6 +28,7 @@ namespace weft {
 // object (map). Where a map has two objects under one field, the one that reads without a type give.
 [[nodiscard]] boost::json::value json_of(const object& there, type_id type);
 
+[[nodiscard]] boost::json::object json_of(const snapshot_info& snapshot);
 [[nodiscard]] boost::json::object json_of(const replica_status& status);
 [[nodiscard]] boost::json::object json_of(const error& failure); // {"error":{"code","detail"}}
 

@@ -4,6 +4,7 @@
 #include "clock/system_time.hpp"
 #include "recovery/identity.hpp"
 #include "recovery/posix_disk.hpp"
+#include "recovery/snapshot.hpp"
 #include "recovery/wal.hpp"
 #include "replica/driver.hpp"
 #include "transport/asio_loop.hpp"
@@ -23,6 +24,47 @@ result<void> check_name(std::string_view what, std::string_view name, bool may_b
     return fail(errc::invalid_argument, std::string(what) + " must be 1 to " +
                                             std::to_string(limits::name_bytes_max) +
                                             " bytes of UTF-8");
+}
+
+struct starting_state {
+    std::unique_ptr<core> state;
+    log_index at{};                 // the runs before it are in it
+    std::vector<log_index> damaged; // snapshots
+};
+
+// The state of the newest snapshot that is good, or an empty one. Damaged ones are reported.
+result<starting_state> newest_state(env& doors, const snapshot_store& snapshots,
+                                    const replica_options& options) {
+    starting_state out;
+    std::uint64_t seed = doors.random.draw();
+    for (std::size_t i = snapshots.kept().size(); i-- > 0;) {
+        log_index at = snapshots.kept()[i].at;
+        state_image image;
+        auto header = read_snapshot(doors.files, at, options.cluster, [&](image_part&& part) {
+            image.objects.load(part.path, part.type, std::move(part.fragment));
+            return result<void>{};
+        });
+        out.state = std::make_unique<core>(options, seed);
+        result<void> good;
+        if (header) {
+            image.header = std::move(*header);
+            good = out.state->load(std::move(image));
+        } else {
+            good = fail(header.error());
+        }
+        if (good) {
+            out.at = at;
+            return out;
+        }
+        if (good.error().code != errc::log_damaged) return fail(good.error());
+        out.damaged.push_back(at);
+        doors.events.on({severity::warning, "snapshot.damaged",
+                         doors.files.place() + "/" + snapshot_name(at) +
+                             " is left out: " + good.error().detail + ". Falling back to " +
+                             (i > 0 ? "the one before, and the log after it" : "the log alone")});
+    }
+    out.state = std::make_unique<core>(options, seed);
+    return out;
 }
 
 } // namespace
@@ -56,12 +98,19 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
                                              "'; give its own cluster, or another directory");
     }
 
-    core decisions(options, doors.random.draw());
+    auto snapshots = open_snapshots(doors.files, doors.run);
+    if (!snapshots) return fail(snapshots.error());
+    auto start = newest_state(doors, **snapshots, options);
+    if (!start) return fail(start.error());
+    core& decisions = *start->state;
     std::uint64_t wall_ms = doors.time.wall_ms();
     auto log = open_wal(
-        doors.files, doors.run, doors.events, {.cluster = options.cluster},
+        doors.files, doors.run, doors.events, {.cluster = options.cluster, .from = start->at},
         [&](log_index, const shared_bytes& run) { return decisions.replay(run, wall_ms); });
     if (!log) return fail(log.error());
+    for (log_index damaged : start->damaged) {
+        if (auto removed = (*snapshots)->remove(damaged); !removed) return fail(removed.error());
+    }
 
     identity_decision decision = decide_identity(known, *facts, (*log)->report());
     if (decision.keep && known && known->member != options.name) {
@@ -84,7 +133,8 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
     }
     if (auto kept = store_identity(doors.files, who); !kept) return fail(kept.error());
     if (auto ready = (*log)->start(); !ready) return fail(ready.error());
-    decisions.start({who.id, who.predecessor, who.ceiling}, (*log)->first(), doors.time.now());
+    decisions.start({who.id, who.predecessor, who.ceiling}, (*log)->first(), (*snapshots)->kept(),
+                    doors.time.now());
 
     auto persist = [&files = doors.files, who](const replica_identity& next) mutable {
         who.id = next.id;
@@ -94,7 +144,8 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
     };
     auto engine = std::make_shared<driver>(std::move(decisions),
                                            driver_parts{doors, home.transports, std::move(*lock),
-                                                        std::move(*log), persist, home.on_fatal},
+                                                        std::move(*log), std::move(*snapshots),
+                                                        persist, home.on_fatal},
                                            options);
     if (auto started = engine->start(); !started) {
         engine->abandon();

@@ -58,6 +58,16 @@ result<void> wal::recover(const run_sink& on_run) {
         }
     }
     report_.bytes = size_bytes();
+    bool starts_late = !segments_.empty() && first() > options_.from;
+    if (starts_late || end() < options_.from) {
+        auto number = [](log_index i) { return std::to_string(static_cast<std::uint64_t>(i)); };
+        return fail(errc::log_damaged,
+                    path("log") + ": it holds the runs " + number(first()) + " to " +
+                        number(end()) + ", and the newest good snapshot needs those from " +
+                        number(options_.from) +
+                        " on. Nothing was changed. Move the directory away and let the replica "
+                        "start empty and fetch its state from a peer, or restore a backup");
+    }
     return {};
 }
 
@@ -124,7 +134,9 @@ result<std::optional<wal::damage>> wal::replay(std::size_t ordinal, const shared
             }
             auto run = content.part(static_cast<std::size_t>(s.size) + record_header_bytes,
                                     found->payload.size());
-            if (auto taken = on_run(end(), run); !taken) return fail(taken.error());
+            if (end() >= options_.from) {
+                if (auto taken = on_run(end(), run); !taken) return fail(taken.error());
+            }
             note_run(*header, s.size, run.view);
             ++report_.runs;
         }

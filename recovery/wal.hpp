@@ -20,6 +20,9 @@ struct segment_header;
 struct wal_options {
     std::string cluster; // id; the log of another cluster is refused
     std::uint64_t segment_bytes_target = limits::segment_bytes_target;
+    // Of the state that the log is for: the runs before it are checked, but not given to the sink. The
+    // log was durable up to here: it is damaged if it starts later or ends earlier.
+    log_index from{};
 };
 
 // A torn tail: from `offset` of `file` on nothing counts, nor do the files after it.

@@ -2,6 +2,7 @@
 
 #include "base/check.hpp"
 #include "base/limits.hpp"
+#include "replica/path_codec.hpp"
 
 #include <xxhash.h>
 
@@ -11,7 +12,6 @@ namespace weft {
 namespace {
 
 constexpr std::uint8_t run_version = 1;
-constexpr std::size_t path_parts_max = 1 + limits::map_depth_max;
 // Below this a run is not worth compressing: headers cost more than they save.
 constexpr std::size_t compress_from_bytes = 128;
 
@@ -77,23 +77,13 @@ void decode_operation(byte_reader& in, operation& op) {
 // Reads one path: some parts of the path before, then new ones. Gives where it starts in `parts`.
 std::size_t decode_path(byte_reader& in, std::vector<std::string_view>& parts, std::size_t before,
                         std::size_t before_size, std::size_t& size) {
-    std::uint64_t packed = in.varint();
-    std::size_t kept = packed % (path_parts_max + 1);
-    std::uint64_t more = packed / (path_parts_max + 1);
-    size = kept + static_cast<std::size_t>(std::min<std::uint64_t>(more, path_parts_max + 1));
-    if (kept > before_size || size == 0 || size > path_parts_max) {
-        in.reject("path that is too short or too deep");
-        size = 0;
-        return before;
-    }
-    if (kept == size && kept == before_size) return before; // the same path again
+    path_lead lead = decode_path_lead(in, before_size);
+    size = lead.size;
+    if (size == 0) return before;
+    if (lead.kept == size && size == before_size) return before; // the same path again
     std::size_t at = parts.size();
-    for (std::size_t i = 0; i < kept; ++i) parts.push_back(parts[before + i]);
-    for (std::size_t i = kept; i < size; ++i) {
-        std::string_view name = in.text(i == 0 ? limits::key_bytes_max : limits::field_bytes_max);
-        if (name.empty()) in.reject("empty name in a path");
-        parts.push_back(name);
-    }
+    for (std::size_t i = 0; i < lead.kept; ++i) parts.push_back(parts[before + i]);
+    for (std::size_t i = lead.kept; i < size; ++i) parts.push_back(decode_path_name(in, i));
     return at;
 }
 
@@ -204,7 +194,7 @@ void run_encoder::write_path(std::span<const std::string_view> path) {
         if (as_text(body_.view().subspan(before.at, before.size)) != path[kept]) break;
         ++kept;
     }
-    body_.varint(kept + (path_parts_max + 1) * (path.size() - kept));
+    encode_path_lead(body_, {kept, path.size()});
     path_.resize(kept);
     for (std::size_t i = kept; i < path.size(); ++i) {
         body_.text(path[i]);

@@ -111,7 +111,31 @@ result<void> core::replay(const shared_bytes& run, std::uint64_t wall_ms) {
     return fail(errc::dot_reused, "the log holds two histories of one origin");
 }
 
-void core::start(const replica_identity& who, log_index log_first, instant now) {
+result<void> core::load(state_image image) {
+    WEFT_CHECK(applied_.empty());
+    const image_header& header = image.header;
+    if (image.objects.digest() != header.digest || image.objects.objects() != header.objects) {
+        return fail(errc::log_damaged,
+                    "the snapshot's objects are not those that it states: digest " +
+                        to_string(image.objects.digest()) + " of " +
+                        std::to_string(image.objects.objects()) + ", stated " +
+                        to_string(header.digest) + " of " + std::to_string(header.objects));
+    }
+    applied_ = header.vector();
+    for (const image_origin& o : header.origins) {
+        origin& known = origins_[o.id];
+        known.last = o.last;
+        known.who = o.who;
+        known.dependencies = o.dependencies;
+    }
+    clock_.advance_to(header.newest);
+    tail_ = log_tail(header.at, applied_);
+    state_ = std::move(image.objects);
+    return {};
+}
+
+void core::start(const replica_identity& who, log_index log_first,
+                 std::vector<snapshot_info> snapshots, instant now) {
     WEFT_CHECK(who.id != replica_id{});
     id_ = who.id;
     predecessor_ = who.predecessor;
@@ -120,6 +144,9 @@ void core::start(const replica_identity& who, log_index log_first, instant now) 
     clock_ = above_ceiling;
     now_ = now;
     log_first_ = log_first;
+    snapshots_ = std::move(snapshots);
+    if (options_.snapshot_interval_ms > 0)
+        next_snapshot_ = now.after_ms(static_cast<std::int64_t>(options_.snapshot_interval_ms));
     durable_end_ = tail_.end();
     durable_ = applied_;
     undurable_.clear();
@@ -151,6 +178,8 @@ std::vector<effect> core::step(const event& happened) {
                 on_log_synced(what.durable_end);
             } else if constexpr (std::same_as<kind, log_read>) {
                 on_log_read(what);
+            } else if constexpr (std::same_as<kind, snapshot_written>) {
+                on_snapshot_written(what);
             } else if constexpr (std::same_as<kind, disk_state>) {
                 if (disk_full_ != what.full) {
                     report_event(
@@ -168,6 +197,7 @@ std::vector<effect> core::step(const event& happened) {
     seal();
     tick();
     for (auto& [id, s] : sessions_) pump(s);
+    want_snapshot();
     want_sync();
     collect_answers();
     return std::exchange(effects_, {});
@@ -403,6 +433,7 @@ void core::log_run(const run_header& header, shared_bytes run, run_hash hash) {
     origins_[header.origin].last = hash;
     applied_.advance(header.origin, header.end - 1);
     undurable_.push_back({header.origin, header.end - 1});
+    bytes_since_snapshot_ += run.view.size();
     if (effects_.empty() || !std::holds_alternative<append_log>(effects_.back())) {
         effects_.push_back(append_log{});
     }
@@ -469,6 +500,7 @@ result<core::run_outcome> core::take_run(const shared_bytes& run, bool replaying
     run_hash hash = hash_of(run.view);
     if (replaying) {
         from.last = hash;
+        bytes_since_snapshot_ += run.view.size();
         applied_.advance(header->origin, header->end - 1);
         tail_.push({tail_.end(), header->origin, header->first, header->end, run});
     } else {
@@ -634,6 +666,7 @@ std::vector<effect> core::close() {
          waiting_.cancel({errc::closed, "the replica was closed; unknown, not rolled back"})) {
         effects_.push_back(answer{std::move(due.whom), std::move(due.outcome)});
     }
+    answer_snapshot(fail(errc::closed, "the replica was closed"));
     for (auto& [id, s] : sessions_) effects_.push_back(close_link{id});
     sessions_.clear();
     return std::exchange(effects_, {});

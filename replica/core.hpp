@@ -30,9 +30,13 @@ public:
     // Rebuilds the state from the log, run by run, before the first step. bad_run or dot_reused if the run
     // does not continue what came before.
     [[nodiscard]] result<void> replay(const shared_bytes& run, std::uint64_t wall_ms);
+    // The same from a snapshot, before the log after it. log_damaged if its objects are not those that its
+    // header states; the core is then worth nothing.
+    [[nodiscard]] result<void> load(state_image image);
     // Ends the replay, once it is known who the replica is now; what was replayed is durable. Every other
     // call comes after.
-    void start(const replica_identity& who, log_index log_first, instant now);
+    void start(const replica_identity& who, log_index log_first,
+               std::vector<snapshot_info> snapshots, instant now);
 
     [[nodiscard]] std::vector<effect> step(const event& happened);
     // Frames that the driver made of effects, for the counts of the peer.
@@ -56,6 +60,10 @@ public:
     // Calls back, through an effect, when the change is acknowledged at that level.
     void wait(const committed& change, ack_level level, instant deadline,
               acknowledgements::callback whom);
+
+    // Takes a snapshot as soon as it can be; calls back, through an effect, when it is durable. If nothing
+    // happened since the last one, that is the answer.
+    void take_snapshot(std::function<void(result<snapshot_info>)> whom);
 
     [[nodiscard]] result<subscription_id> subscribe(subscription_filter filter,
                                                     change_callback whom);
@@ -124,6 +132,7 @@ private:
     void on_notice(session& s, const notice_message& notice);
     void on_log_synced(log_index durable_end);
     void on_log_read(const log_read& read);
+    void on_snapshot_written(const snapshot_written& written);
     void on_peer_command(const peer_command& command);
     void tick();
 
@@ -164,6 +173,10 @@ private:
     void log_run(const run_header& header, shared_bytes run, run_hash hash);
     void apply_changes(const decoded_run& run, origin& from, bool replaying);
     void want_sync();
+    void want_snapshot();
+    [[nodiscard]] state_image image() const;
+    [[nodiscard]] bool grew_since_snapshot() const;
+    void answer_snapshot(result<snapshot_info> outcome);
     void change_identity(const std::string& why);
     void refuse_origin(replica_id which, const error& why);
     void block(session& s, const error& why);
@@ -215,6 +228,15 @@ private:
     bool sync_asked_ = false; // by somebody who waits for the disk
     instant next_sync_ = instant::never();
     bool disk_full_ = false;
+
+    // Snapshots.
+    std::vector<snapshot_info> snapshots_;     // oldest first
+    std::uint64_t bytes_since_snapshot_ = 0;   // of the log
+    bool snapshotting_ = false;                // one was taken and is not written yet …
+    std::optional<state_image> taken_;         // … because the log is not durable up to it
+    instant next_snapshot_ = instant::never(); // by interval
+    instant snapshot_not_before_;              // after one that failed
+    std::vector<std::function<void(result<snapshot_info>)>> snapshot_waiters_;
 
     // Peers.
     std::vector<peer_entry> peers_;

@@ -48,6 +48,9 @@ replica_status core::status(instant now) const {
     out.state_bytes = state_.state_bytes();
     out.state_bytes_max = options_.state_bytes_max;
     out.log_runs = static_cast<std::uint64_t>(tail_.end()) - static_cast<std::uint64_t>(log_first_);
+    out.snapshots = snapshots_;
+    out.snapshot_under_way = snapshotting_;
+    out.log_bytes_since_snapshot = bytes_since_snapshot_;
     out.held_back_runs = held_back_.runs();
     out.held_back_bytes = held_back_.bytes();
     out.known_ids = origins_.size();

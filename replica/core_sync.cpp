@@ -302,6 +302,8 @@ void core::tick() {
 
 instant core::deadline() const {
     instant out = std::min({waiting_.deadline(), next_ack_, next_sync_});
+    if (!snapshotting_ && grew_since_snapshot())
+        out = std::min(out, std::max(next_snapshot_, snapshot_not_before_));
     for (const peer_entry& p : peers_) {
         if (p.configured && !p.paused && !p.connecting && !p.session)
             out = std::min(out, p.next_dial);

@@ -224,6 +224,25 @@ void driver::perform(read_log& what) {
     }
 }
 
+void driver::perform(write_snapshot& what) {
+    parts_.snapshots->write_later(std::move(what.image),
+                                  [weak = weak_from_this()](result<snapshot_info> written) {
+                                      auto self = weak.lock();
+                                      if (!self || self->closed_) return;
+                                      if (written) {
+                                          self->happened(snapshot_written{*written, {}});
+                                      } else {
+                                          self->happened(snapshot_written{{}, written.error()});
+                                      }
+                                  });
+}
+
+void driver::perform(remove_snapshot& what) {
+    auto removed = parts_.snapshots->remove(what.at);
+    if (removed) return;
+    parts_.doors.events.on({severity::warning, "snapshot.not_removed", to_string(removed.error())});
+}
+
 void driver::perform(dial& what) {
     parts_.transports.dial(
         what.url, dial_timeout_ms,

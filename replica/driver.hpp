@@ -2,6 +2,7 @@
 #include "base/env.hpp"
 #include "replica/core.hpp"
 #include "replica/log.hpp"
+#include "replica/snapshot_store.hpp"
 #include "transport/registry.hpp"
 
 #include <atomic>
@@ -18,6 +19,7 @@ struct driver_parts {
     transport_registry& transports;
     std::unique_ptr<directory_lock> lock;
     std::unique_ptr<run_log> log;
+    std::unique_ptr<snapshot_store> snapshots;
     // Makes an identity durable; called before anything that needs it leaves the replica.
     std::function<result<void>(const replica_identity&)> persist;
     // Called once, on the loop, when the log can no longer be trusted: nothing more is acknowledged, and
@@ -114,6 +116,8 @@ private:
     void perform(append_log& what);
     void perform(sync_log& what);
     void perform(read_log& what);
+    void perform(write_snapshot& what);
+    void perform(remove_snapshot& what);
     void perform(dial& what);
     void perform(send_message& what);
     void perform(close_link& what);

@@ -1,6 +1,7 @@
 #pragma once
 #include "base/env.hpp"
 #include "replica/options.hpp"
+#include "replica/snapshot_store.hpp"
 #include "replica/subscription.hpp"
 #include "transport/message.hpp"
 
@@ -27,6 +28,12 @@ struct
     log_index first{};
     version_vector known;
 };
+struct write_snapshot { // answered with snapshot_written
+    state_image image;
+};
+struct remove_snapshot {
+    log_index at{};
+};
 struct dial { // answered with link_up or dial_failed
     peer_id peer{};
     std::string url;
@@ -50,7 +57,8 @@ struct report {
     log_event what;
 };
 
-using effect = std::variant<persist_identity, append_log, sync_log, read_log, dial, send_message,
-                            close_link, notify, answer, report>;
+using effect =
+    std::variant<persist_identity, append_log, sync_log, read_log, write_snapshot, remove_snapshot,
+                 dial, send_message, close_link, notify, answer, report>;
 
 } // namespace weft

@@ -1,5 +1,6 @@
 #pragma once
 #include "base/env.hpp"
+#include "replica/snapshot_store.hpp"
 #include "transport/message.hpp"
 
 #include <optional>
@@ -39,6 +40,10 @@ struct log_read { // answers read_log
     log_index first{};
     std::vector<shared_bytes> runs;
 };
+struct snapshot_written { // answers write_snapshot
+    snapshot_info what;
+    std::optional<error> failed; // then nothing is left of it
+};
 struct disk_state { // an append was refused for lack of space, or works again
     bool full = false;
 };
@@ -52,7 +57,7 @@ struct event {
     instant now;
     std::uint64_t wall_ms = 0;
     std::variant<woken, link_up, dial_failed, received, link_down, link_drained, log_synced,
-                 log_read, disk_state, peer_command>
+                 log_read, snapshot_written, disk_state, peer_command>
         what;
 };
 

@@ -145,6 +145,44 @@ void keyspace::apply_here(object& target, const path_hash& here, const operation
     }
 }
 
+void keyspace::load(std::span<const std::string_view> path, type_id type, object&& fragment) {
+    load_at(root_, {}, path, type, std::move(fragment));
+}
+
+void keyspace::load_at(map_store& parent, const path_hash& parent_hash,
+                       std::span<const std::string_view> path, type_id type, object&& fragment) {
+    bool last = path.size() == 1;
+    child_ref name{path.front(), last ? type : type_id{type_kind::map}};
+    object& child = parent.find_or_insert(name);
+    bool was_live = child.live();
+    path_hash here = parent_hash.child(name.name, name.type);
+    if (!last) {
+        load_at(child.as<map_store>(), here, path.subspan(1), type, std::move(fragment));
+    } else if (auto* adds = std::get_if<add_wins_store<value>>(&fragment.data())) {
+        auto& set = child.as<add_wins_store<value>>();
+        for (const auto& e : *adds) {
+            weight_.subtract(weigh_element(here, e.key, std::as_const(set).find(e.key)));
+            set.join_at(e.key, e.value, nothing_seen{}, nothing_seen{});
+            weight_.add(weigh_element(here, e.key, std::as_const(set).find(e.key)));
+        }
+    } else if (auto* marks = std::get_if<remove_wins_elements>(&fragment.data())) {
+        auto& set = child.as<remove_wins_elements>();
+        for (const auto& e : marks->marks()) {
+            weight_.subtract(weigh_element(here, e.key, set.marks().find(e.key)));
+            set.join_at(e.key, e.value, nothing_seen{}, nothing_seen{});
+            weight_.add(weigh_element(here, e.key, set.marks().find(e.key)));
+        }
+    } else if (child.empty()) {
+        child = std::move(fragment);
+        weight_.add(weigh(here, child));
+    } else {
+        weight_.subtract(weigh(here, child));
+        child.join(fragment, nothing_seen{}, nothing_seen{});
+        weight_.add(weigh(here, child));
+    }
+    parent.settle(name, was_live);
+}
+
 void keyspace::roll_back(undo_log&& undo) {
     if (undo.steps.empty()) return;
     for (auto step = undo.steps.rbegin(); step != undo.steps.rend(); ++step)

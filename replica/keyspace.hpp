@@ -43,6 +43,9 @@ public:
                undo_log* undo);
     void roll_back(undo_log&& undo);
 
+    // Adds a fragment of an object of a state image to the fragments before it.
+    void load(std::span<const std::string_view> path, type_id type, object&& fragment);
+
     // The object at a path, if it has a live dot.
     [[nodiscard]] const object* find(std::span<const std::string_view> path, type_id type) const;
     // Also a counter's record without a live dot, or a set that holds only remove marks.
@@ -64,6 +67,8 @@ private:
                   const operation& op, const operation_seen& seen, hlc stamp, undo_log* undo);
     void apply_here(object& target, const path_hash& here, const operation& op,
                     const operation_seen& seen, hlc stamp, undo_step* undo);
+    void load_at(map_store& parent, const path_hash& parent_hash,
+                 std::span<const std::string_view> path, type_id type, object&& fragment);
     void restore(map_store& parent, std::size_t depth, undo_step& step);
 
     map_store root_;

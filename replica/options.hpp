@@ -29,6 +29,10 @@ struct replica_options {
     sync_policy sync = sync_policy::commit;
     codec packed = codec::lz4; // for own runs of 128 bytes and more, where it pays
     std::uint64_t state_bytes_max = limits::state_bytes_max;
+    // A snapshot is taken when the log grew by so much since the last one, or after so long, if it grew
+    // at all; 0 for never.
+    std::uint64_t snapshot_log_bytes = limits::snapshot_log_bytes;
+    std::uint64_t snapshot_interval_ms = limits::snapshot_interval_ms;
 };
 
 // What an acknowledgement of a change means.

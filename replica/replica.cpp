@@ -2,19 +2,28 @@
 
 #include "replica/driver.hpp"
 
-#include <condition_variable>
+#include <future>
 
 namespace weft {
 namespace {
 
-tl::unexpected<error> closed_replica() { return fail(errc::closed, "the replica is closed"); }
+error closed_replica() { return {errc::closed, "the replica is closed"}; }
+
+// Starts something that answers on the loop, once, and waits for the answer.
+template <class Outcome, class Start>
+Outcome waited_for(Start start) {
+    auto answered = std::make_shared<std::promise<Outcome>>();
+    auto outcome = answered->get_future();
+    start([answered](Outcome what) { answered->set_value(std::move(what)); });
+    return outcome.get();
+}
 
 } // namespace
 
 void commit::when(ack_level level, std::int64_t timeout_ms,
                   std::function<void(result<void>)> done) const {
     auto engine = driver_.lock();
-    if (!engine) return done(closed_replica());
+    if (!engine) return done(fail(closed_replica()));
     instant deadline = engine->now().after_ms(timeout_ms);
     auto start = [&](core& c) {
         // Looked at under the lock: who comes after the close would wait for ever.
@@ -23,33 +32,21 @@ void commit::when(ack_level level, std::int64_t timeout_ms,
         return true;
     };
     bool waits = engine->inside() ? start(engine->unlocked_core()) : engine->with_core(start);
-    if (!waits) return done(closed_replica());
+    if (!waits) return done(fail(closed_replica()));
     engine->wake(); // it may be acknowledged already, and the deadline is to be kept
 }
 
 result<void> commit::wait(ack_level level, std::int64_t timeout_ms) const {
     if (level.what == ack_level::kind::memory) return {};
     auto engine = driver_.lock();
-    if (!engine || engine->closed()) return closed_replica();
+    if (!engine || engine->closed()) return fail(closed_replica());
     if (engine->inside() || engine->run().in_loop_thread()) {
         return fail(errc::invalid_argument,
                     "waiting here would stop what is waited for; use `when`");
     }
-    struct shared_outcome {
-        std::mutex lock;
-        std::condition_variable known;
-        std::optional<result<void>> outcome;
-    };
-    auto shared = std::make_shared<shared_outcome>();
-    when(level, timeout_ms, [shared](result<void> outcome) {
-        std::lock_guard hold(shared->lock);
-        shared->outcome = std::move(outcome);
-        shared->known.notify_all();
-    });
     engine.reset();
-    std::unique_lock hold(shared->lock);
-    shared->known.wait(hold, [&] { return shared->outcome.has_value(); });
-    return *shared->outcome;
+    return waited_for<result<void>>(
+        [&](auto answer) { when(level, timeout_ms, std::move(answer)); });
 }
 
 replica::replica(std::shared_ptr<driver> engine)
@@ -63,7 +60,7 @@ result<commit> replica::transact_erased(const std::function<result<void>(transac
                     "a transaction inside a transaction; use the one you have");
     }
     return driver_->with_core([&](core& c) -> result<commit> {
-        if (driver_->closed()) return closed_replica();
+        if (driver_->closed()) return fail(closed_replica());
         if (auto begun = c.begin_change(driver_->wall_ms()); !begun) return fail(begun.error());
         struct roll_back {
             core* open;
@@ -98,7 +95,7 @@ result<void> replica::read(const std::function<void(const keyspace&, replica_id)
         return {};
     }
     return driver_->with_core([&](core& c) -> result<void> {
-        if (driver_->closed()) return closed_replica();
+        if (driver_->closed()) return fail(closed_replica());
         look(c.state(), c.identity().id);
         return {};
     });
@@ -126,7 +123,7 @@ result<subscription_id> replica::subscribe(subscription_filter filter, change_ca
     if (driver_->inside())
         return fail(errc::nested_transaction, "subscribe outside of the transaction");
     return driver_->with_core([&](core& c) -> result<subscription_id> {
-        if (driver_->closed()) return closed_replica();
+        if (driver_->closed()) return fail(closed_replica());
         return c.subscribe(std::move(filter), std::move(whom));
     });
 }
@@ -144,10 +141,30 @@ void replica::unsubscribe(subscription_id id) {
     driver_->with_core([&](core& c) { c.unsubscribe(id); });
 }
 
+result<snapshot_info> replica::snapshot() {
+    if (driver_->inside() || driver_->run().in_loop_thread()) {
+        return fail(errc::invalid_argument,
+                    "waiting here would stop what is waited for: neither in a transaction nor on "
+                    "the loop");
+    }
+    return waited_for<result<snapshot_info>>([&](auto answer) { snapshot(std::move(answer)); });
+}
+
+void replica::snapshot(std::function<void(result<snapshot_info>)> done) {
+    auto ask = [&](core& c) {
+        if (driver_->closed()) return false;
+        c.take_snapshot(std::move(done));
+        return true;
+    };
+    bool asked = driver_->inside() ? ask(driver_->unlocked_core()) : driver_->with_core(ask);
+    if (!asked) return done(fail(closed_replica()));
+    driver_->wake();
+}
+
 result<void> replica::command(std::string_view peer, bool pause) {
     if (driver_->inside()) return fail(errc::nested_transaction, "not inside a transaction");
     auto found = driver_->with_core([&](core& c) -> result<peer_id> {
-        if (driver_->closed()) return closed_replica();
+        if (driver_->closed()) return fail(closed_replica());
         return c.find_peer(peer);
     });
     if (!found) return fail(found.error());
@@ -162,7 +179,7 @@ result<void> replica::resume_peer(std::string_view peer) { return command(peer, 
 result<replica_status> replica::status() const {
     if (driver_->inside()) return driver_->unlocked_core().status(driver_->now());
     auto out = driver_->with_core([&](core& c) -> result<replica_status> {
-        if (driver_->closed()) return closed_replica();
+        if (driver_->closed()) return fail(closed_replica());
         return c.status(driver_->now());
     });
     if (out) out->log_bytes = driver_->log_bytes();
@@ -181,21 +198,9 @@ result<void> replica::close() {
     if (driver_->inside())
         return fail(errc::nested_transaction, "close outside of the transaction");
     if (driver_->run().in_loop_thread()) return driver_->close();
-    struct shared_outcome {
-        std::mutex lock;
-        std::condition_variable known;
-        std::optional<result<void>> outcome;
-    };
-    auto shared = std::make_shared<shared_outcome>();
-    driver_->run().post([engine = driver_, shared] {
-        result<void> outcome = engine->close();
-        std::lock_guard hold(shared->lock);
-        shared->outcome = std::move(outcome);
-        shared->known.notify_all();
+    return waited_for<result<void>>([&](auto answer) {
+        driver_->run().post([engine = driver_, answer] { answer(engine->close()); });
     });
-    std::unique_lock hold(shared->lock);
-    shared->known.wait(hold, [&] { return shared->outcome.has_value(); });
-    return *shared->outcome;
 }
 
 } // namespace weft

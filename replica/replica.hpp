@@ -82,6 +82,12 @@ public:
     // From any thread. A call that is under way, or already on its way, may still come.
     void unsubscribe(subscription_id id);
 
+    // Writes a snapshot of the state and waits until it is durable; writes go on meanwhile. The replica
+    // also takes them by itself (replica_options). Not on the loop's thread.
+    result<snapshot_info> snapshot();
+    // The same without waiting; `done` is called once, on the loop, or at once if the replica is closed.
+    void snapshot(std::function<void(result<snapshot_info>)> done);
+
     // Stops and restarts replication with one peer, given by name, URL or id; not_found names the peers.
     result<void> pause_peer(std::string_view peer);
     result<void> resume_peer(std::string_view peer);

@@ -2,6 +2,7 @@
 #include "base/ids.hpp"
 #include "clock/version_vector.hpp"
 #include "replica/options.hpp"
+#include "replica/snapshot_store.hpp"
 #include "replica/state_digest.hpp"
 
 #include <string>
@@ -54,6 +55,9 @@ struct replica_status {
     std::uint64_t state_bytes_max = 0;
     std::uint64_t log_bytes = 0;
     std::uint64_t log_runs = 0;
+    std::vector<snapshot_info> snapshots; // oldest first
+    bool snapshot_under_way = false;
+    std::uint64_t log_bytes_since_snapshot = 0;
     std::uint64_t held_back_runs = 0;
     std::uint64_t held_back_bytes = 0;
     std::uint64_t known_ids = 0;

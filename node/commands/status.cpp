@@ -42,6 +42,15 @@ void print_table(const std::vector<std::vector<std::string>>& rows) {
     }
 }
 
+std::string snapshots_of(const json::object& status) {
+    std::string out;
+    for (const json::value& one : status.at("snapshots").as_array())
+        out += (out.empty() ? "" : ", ") + bytes_of(one.as_object().at("bytes"));
+    if (out.empty()) out = "none yet";
+    if (status.at("snapshot_under_way").as_bool()) out += ", another under way";
+    return out + "; log since the newest " + bytes_of(status.at("log_bytes_since_snapshot"));
+}
+
 void print(const json::object& status) {
     std::vector<std::pair<std::string, std::string>> lines{
         {"replica", plain(status.at("name")) + " (" + plain(status.at("replica_id")) + ")"},
@@ -49,6 +58,7 @@ void print(const json::object& status) {
         {"objects", plain(status.at("objects"))},
         {"digest", plain(status.at("digest"))},
         {"log", bytes_of(status.at("log_bytes")) + ", sync " + plain(status.at("sync"))},
+        {"snapshot", snapshots_of(status)},
         {"state",
          bytes_of(status.at("state_bytes")) + " of " + bytes_of(status.at("state_bytes_max"))},
     };

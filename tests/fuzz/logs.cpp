@@ -2,6 +2,7 @@
 #include "base/limits.hpp"
 #include "recovery/identity.hpp"
 #include "recovery/log_format.hpp"
+#include "recovery/snapshot.hpp"
 #include "recovery/wal.hpp"
 #include "replica/core.hpp"
 #include "tests/fuzz/targets.hpp"
@@ -91,6 +92,35 @@ void segment(byte_view data) {
     std::vector<bytes> second;
     auto again = on.open(second);
     WEFT_CHECK(again.has_value() && second == first && !(*again)->report().cut);
+}
+
+void snapshot(byte_view data) {
+    if (data.empty()) return;
+    std::byte part = data[0];
+    data = data.subspan(1);
+    keyspace state;
+    auto load = [](keyspace& into) {
+        return [&into](image_part&& one) {
+            into.load(one.path, one.type, std::move(one.fragment));
+            return result<void>{};
+        };
+    };
+    if (part == std::byte{0}) {
+        machine on(snapshot_name(log_index{7}), data);
+        if (!read_snapshot(on.files, log_index{7}, "sim", load(state))) return;
+    } else if (part == std::byte{1}) {
+        auto header = decode_image_header(data);
+        if (header) WEFT_CHECK(equal(encode(*header), data));
+        return;
+    } else {
+        (void)read_image_chunk(data, load(state));
+    }
+    state.check_invariants();
+    keyspace again;
+    for (image_chunks chunks(state, 100); !chunks.done();)
+        WEFT_CHECK(read_image_chunk(chunks.next(), load(again)).has_value());
+    WEFT_CHECK(again.root() == state.root());
+    WEFT_CHECK(again.digest() == state.digest());
 }
 
 void identity(byte_view data) {

@@ -1,6 +1,8 @@
 #include "base/compress.hpp"
 #include "base/frame.hpp"
+#include "recovery/sealed.hpp"
 #include "replica/change_codec.hpp"
+#include "replica/state_image.hpp"
 #include "tests/sim/cluster.hpp"
 #include "tests/sim/workload.hpp"
 #include "transport/message.hpp"
@@ -72,6 +74,13 @@ int main(int count, char** words) {
         (void)load.write(*world.at(i % 2 == 0 ? "a" : "b"), ids);
         world.run_ms(20);
     }
+    world.at("a")->snapshot([](const result<snapshot_info>&) {});
+    world.run_ms(1'000);
+    auto looked = world.at("a")->read([&](const keyspace& state) {
+        for (image_chunks chunks(state, 500); !chunks.done();)
+            out.keep("snapshot", "chunk", after(std::byte{2}, chunks.next()));
+    });
+    if (!looked) return 2;
     (void)world.at("a").stop();
     (void)world.at("a").start();
     world.run_ms(1'000);
@@ -89,9 +98,16 @@ int main(int count, char** words) {
             const bytes& content = one->directory().contents(name);
             byte_view some = byte_view(content).first(std::min(content.size(), file_bytes_max - 1));
             if (name == "identity.weft") out.keep("identity", "identity", content);
+            if (name.starts_with("snapshot-")) {
+                out.keep("snapshot", "whole", after(std::byte{0}, content));
+                auto header = unseal("weft-sn\n", content);
+                if (header) out.keep("snapshot", "header", after(std::byte{1}, header->body));
+            }
             if (name.starts_with("log-")) out.keep("segment", "raw", after(std::byte{0}, some));
         }
     }
+    digests_message digests{7, {{"", "b", {1, 2}}, {"b", "", {3, 4}}}, false};
+    out.keep("message", "digests", encode_message(digests));
     std::string text = "the same words, the same words, the same words, and then some others";
     for (codec which : {codec::none, codec::lz4, codec::zstd, codec::gzip}) {
         bytes packed = compress(which, as_bytes(text));

@@ -6,9 +6,10 @@ namespace weft::fuzz {
 
 std::span<const target> targets() {
     static constexpr std::array all{
-        target{"frame", frame},   target{"message", message}, target{"run", run},
-        target{"unpack", unpack}, target{"segment", segment}, target{"identity", identity},
-        target{"value", value},   target{"control", control}, target{"import", import},
+        target{"frame", frame},       target{"message", message}, target{"run", run},
+        target{"unpack", unpack},     target{"segment", segment}, target{"snapshot", snapshot},
+        target{"identity", identity}, target{"value", value},     target{"control", control},
+        target{"import", import},
     };
     return all;
 }

@@ -13,6 +13,7 @@ void message(byte_view data);  // one message of a peer
 void run(byte_view data);      // a run, and then the state it makes
 void unpack(byte_view data);   // compressed bytes that may lie about their size
 void segment(byte_view data);  // a log, as raw bytes or as sound records with any contents
+void snapshot(byte_view data); // a snapshot, whole, or a chunk or the header of a state image
 void identity(byte_view data); // an identity file
 void value(byte_view data);    // a scalar, from bytes and from JSON
 void control(byte_view data);  // requests to a node's HTTP interface

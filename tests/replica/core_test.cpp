@@ -19,7 +19,7 @@ struct engine {
     instant now{1'000'000'000};
     std::vector<effect> asked;
 
-    engine() { decisions.start({replica_id{10}, {}, {}}, log_index{0}, now); }
+    engine() { decisions.start({replica_id{10}, {}, {}}, log_index{0}, {}, now); }
 
     void happens(decltype(event::what) what) {
         now = now.after_ms(1);
@@ -205,7 +205,7 @@ BOOST_AUTO_TEST_CASE(a_log_read_that_was_overtaken_is_dropped) {
         BOOST_REQUIRE(decisions.replay(log.back(), wall_ms));
     }
     instant now{1'000'000'000};
-    decisions.start({replica_id{10}, {}, {}}, log_index{0}, now);
+    decisions.start({replica_id{10}, {}, {}}, log_index{0}, {}, now);
     auto step = [&](decltype(event::what) what) {
         now = now.after_ms(1);
         return decisions.step({now, wall_ms, std::move(what)});

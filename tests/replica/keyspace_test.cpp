@@ -6,46 +6,8 @@
 #include <array>
 
 using namespace weft;
-
-namespace {
-
-// Applies operations as a replica does: everything that was applied here has been seen.
-struct author {
-    keyspace state;
-    version_vector seen;
-    replica_id id;
-    std::uint64_t next = 1;
-
-    author(std::uint64_t number) : id{number} {}
-
-    struct change {
-        dot at;
-        hlc stamp;
-        version_vector dependencies;
-        const operation* op;
-    };
-
-    change write(const operation& op, std::uint64_t stamp, undo_log* undo) {
-        change made{{id, next++}, {stamp}, seen, &op};
-        made.dependencies.set(id, 0);
-        undo_log unused;
-        state.apply(op, made.at, made.stamp, seen, undo == nullptr ? &unused : undo);
-        return made;
-    }
-    void read(const change& c) {
-        state.apply(*c.op, c.at, c.stamp, c.dependencies, nullptr);
-        seen.advance(c.at.replica, c.at.counter);
-    }
-};
-
-bool allowed(const author& a, const operation& op) {
-    // What core refuses or turns into other operations: removals of counters name their rows.
-    if (op.what != action::remove) return true;
-    return op.type.kind != type_kind::counter && op.type.kind != type_kind::grow_counter &&
-           a.state.find_record(op.path, op.type) != nullptr;
-}
-
-} // namespace
+using tests::allowed;
+using tests::author;
 
 BOOST_AUTO_TEST_CASE(rolling_back_restores_state_and_digest) {
     for (std::uint64_t seed = 1; seed <= 100; ++seed) {

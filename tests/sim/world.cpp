@@ -42,6 +42,8 @@ world::drawn world::draw(random_generator& random, const world_options& options)
     out.clock_far_ahead = random.chance(0.1);
     out.loses_a_disk = random.chance(0.15);
     out.sync_ms_max = random.chance(0.5) ? 3 : up_to(60);
+    if (random.chance(0.6)) out.snapshot_log_bytes = 1'000 + random.below(60'000);
+    if (random.chance(0.3)) out.snapshot_interval_ms = 200 + random.below(5'000);
     out.load.keys = 1 + random.below(4);
     out.load.large = random.chance(0.2) ? 0.2 : 0.01;
     out.load.burst = random.chance(0.2) ? 0.03 : 0.002;
@@ -95,6 +97,8 @@ void world::build() {
         auto sync = static_cast<sync_policy>(random_.below(3));
         host& fresh = cluster_.add(name_of(i), peers[i], sync);
         fresh.options().packed = static_cast<codec>(random_.below(4));
+        fresh.options().snapshot_log_bytes = drawn_.snapshot_log_bytes;
+        fresh.options().snapshot_interval_ms = drawn_.snapshot_interval_ms;
         fresh.set_sync_ms(0, drawn_.sync_ms_max);
         fresh.set_skew_ms(random_.between(-20'000, 20'000));
         start(i);
@@ -116,6 +120,9 @@ std::string world::describe() const {
            std::to_string(drawn_.load.keys) + " keys of a type, large " +
            std::to_string(drawn_.load.large) + ", burst " + std::to_string(drawn_.load.burst) +
            "\n";
+    out += "  a snapshot every " + std::to_string(drawn_.snapshot_log_bytes) +
+           " bytes of log and every " + std::to_string(drawn_.snapshot_interval_ms) +
+           " ms; 0 for never\n";
     out += "  for " + std::to_string(drawn_.fault_ms) + " ms a fault every " +
            std::to_string(drawn_.fault_gap_ms) + " ms: kill " + std::to_string(drawn_.kill) +
            ", power cut " + std::to_string(drawn_.power_cut) + ", stop " +

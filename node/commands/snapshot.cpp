@@ -1,0 +1,20 @@
+#include "node/client.hpp"
+#include "node/commands.hpp"
+
+#include <cstdio>
+
+namespace weft {
+
+int run(const snapshot_command& given) {
+    auto node = client::connect(given.dir);
+    if (!node) return complain(node.error());
+    auto answer = node->ask("POST", target_of({"snapshot"}));
+    if (!answer) return complain(answer.error());
+    const auto& written = answer->as_object();
+    std::printf("snapshot at log run %llu, %llu bytes\n",
+                static_cast<unsigned long long>(written.at("log_run").to_number<std::uint64_t>()),
+                static_cast<unsigned long long>(written.at("bytes").to_number<std::uint64_t>()));
+    return done;
+}
+
+} // namespace weft

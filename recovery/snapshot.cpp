@@ -1,0 +1,348 @@
+#include "recovery/snapshot.hpp"
+
+#include "base/check.hpp"
+#include "base/compress.hpp"
+#include "base/frame.hpp"
+#include "base/limits.hpp"
+#include "recovery/sealed.hpp"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+namespace weft {
+namespace {
+
+constexpr std::string_view snapshot_magic = "weft-sn\n";
+constexpr std::uint32_t snapshot_version = 1;
+constexpr std::size_t header_bytes =
+    13; // of a record: checksum, kind and length, raw length, codec
+// Written between two syncs: little, so that the log, which shares the disk, never waits long.
+constexpr std::size_t sync_bytes = 1U << 20U;
+
+enum class chunk_kind : std::uint8_t { objects = 0, end = 1 };
+
+// XXH3-128 over all chunks as they are stored, one after another.
+class whole_hash {
+public:
+    whole_hash() : state_(XXH3_createState(), XXH3_freeState) { XXH3_128bits_reset(state_.get()); }
+    void add(byte_view stored) { XXH3_128bits_update(state_.get(), stored.data(), stored.size()); }
+    [[nodiscard]] std::array<std::uint64_t, 2> words() const {
+        XXH128_hash_t hash = XXH3_128bits_digest(state_.get());
+        return {hash.low64, hash.high64};
+    }
+
+private:
+    std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state_;
+};
+
+// Covers the place of a record, so that an intact one that stands elsewhere is not taken for it.
+std::uint32_t record_crc(log_index at, std::uint64_t offset, byte_view fields, byte_view stored) {
+    byte_writer place;
+    place.u64(static_cast<std::uint64_t>(at));
+    place.u64(offset);
+    return crc32c(stored, crc32c(fields, crc32c(place.view())));
+}
+
+bytes record_of(log_index at, std::uint64_t offset, chunk_kind kind, codec packed,
+                std::size_t raw_bytes, byte_view stored) {
+    byte_writer fields;
+    fields.u32(static_cast<std::uint32_t>(kind) << 30U | static_cast<std::uint32_t>(stored.size()));
+    fields.u32(static_cast<std::uint32_t>(raw_bytes));
+    fields.u8(static_cast<std::uint8_t>(packed));
+    byte_writer out;
+    out.reserve(header_bytes + stored.size());
+    out.u32(record_crc(at, offset, fields.view(), stored));
+    out.raw(fields.view());
+    out.raw(stored);
+    return out.take();
+}
+
+std::optional<log_index> parse_snapshot_name(std::string_view name) {
+    if (name.size() != 30 || !name.starts_with("snapshot-") || !name.ends_with(".weft")) return {};
+    auto digits = parse_replica_id(name.substr(9, 16)); // the same 16 digits
+    if (!digits) return std::nullopt;
+    return log_index{static_cast<std::uint64_t>(*digits)};
+}
+
+class snapshot_files final : public snapshot_store {
+public:
+    snapshot_files(disk& files, loop& run, std::vector<snapshot_info> kept)
+        : files_(files), run_(run), kept_(std::move(kept)) {}
+
+    void write_later(state_image image, std::function<void(result<snapshot_info>)> done) override {
+        WEFT_CHECK(!job_);
+        job_.emplace(std::move(image), std::move(done));
+        run_.post([this, alive = std::weak_ptr(alive_)] {
+            if (!alive.expired()) begin();
+        });
+    }
+    std::uint64_t under_way_bytes() const override { return job_ ? job_->size : 0; }
+    const std::vector<snapshot_info>& kept() const override { return kept_; }
+
+    result<void> remove(log_index at) override {
+        if (auto removed = files_.remove(snapshot_name(at)); !removed) return removed;
+        std::erase_if(kept_, [at](const snapshot_info& s) { return s.at == at; });
+        return {};
+    }
+
+private:
+    struct job {
+        job(state_image image, std::function<void(result<snapshot_info>)> whom)
+            : header(std::move(image.header)),
+              chunks(std::move(image.objects), limits::snapshot_chunk_bytes),
+              done(std::move(whom)) {}
+
+        image_header header;
+        image_chunks chunks;
+        std::function<void(result<snapshot_info>)> done;
+        std::unique_ptr<file> out;
+        std::uint64_t size = 0;
+        std::uint64_t count = 0; // of chunks
+        whole_hash whole;
+        bool ended = false;
+    };
+
+    std::string fresh_name() const { return snapshot_name(job_->header.at) + ".new"; }
+
+    void begin() {
+        (void)files_.remove(fresh_name()); // of an attempt before
+        auto made = files_.create(fresh_name());
+        if (!made) return finish(fail(made.error()));
+        job_->out = std::move(*made);
+        bytes header = seal(snapshot_magic, snapshot_version, encode(job_->header));
+        if (auto written = append(header); !written) return finish(fail(written.error()));
+        write_some();
+    }
+
+    result<void> append(byte_view data) {
+        auto written = job_->out->append(data);
+        if (written) job_->size += data.size();
+        return written;
+    }
+
+    result<void> append_record(chunk_kind kind, byte_view content) {
+        bytes packed = compress(codec::lz4, content);
+        bool pays = packed.size() < content.size();
+        byte_view stored = pays ? byte_view(packed) : content;
+        if (kind == chunk_kind::objects) {
+            job_->whole.add(stored);
+            ++job_->count;
+        }
+        return append(record_of(job_->header.at, job_->size, kind, pays ? codec::lz4 : codec::none,
+                                content.size(), stored));
+    }
+
+    // Some chunks, then a sync, and so on.
+    void write_some() {
+        job& j = *job_;
+        std::uint64_t until = j.size + sync_bytes;
+        while (!j.chunks.done() && j.size < until) {
+            auto written = append_record(chunk_kind::objects, j.chunks.next());
+            if (!written) return finish(fail(written.error()));
+        }
+        if (j.chunks.done() && !j.ended) {
+            byte_writer end;
+            end.u64(j.count);
+            for (std::uint64_t word : j.whole.words()) end.u64(word);
+            if (auto written = append_record(chunk_kind::end, end.view()); !written)
+                return finish(fail(written.error()));
+            j.ended = true;
+        }
+        j.out->sync_later(guarded([this](const result<void>& synced) {
+            if (!synced) return finish(fail(synced.error()));
+            if (!job_->ended) return write_some();
+            make_visible();
+        }));
+    }
+
+    void make_visible() {
+        auto renamed = files_.rename(fresh_name(), snapshot_name(job_->header.at));
+        if (!renamed) return finish(fail(renamed.error()));
+        files_.sync_directory_later(guarded([this](const result<void>& synced) {
+            if (!synced) return finish(fail(synced.error()));
+            finish(snapshot_info{job_->header.at, job_->size});
+        }));
+    }
+
+    void finish(result<snapshot_info> outcome) {
+        if (outcome) {
+            kept_.push_back(*outcome);
+        } else if (job_->out) {
+            job_->out.reset();
+            (void)files_.remove(fresh_name()); // or the next start does it
+        }
+        auto done = std::move(job_->done);
+        job_.reset();
+        done(std::move(outcome));
+    }
+
+    std::function<void(result<void>)> guarded(std::function<void(const result<void>&)> then) {
+        return
+            [alive = std::weak_ptr(alive_), then = std::move(then)](const result<void>& outcome) {
+                if (!alive.expired()) then(outcome);
+            };
+    }
+
+    disk& files_;
+    loop& run_;
+    std::vector<snapshot_info> kept_;
+    std::optional<job> job_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true); // guards answers under way
+};
+
+// Reads records of a snapshot file one after another.
+class snapshot_reader {
+public:
+    snapshot_reader(file& from, std::string path, log_index at)
+        : from_(from), path_(std::move(path)), at_(at) {}
+
+    struct record {
+        chunk_kind kind{};
+        codec packed{};
+        std::uint64_t raw_bytes = 0;
+        bytes stored;
+    };
+
+    result<image_header> header(std::string_view cluster) {
+        auto start = from_.read(0, sealed_magic_bytes + 12);
+        if (!start) return fail(start.error());
+        if (start->size() < sealed_magic_bytes + 12)
+            return fail(damaged("it ends inside its header"));
+        byte_reader in(byte_view(*start).subspan(sealed_magic_bytes + 4));
+        std::uint64_t claimed = start->size() + in.u32();
+        auto size = from_.size();
+        if (!size) return fail(size.error());
+        auto whole = from_.read(0, static_cast<std::size_t>(std::min(claimed, *size)));
+        if (!whole) return fail(whole.error());
+        auto opened = unseal(snapshot_magic, *whole);
+        if (!opened) return fail(damaged(opened.error().detail));
+        if (opened->version != snapshot_version) {
+            return fail(errc::incompatible,
+                        path_ + ": snapshot format " + std::to_string(opened->version) +
+                            ", this release reads " + std::to_string(snapshot_version));
+        }
+        auto header = decode_image_header(opened->body);
+        if (!header) return fail(damaged(header.error().detail));
+        if (header->cluster != cluster) {
+            return fail(errc::wrong_cluster, path_ + ": a snapshot of cluster '" + header->cluster +
+                                                 "', not of '" + std::string(cluster) + "'");
+        }
+        if (header->at != at_)
+            return fail(damaged("its name and its header give different places"));
+        offset_ = opened->size;
+        return header;
+    }
+
+    result<record> next() {
+        auto head = from_.read(offset_, header_bytes);
+        if (!head) return fail(head.error());
+        if (head->size() < header_bytes) return fail(damaged("it ends before its end record"));
+        byte_reader in(*head);
+        std::uint32_t crc = in.u32();
+        std::uint32_t kind_and_length = in.u32();
+        record out;
+        out.raw_bytes = in.u32();
+        std::uint8_t packed = in.u8();
+        std::uint32_t length = kind_and_length & 0x3FFF'FFFFU;
+        std::uint32_t kind = kind_and_length >> 30U;
+        bool sensible = kind <= static_cast<std::uint32_t>(chunk_kind::end) && length > 0 &&
+                        length <= limits::run_bytes_max &&
+                        packed <= static_cast<std::uint8_t>(codec::gzip);
+        if (!sensible) return fail(damaged("no record is there"));
+        auto stored = from_.read(offset_ + header_bytes, length);
+        if (!stored) return fail(stored.error());
+        if (stored->size() < length) return fail(damaged("it ends inside a record"));
+        if (record_crc(at_, offset_, byte_view(*head).subspan(4), *stored) != crc)
+            return fail(damaged("the checksum of a record does not match"));
+        out.kind = static_cast<chunk_kind>(kind);
+        out.packed = static_cast<codec>(packed);
+        out.stored = std::move(*stored);
+        record_at_ = offset_;
+        offset_ += header_bytes + length;
+        return out;
+    }
+
+    [[nodiscard]] bool at_end() const {
+        auto size = from_.size();
+        return size && *size == offset_;
+    }
+    [[nodiscard]] error damaged(const std::string& how) const { return damaged_at(offset_, how); }
+    [[nodiscard]] error damaged_before(const std::string& how) const { // in the record just read
+        return damaged_at(record_at_, how);
+    }
+
+private:
+    [[nodiscard]] error damaged_at(std::uint64_t offset, const std::string& how) const {
+        return {errc::log_damaged,
+                path_ + ": damaged at byte " + std::to_string(offset) + ": " + how};
+    }
+
+    file& from_;
+    std::string path_;
+    log_index at_;
+    std::uint64_t offset_ = 0;
+    std::uint64_t record_at_ = 0;
+};
+
+} // namespace
+
+std::string snapshot_name(log_index at) {
+    return "snapshot-" + to_hex(static_cast<std::uint64_t>(at)) + ".weft";
+}
+
+result<std::unique_ptr<snapshot_store>> open_snapshots(disk& files, loop& run) {
+    auto names = files.list();
+    if (!names) return fail(names.error());
+    std::vector<snapshot_info> kept;
+    for (const std::string& name : *names) {
+        std::string_view whole = name;
+        if (whole.ends_with(".new") && parse_snapshot_name(whole.substr(0, whole.size() - 4))) {
+            if (auto removed = files.remove(name); !removed) return fail(removed.error());
+        }
+        auto at = parse_snapshot_name(name);
+        if (!at) continue;
+        auto opened = files.open(name);
+        if (!opened) return fail(opened.error());
+        auto size = (*opened)->size();
+        if (!size) return fail(size.error());
+        kept.push_back({*at, *size});
+    }
+    return std::make_unique<snapshot_files>(files, run, std::move(kept));
+}
+
+result<image_header> read_snapshot(disk& files, log_index at, std::string_view cluster,
+                                   const std::function<result<void>(image_part&&)>& on_part) {
+    std::string name = snapshot_name(at);
+    auto opened = files.open(name);
+    if (!opened) return fail(opened.error());
+    snapshot_reader in(**opened, files.place() + "/" + name, at);
+    auto header = in.header(cluster);
+    if (!header) return header;
+    whole_hash whole;
+    for (std::uint64_t count = 0;; ++count) {
+        auto record = in.next();
+        if (!record) return fail(record.error());
+        auto content = decompress(record->packed, record->stored, record->raw_bytes);
+        if (!content) return fail(in.damaged_before(content.error().detail));
+        if (record->kind == chunk_kind::objects) {
+            whole.add(record->stored);
+            if (auto read = read_image_chunk(*content, on_part); !read) {
+                if (read.error().code != errc::bad_message) return fail(read.error());
+                return fail(in.damaged_before(read.error().detail));
+            }
+            continue;
+        }
+        byte_reader end(*content);
+        std::uint64_t stated = end.u64();
+        std::array<std::uint64_t, 2> hash{end.u64(), end.u64()};
+        if (!end.good() || !end.at_end() || stated != count || hash != whole.words())
+            return fail(in.damaged_before("chunks are missing, or are of another snapshot"));
+        if (!in.at_end()) return fail(in.damaged("bytes after the end record"));
+        return header;
+    }
+}
+
+} // namespace weft

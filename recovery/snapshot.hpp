@@ -1,0 +1,27 @@
+#pragma once
+#include "base/env.hpp"
+#include "replica/snapshot_store.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace weft {
+
+// Snapshots on a disk: files `snapshot-<log index>.weft`, docs/formats.md, "Snapshot". A file has that name
+// only when it is whole and durable; what is being written, or was left over by a crash, ends in `.new`.
+
+// Those that are there, by name only. Removes what was left over.
+[[nodiscard]] result<std::unique_ptr<snapshot_store>> open_snapshots(disk& files, loop& run);
+
+// Reads a snapshot from its begin to its end, every checksum checked; memory of one chunk.
+//
+//   log_damaged    names file and offset; what was given to the functions before is worth nothing
+//   wrong_cluster, incompatible   as for the log
+[[nodiscard]] result<image_header>
+read_snapshot(disk& files, log_index at, std::string_view cluster,
+              const std::function<result<void>(image_part&&)>& on_part);
+
+[[nodiscard]] std::string snapshot_name(log_index at);
+
+} // namespace weft

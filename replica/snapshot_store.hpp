@@ -1,0 +1,32 @@
+#pragma once
+#include "replica/state_image.hpp"
+
+#include <functional>
+#include <vector>
+
+namespace weft {
+
+struct snapshot_info {
+    log_index at{}; // the runs before it are in the state
+    std::uint64_t size_bytes = 0;
+
+    bool operator==(const snapshot_info&) const = default;
+};
+
+// The snapshots of a replica. recovery/snapshot fulfils it on a disk. Loop thread only.
+class snapshot_store {
+public:
+    virtual ~snapshot_store() = default;
+
+    // Writes a snapshot, a little at a time, so that the loop goes on meanwhile. `done` is called once, on
+    // the loop, when it is durable and visible, or when it failed and nothing is left of it. One at a time.
+    virtual void write_later(state_image image,
+                             std::function<void(result<snapshot_info>)> done) = 0;
+    // Bytes written of the one that is being written; 0 if none is.
+    [[nodiscard]] virtual std::uint64_t under_way_bytes() const = 0;
+
+    [[nodiscard]] virtual const std::vector<snapshot_info>& kept() const = 0; // oldest first
+    [[nodiscard]] virtual result<void> remove(log_index at) = 0;
+};
+
+} // namespace weft
