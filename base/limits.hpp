@@ -64,7 +64,7 @@ inline constexpr std::uint32_t lazy_sync_interval_ms = 5'000; // sync policy `no
 
 // Snapshots.
 inline constexpr std::size_t snapshot_chunk_bytes = 256U << 10U; // of objects, before compression
-inline constexpr std::size_t snapshots_kept = 2; // the newest, and one to fall back on
+inline constexpr std::size_t snapshots_kept = 2;           // the newest, and one to fall back on
 inline constexpr std::uint32_t snapshot_retry_ms = 60'000; // after one that failed
 // What a replica starts with; the application may choose others.
 inline constexpr std::uint64_t snapshot_log_bytes = 128U << 20U;
@@ -72,6 +72,7 @@ inline constexpr std::uint64_t snapshot_interval_ms = 3'600'000;
 
 // Subscriptions and callers.
 inline constexpr std::size_t waiters_max = 1'000'000;
+inline constexpr std::size_t unlogged_bytes_max = 10U << 20U; // then transactions wait for the log
 inline constexpr std::size_t subscriptions_max = 10'000;
 
 // The node's HTTP interface.
@@ -95,6 +96,9 @@ static_assert(credit_bytes >= 4 * batch_bytes_target);
 static_assert(heartbeat_ms * 3 < silence_ms_max, "three lost heartbeats, then the link");
 static_assert(clock_ceiling_ms < clock_drift_ms_max, "a restarted clock stays inside the bound");
 static_assert(message_nesting_max < 64);
+static_assert(unlogged_bytes_max >= change_bytes_max + run_bytes_target);
+static_assert(2 * unlogged_bytes_max + change_bytes_max <= log_tail_bytes_max,
+              "all of it is sent from memory");
 static_assert(import_line_bytes_max < http_body_bytes_max);
 
 } // namespace weft::limits

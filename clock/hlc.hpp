@@ -48,6 +48,7 @@ public:
     [[nodiscard]] bool wall_distrusted() const { return wall_distrusted_; }
 
     [[nodiscard]] hlc last() const { return last_; }
+    [[nodiscard]] hlc ceiling() const { return ceiling_; } // the last one persisted
     // If stamps have passed the persisted ceiling, the new one to persist; else nothing (raw 0).
     [[nodiscard]] hlc ceiling_needed() const;
     void ceiling_persisted(hlc ceiling) { ceiling_ = ceiling; }

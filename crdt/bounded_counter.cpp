@@ -145,7 +145,7 @@ result<void> bounded_store::check_add(replica_id self, const bounded_spec& spec,
                     " rights, here are " + std::to_string(rights) + " (value " +
                     std::to_string(here->read()) + ", bound " + std::to_string(spec.bound) + "); " +
                     (others.empty() ? "no other replica is known to have any"
-                                    : "ask for a transfer: " + others));
+                                    : "have some transferred here: " + others));
 }
 
 result<void> bounded_store::check_transfer(replica_id self, const bounded_spec& spec,

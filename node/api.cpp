@@ -77,7 +77,7 @@ std::optional<ack_level> parse_ack(std::string_view text) {
     return ack_level::replicated(*members);
 }
 
-result<api::awaited> api::awaited_by(const http_request& request) {
+result<api::awaited> api::awaited_by(const http_request& request) const {
     awaited out{ack_level::disk()};
     if (std::string_view text = request.parameter("ack"); !text.empty()) {
         auto level = parse_ack(text);
@@ -88,6 +88,8 @@ result<api::awaited> api::awaited_by(const http_request& request) {
         }
         out.level = *level;
     }
+    // Before the change is made, not after.
+    if (auto possible = node_.check(out.level); !possible) return fail(possible.error());
     auto timeout = number("timeout_ms", request.parameter("timeout_ms"), out.timeout_ms);
     if (!timeout) return fail(timeout.error());
     out.timeout_ms = *timeout;

@@ -62,7 +62,7 @@ private:
                const reply_function& reply);
     void take_lines(const http_request& request, const reply_function& reply);
     void acknowledge(awaited wanted, http_response then, const reply_function& reply);
-    [[nodiscard]] static result<awaited> awaited_by(const http_request& request);
+    [[nodiscard]] result<awaited> awaited_by(const http_request& request) const;
 
     replica& node_;
     std::optional<commit> last_; // of the changes made here; waiting for it is waiting for all

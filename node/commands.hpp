@@ -18,6 +18,7 @@ int run(const snapshot_command& given);
 int run(const status_command& given);
 int run(const set_command& given);
 int run(const incr_command& given);
+int run(const transfer_command& given);
 int run(const add_command& given);
 int run(const remove_command& given);
 int run(const put_command& given);

@@ -6,6 +6,8 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cstdio>
 #include <functional>
 #include <string_view>
@@ -61,7 +63,13 @@ public:
         } catch (const CLI::ParseError& wrong) {
             std::string where = "weft";
             for (const CLI::App* chosen : app_.get_subcommands()) where += " " + chosen->get_name();
-            std::fprintf(stderr, "%s: %s\nsee '%s --help'\n", where.c_str(), wrong.what(),
+            std::string problem = wrong.what();
+            if (count > 1 && words[1][0] == '-') {
+                problem += "; options go after the command";
+            } else if (count > 1 && app_.get_subcommands().empty()) {
+                problem = "no command '" + std::string(words[1]) + "'";
+            }
+            std::fprintf(stderr, "%s: %s\nsee '%s --help'\n", where.c_str(), problem.c_str(),
                          where.c_str());
             return 1;
         }
@@ -274,6 +282,16 @@ void command_line::describe_writing() {
             ->excludes(least);
     }
     {
+        auto [transfer, given] =
+            add<transfer_command>("transfer", "give rights on a bounded counter to another member",
+                                  "  weft transfer stock 20 oslo");
+        writes(transfer, given.to);
+        transfer.add_option("N", given.amount, "how many, of those that are here")
+            ->required()
+            ->check(CLI::Range(std::int64_t{1}, INT64_MAX).description(""));
+        transfer.add_option("MEMBER", given.member, "its name or replica id")->required();
+    }
+    {
         auto [add_members, given] =
             add<add_command>("add", "add members to a set", "  weft add tags red green");
         writes(add_members, given.to);
@@ -375,6 +393,21 @@ complete -F _weft weft
 
 std::variant<command, int> parse_command_line(int count, const char* const* words) {
     return command_line().parse(count, words);
+}
+
+bool names_loopback(std::string_view host) {
+    if (host.starts_with('[')) return host.substr(0, host.find(']') + 1) == "[::1]";
+    host = host.substr(0, host.find(':'));
+    if (host == "localhost") return true;
+    std::array<unsigned, 4> parts{};
+    for (std::size_t i = 0; i < 4; ++i) {
+        if (i > 0 && !host.starts_with('.')) return false;
+        if (i > 0) host.remove_prefix(1);
+        auto [end, bad] = std::from_chars(host.data(), host.data() + host.size(), parts[i]);
+        if (bad != std::errc() || parts[i] > 255) return false;
+        host.remove_prefix(static_cast<std::size_t>(end - host.data()));
+    }
+    return host.empty() && parts[0] == 127;
 }
 
 } // namespace weft

@@ -3,11 +3,16 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
 // What the command line says. docs/operations.md describes every command.
 namespace weft {
+
+// Whether HOST, HOST:PORT or [HOST]:PORT can only be reached from this machine: localhost, ::1 or an
+// address 127.x.y.z, not a name that begins like one.
+[[nodiscard]] bool names_loopback(std::string_view host);
 
 struct serve_command {
     std::string dir;
@@ -51,6 +56,12 @@ struct incr_command {
     std::int64_t by = 1;
     std::string at_least;
     std::string at_most;
+};
+
+struct transfer_command {
+    write_options to;
+    std::int64_t amount = 0;
+    std::string member;
 };
 
 struct add_command {
@@ -106,10 +117,10 @@ struct completion_command {
     std::string script;
 };
 
-using command =
-    std::variant<serve_command, link_command, snapshot_command, status_command, set_command,
-                 incr_command, add_command, remove_command, put_command, delete_command,
-                 get_command, keys_command, watch_command, import_command, completion_command>;
+using command = std::variant<serve_command, link_command, snapshot_command, status_command,
+                             set_command, incr_command, transfer_command, add_command,
+                             remove_command, put_command, delete_command, get_command, keys_command,
+                             watch_command, import_command, completion_command>;
 
 // The command, or the exit status if help was asked for (0) or the usage is wrong (1); then all is
 // said.

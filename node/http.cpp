@@ -1,6 +1,7 @@
 #include "node/http.hpp"
 
 #include "base/limits.hpp"
+#include "node/config.hpp"
 
 #include <boost/asio.hpp>
 #include <boost/beast/core.hpp>
@@ -113,14 +114,8 @@ struct watcher : mailbox {
     bool gone = false; // nothing more is to be written; the coroutine's
 };
 
-bool is_this_machine(std::string_view host) {
-    if (host.starts_with('[')) return host.substr(0, host.find(']') + 1) == "[::1]";
-    host = host.substr(0, host.find(':'));
-    return host == "localhost" || host.starts_with("127.");
-}
-
 result<http_request> taken_apart(const http::request<http::string_body>& from, bool over_tcp) {
-    if (over_tcp && !is_this_machine(from[http::field::host])) {
+    if (over_tcp && !names_loopback(from[http::field::host])) {
         return fail(errc::invalid_argument, "the Host header must name this machine");
     }
     if (over_tcp && !from[http::field::origin].empty()) {

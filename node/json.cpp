@@ -322,6 +322,7 @@ json::object json_of(const replica_status& status) {
         {"held_back_bytes", status.held_back_bytes},
         {"known_ids", status.known_ids},
         {"sync", to_string(status.sync)},
+        {"writers_waiting", status.writers_waiting},
         {"disk_full", status.disk_full},
         {"clock_ahead", status.clock_ahead},
         {"peers", std::move(peers)},

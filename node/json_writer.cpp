@@ -210,6 +210,18 @@ result<void> json_writer::remove(const path_type& path, std::optional<type_id> a
     return {};
 }
 
+result<void> json_writer::transfer(const path_type& path, const json::object& operation) {
+    auto amount = integer_at(operation, "amount", 0);
+    if (!amount) return fail(amount.error());
+    const json::value* to = operation.if_contains("to");
+    auto id = to == nullptr || !to->is_string() ? std::nullopt : parse_replica_id(to->get_string());
+    if (!id || path.size() > 1) {
+        return bad("\"transfer\" needs the key of a bounded counter, \"amount\", and \"to\", the "
+                   "replica id of a member: 16 hexadecimal digits, as status shows them");
+    }
+    return change_.bounded_counter(path.front()).transfer(*id, *amount);
+}
+
 result<json::value> json_writer::apply(const json::value& given) {
     const json::object* operation = given.if_object();
     if (operation == nullptr) return bad("an operation must be an object");
@@ -246,9 +258,11 @@ result<json::value> json_writer::apply(const json::value& given) {
                        *what == "add" ? action::add : action::remove_element, *asked);
     } else if (*what == "delete") {
         done = remove(*path, *asked);
+    } else if (*what == "transfer") {
+        done = transfer(*path, *operation);
     } else {
         return bad("no operation '" + std::string(*what) +
-                   "'; there are set, incr, add, remove, put, delete");
+                   "'; there are set, incr, transfer, add, remove, put, delete");
     }
     if (!done) return fail(done.error());
     return json::value();

@@ -40,6 +40,7 @@ private:
     result<boost::json::value> increment(const path_type& path,
                                          const boost::json::object& operation,
                                          std::optional<type_id> asked);
+    result<void> transfer(const path_type& path, const boost::json::object& operation);
     result<void> increment_bounded(std::string_view key, const boost::json::object& operation,
                                    std::int64_t by);
     result<void> remove(const path_type& path, std::optional<type_id> asked);

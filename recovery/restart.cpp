@@ -148,7 +148,7 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
                                                         persist, home.on_fatal},
                                            options);
     if (auto started = engine->start(); !started) {
-        engine->abandon();
+        (void)engine->close(); // a clean stop: the next attempt goes on under the same id
         return fail(started.error());
     }
     return std::make_unique<replica>(std::move(engine));

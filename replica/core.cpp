@@ -43,20 +43,12 @@ bool adds_state(action what) {
            what != action::transfer;
 }
 
+// Members are counted by their configured URL, whoever answers there; this replica by no URL.
+const std::string self_member;
+
 std::string joined_path(std::span<const std::string_view> path) {
     std::string out;
     for (std::string_view part : path) out += (out.empty() ? "" : "/") + std::string(part);
-    return out;
-}
-
-object_change describe(const operation& op) {
-    object_change out;
-    out.key = op.path[0];
-    for (std::string_view field : op.path.subspan(1)) out.fields.emplace_back(field);
-    out.type = op.type;
-    out.what = to_string(op.what);
-    out.argument = op.argument;
-    out.amount = op.amount;
     return out;
 }
 
@@ -88,11 +80,12 @@ std::string_view to_string(sync_policy policy) {
 core::core(replica_options options, std::uint64_t seed)
     : options_(std::move(options)), random_(seed), nonce_(random_.next()),
       peers_configured_(options_.peers.size()) {
-    durable_at_.add_member(options_.name);
+    durable_at_.add_member(self_member);
     for (const std::string& url : options_.peers) {
         peer_entry entry;
         entry.url = url;
         entry.configured = true;
+        durable_at_.add_member(url);
         peers_.push_back(std::move(entry));
     }
 }
@@ -150,7 +143,7 @@ void core::start(const replica_identity& who, log_index log_first,
     durable_end_ = tail_.end();
     durable_ = applied_;
     undurable_.clear();
-    durable_at_.seen_by(options_.name, durable_);
+    durable_at_.seen_by(self_member, durable_);
     next_counter_ = applied_.at(id_) + 1;
     stated_dependencies_ = origins_[id_].dependencies;
     for (peer_entry& entry : peers_) entry.next_dial = now;
@@ -200,6 +193,7 @@ std::vector<effect> core::step(const event& happened) {
     want_snapshot();
     want_sync();
     collect_answers();
+    sealed_bytes_ = 0;
     return std::exchange(effects_, {});
 }
 
@@ -230,7 +224,10 @@ result<void> core::apply(const operation& op) {
         return fail(good.error().code, where() + good.error().detail);
     }
     if (!applies_to(op.what, op.type.kind)) {
-        return fail(errc::wrong_type, where() + "does not know " + std::string(to_string(op.what)));
+        bool for_ever = op.type.kind == type_kind::bounded_counter && op.what == action::remove;
+        return fail(errc::wrong_type,
+                    where() + (for_ever ? "a bounded counter is never removed"
+                                        : "does not know " + std::string(to_string(op.what))));
     }
     bool needs_spec = op.type.kind == type_kind::bounded_counter;
     if (needs_spec && op.extra == nullptr) {
@@ -371,45 +368,6 @@ void core::roll_back_change() {
     in_change_ = false;
 }
 
-void core::wait(const committed& change, ack_level level, instant deadline,
-                acknowledgements::callback whom) {
-    if (waiting_.size() >= limits::waiters_max) {
-        effects_.push_back(
-            answer{std::move(whom), fail(errc::over_limit, "too many callers wait already")});
-        return;
-    }
-    bool at_once = level.what == ack_level::kind::memory || change.end == change.first.counter;
-    if (at_once) {
-        effects_.push_back(answer{std::move(whom), {}});
-        return;
-    }
-    std::size_t members = level.what == ack_level::kind::majority ? majority() : level.members;
-    if (members > peers_configured_ + 1) {
-        effects_.push_back(
-            answer{std::move(whom),
-                   fail(errc::invalid_argument, "replicated(" + std::to_string(members) + ") of " +
-                                                    std::to_string(peers_configured_ + 1) +
-                                                    " configured members can never be reached")});
-        return;
-    }
-    sync_asked_ = true;
-    waiting_.wait({change.first.replica, change.end - 1}, std::max<std::size_t>(members, 1),
-                  deadline, std::move(whom));
-}
-
-result<subscription_id> core::subscribe(subscription_filter filter, change_callback whom) {
-    if (subscribers_.size() >= limits::subscriptions_max) {
-        return fail(errc::over_limit, "there are " + std::to_string(subscribers_.size()) +
-                                          " subscriptions already; end one of them first");
-    }
-    subscription_id id{next_subscription_++};
-    subscribers_[id] = {std::move(filter),
-                        std::make_shared<const change_callback>(std::move(whom))};
-    return id;
-}
-
-void core::unsubscribe(subscription_id id) { subscribers_.erase(id); }
-
 // ---- runs
 
 void core::seal() {
@@ -433,6 +391,7 @@ void core::log_run(const run_header& header, shared_bytes run, run_hash hash) {
     origins_[header.origin].last = hash;
     applied_.advance(header.origin, header.end - 1);
     undurable_.push_back({header.origin, header.end - 1});
+    sealed_bytes_ += run.view.size();
     bytes_since_snapshot_ += run.view.size();
     if (effects_.empty() || !std::holds_alternative<append_log>(effects_.back())) {
         effects_.push_back(append_log{});
@@ -482,15 +441,17 @@ result<core::run_outcome> core::take_run(const shared_bytes& run, bool replaying
     if (header->previous != last) return forked("does not continue the run before it");
 
     auto decoded = decode_run(run.view);
-    if (!decoded) {
-        if (!replaying) refuse_origin(header->origin, decoded.error());
-        return fail(decoded.error());
-    }
+    if (!decoded) return fail(decoded.error());
     const decoded_run& whole = **decoded;
     for (const change_view& change : whole.changes) {
         for (const auto& e : change.dependencies) {
             missing_ = {e.replica, e.counter};
-            if (!applied_.covers(missing_)) return run_outcome::missing_causes;
+            if (applied_.covers(missing_)) continue;
+            auto cause = origins_.find(e.replica);
+            if (cause == origins_.end() || !cause->second.refused)
+                return run_outcome::missing_causes;
+            refuse_origin(header->origin, depends_on_refused(e.replica));
+            return fail(*origins_[header->origin].refused);
         }
     }
     if (!replaying) seal();
@@ -555,7 +516,7 @@ void core::retry_held_back() {
             held_back_.remove(origin_id, first);
             session* s = find_session(from);
             if (!taken) {
-                if (s != nullptr) block(*s, taken.error());
+                if (s != nullptr) on_refused_run(*s, origin_id, taken.error());
             } else if (s != nullptr && *taken == run_outcome::applied) {
                 if (peer_entry* entry = entry_of(*s)) ++entry->changes_in;
             }
@@ -590,14 +551,32 @@ void core::on_log_synced(log_index durable_end) {
         undurable_.pop_front();
         durable_end_ = next(durable_end_);
     }
-    durable_at_.seen_by(options_.name, durable_);
+    durable_at_.seen_by(self_member, durable_);
     for (auto& [id, s] : sessions_) {
         if (s.open) send_ack(s);
     }
 }
 
-// Nothing more of that origin is applied here, in this life of the process.
-void core::refuse_origin(replica_id which, const error& why) { origins_[which].refused = why; }
+error core::depends_on_refused(replica_id which) const {
+    const origin& cause = origins_.at(which);
+    return {cause.refused->code,
+            "what depends on operations of " +
+                (cause.who.member.empty() ? to_string(which) : cause.who.member) + " after " +
+                std::to_string(applied_.at(which)) +
+                " cannot be applied either: " + cause.refused->detail};
+}
+
+// Nothing more of that origin is applied here, nor what depends on it, until an operator resumes a peer
+// or the process starts again: so nothing is held back, or asked for, in vain.
+void core::refuse_origin(replica_id which, const error& why) {
+    origins_[which].refused = why;
+    held_back_.drop_covered(which, UINT64_MAX);
+    for (auto [origin_id, first] : held_back_.heads()) {
+        const held_back::waiting* head = held_back_.find(origin_id, first);
+        if (head == nullptr || head->missing.replica != which) continue;
+        refuse_origin(origin_id, depends_on_refused(which));
+    }
+}
 
 void core::change_identity(const std::string& why) {
     seal();
@@ -606,7 +585,8 @@ void core::change_identity(const std::string& why) {
     // The old id is an origin like any other from here on: what was lost of it comes back through peers.
     next_counter_ = 1;
     stated_dependencies_ = {};
-    effects_.push_back(persist_identity{{id_, predecessor_, clock_.last()}});
+    effects_.push_back(
+        persist_identity{{id_, predecessor_, std::max(clock_.last(), clock_.ceiling())}});
     report_event(severity::warning, "identity.changed",
                  "replica id " + to_string(predecessor_) + " becomes " + to_string(id_) + ": " +
                      why);
@@ -616,47 +596,8 @@ void core::change_identity(const std::string& why) {
                      false);
 }
 
-// ---- subscribers and callers
-
-void core::deliver(change_event what, std::span<const object_change> objects) {
-    for (const auto& [id, who] : subscribers_) {
-        what.objects.clear();
-        for (const object_change& o : objects) {
-            if (who.filter.matches(o.key)) what.objects.push_back(o);
-        }
-        if (!what.objects.empty()) effects_.push_back(notify{who.whom, what});
-    }
-}
-
-void core::notify_local(const committed& change) {
-    change_event what;
-    what.first = change.first;
-    what.stamp = change.stamp;
-    what.member = options_.name;
-    what.local = true;
-    deliver(std::move(what), change_objects_);
-    change_objects_.clear();
-}
-
-void core::notify_subscribers(const change_view& change, const run_header& run,
-                              const std::string& member) {
-    std::vector<object_change> objects;
-    for (const operation& op : change.operations) objects.push_back(describe(op));
-    change_event what;
-    what.first = {run.origin, change.first};
-    what.stamp = change.stamp;
-    what.member = member;
-    deliver(std::move(what), objects);
-}
-
 void core::report_event(severity level, std::string what, std::string text) {
     effects_.push_back(report{{level, std::move(what), std::move(text)}});
-}
-
-void core::collect_answers() {
-    for (auto& due : waiting_.collect(durable_, durable_at_, now_)) {
-        effects_.push_back(answer{std::move(due.whom), std::move(due.outcome)});
-    }
 }
 
 std::vector<effect> core::close() {

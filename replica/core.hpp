@@ -57,6 +57,8 @@ public:
     void roll_back_change();
     [[nodiscard]] bool in_change() const { return in_change_; }
 
+    // invalid_argument if no change can ever be acknowledged at that level.
+    [[nodiscard]] result<void> check(ack_level level) const;
     // Calls back, through an effect, when the change is acknowledged at that level.
     void wait(const committed& change, ack_level level, instant deadline,
               acknowledgements::callback whom);
@@ -72,6 +74,10 @@ public:
     [[nodiscard]] const keyspace& state() const { return state_; }
     [[nodiscard]] replica_identity identity() const { return {id_, predecessor_, clock_.last()}; }
     [[nodiscard]] bool has_unsealed() const { return !open_run_.empty(); }
+    // Of changes that no step has asked to append yet.
+    [[nodiscard]] std::size_t unlogged_bytes() const {
+        return open_run_.body_bytes() + sealed_bytes_;
+    }
     [[nodiscard]] bool has_effects() const { return !effects_.empty(); }
     [[nodiscard]] const version_vector& applied() const { return applied_; }
     [[nodiscard]] log_index log_end() const { return tail_.end(); }
@@ -143,6 +149,7 @@ private:
     void drop_session(session_id id, const error& why, bool tell);
     void forget_session(session_id id, const error& why);
     void merge_entry(peer_id from, peer_id into);
+    void meet(peer_entry& entry, const hello_message& hello);
     void schedule_dial(peer_entry& entry, bool after_failure);
     void dial_what_is_due();
     [[nodiscard]] bool settle_double_link(session& s, const hello_message& hello);
@@ -179,6 +186,9 @@ private:
     void answer_snapshot(result<snapshot_info> outcome);
     void change_identity(const std::string& why);
     void refuse_origin(replica_id which, const error& why);
+    [[nodiscard]] error depends_on_refused(replica_id which) const;
+    void on_refused_run(session& s, replica_id origin_id, const error& why);
+    void note_durable(const session& s);
     void block(session& s, const error& why);
 
     void notify_subscribers(const change_view& change, const run_header& run,
@@ -188,7 +198,7 @@ private:
     void report_event(severity level, std::string what, std::string text);
     void collect_answers();
     [[nodiscard]] hello_message make_hello() const;
-    [[nodiscard]] std::size_t majority() const { return (peers_configured_ + 1) / 2 + 1; }
+    [[nodiscard]] std::size_t members_for(ack_level level) const;
 
     replica_options options_;
     random_generator random_;
@@ -216,7 +226,7 @@ private:
     version_vector stated_dependencies_;        // of the newest own change
     version_vector stated_before_;              // of the one before the open change
     std::vector<object_change> change_objects_; // for subscribers
-    std::vector<shared_bytes> sealed_;          // runs to append at the next step
+    std::size_t sealed_bytes_ = 0;              // of runs to append, in effects_
 
     // Log.
     log_tail tail_{log_index{0}, {}};

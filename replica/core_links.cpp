@@ -45,6 +45,7 @@ void core::merge_entry(peer_id from, peer_id into) {
     if (gone.configured) { // another URL that led there once, and may lead elsewhere now
         gone.name.clear();
         gone.id = {};
+        durable_at_.has_at_most(gone.url, {});
     } else {
         gone = {};
     }
@@ -52,6 +53,9 @@ void core::merge_entry(peer_id from, peer_id into) {
 
 // An entry for a peer that came by itself: a new one, or that of one that came and went long ago.
 std::optional<peer_id> core::free_entry() {
+    for (std::size_t i = 0; i < peers_.size(); ++i) { // merged into another
+        if (peers_[i].url.empty()) return peer_id{static_cast<std::uint32_t>(i)};
+    }
     if (peers_.size() < std::size_t{2} * limits::peers_max) {
         peers_.emplace_back();
         return peer_id{static_cast<std::uint32_t>(peers_.size() - 1)};
@@ -67,6 +71,18 @@ std::optional<peer_id> core::free_entry() {
         return id;
     }
     return std::nullopt;
+}
+
+// Who answers there now. If that is another replica, or another incarnation, nothing is known of its disk.
+void core::meet(peer_entry& entry, const hello_message& hello) {
+    if (entry.configured && entry.id != hello.id) durable_at_.has_at_most(entry.url, {});
+    entry.name = hello.name;
+    entry.id = hello.id;
+}
+
+void core::note_durable(const session& s) {
+    const peer_entry* entry = entry_of(s);
+    if (entry != nullptr && entry->configured) durable_at_.seen_by(entry->url, s.their_durable);
 }
 
 void core::schedule_dial(peer_entry& entry, bool after_failure) {
@@ -106,6 +122,7 @@ void core::on_peer_command(const peer_command& command) {
     report_event(severity::info, command.pause ? "peer.paused" : "peer.resumed",
                  p.name.empty() ? p.url : p.name);
     if (!command.pause) {
+        for (auto& [id, known] : origins_) known.refused.reset(); // tried again; a fork shows again
         p.blocked.reset();
         p.next_dial = now_;
         return;
@@ -238,7 +255,7 @@ void core::on_received(const received& got) {
                 on_runs(*s, what);
             } else if constexpr (std::same_as<kind, ack_message>) {
                 s->take_ack(what);
-                durable_at_.seen_by(s->name, s->their_durable);
+                note_durable(*s);
             } else if constexpr (std::same_as<kind, heartbeat_message>) {
                 on_heartbeat(*s, what);
             } else if constexpr (std::same_as<kind, notice_message>) {
@@ -290,14 +307,12 @@ bool core::settle_double_link(session& s, const hello_message& hello) {
             std::optional<peer_id> mine = s.peer;
             if (mine) { // the configured entry learns who is there, and need not dial
                 peer_entry& p = peers_[static_cast<std::size_t>(*mine)];
-                p.name = hello.name;
-                p.id = hello.id;
-                durable_at_.add_member(hello.name);
+                meet(p, hello);
                 session& other_session = sessions_.at(stays);
                 if (other_session.peer && other_session.peer != mine)
                     merge_entry(*other_session.peer, *mine);
-                durable_at_.seen_by(hello.name, other_session.their_durable);
                 other_session.peer = mine;
+                note_durable(other_session);
                 p.session = stays;
             }
             drop_session(
@@ -362,8 +377,7 @@ void core::on_hello(session& s, const hello_message& hello) {
         merge_entry(*other, *s.peer); // it came by itself before; now we know its URL
     }
     peer_entry& entry = *entry_of(s);
-    entry.name = hello.name;
-    entry.id = hello.id;
+    meet(entry, hello);
     if (entry.paused) {
         return drop_session(
             id, {errc::closed, "replication with '" + hello.name + "' is paused here"}, true);
@@ -373,10 +387,9 @@ void core::on_hello(session& s, const hello_message& hello) {
     entry.ever_open = true;
     entry.last_error.reset();
     entry.blocked.reset();
-    if (entry.configured) durable_at_.add_member(hello.name);
     version_vector has;
     for (const origin_state& o : hello.applied) has.advance(o.origin, o.counter);
-    durable_at_.has_at_most(hello.name, has); // it may have lost its disk
+    durable_at_.has_at_most(entry.url, has); // it may have lost its disk
 
     s.open = true;
     s.name = hello.name;

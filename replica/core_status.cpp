@@ -24,6 +24,7 @@ result<peer_id> core::find_peer(std::string_view name_url_or_id) const {
     std::string known;
     for (std::size_t i = 0; i < peers_.size(); ++i) {
         const peer_entry& p = peers_[i];
+        if (p.url.empty()) continue; // merged into another
         bool same = p.name == name_url_or_id || p.url == name_url_or_id ||
                     to_string(p.id) == name_url_or_id;
         if (same) return peer_id{static_cast<std::uint32_t>(i)};

@@ -34,9 +34,10 @@ void core::on_runs(session& s, const runs_message& runs) {
             return drop_session(s.id, why, true);
         }
         s.known.advance(header->origin, header->end - 1); // it need not come back
+        if (s.unreadable.contains(header->origin)) continue;
         auto taken = take_run(run, false);
         if (!taken) {
-            block(s, taken.error()); // other origins go on
+            on_refused_run(s, header->origin, taken.error()); // other origins go on
             if (header->origin == id_) return change_identity(taken.error().detail);
             continue;
         }
@@ -50,12 +51,20 @@ void core::on_runs(session& s, const runs_message& runs) {
             s.repairing = true;
         }
     }
-    if (s.ask_resend && !disk_full_) refresh_interests();
+    // What was dropped is asked for again at the next look for repair, not at once: else a peer that has
+    // more than can be held back would be asked for it without a pause.
     if (s.taken_bytes - s.reported_bytes >= limits::credit_bytes / 4) {
         send_ack(s);
     } else if (next_ack_ == instant::never()) {
         next_ack_ = now_.after_ms(limits::ack_delay_ms);
     }
+}
+
+void core::on_refused_run(session& s, replica_id origin_id, const error& why) {
+    // A run that does not decode may have been damaged by who relayed it: others may have it whole.
+    bool forked = why.code == errc::dot_reused;
+    if (!forked) s.unreadable.insert(origin_id);
+    block(s, why);
 }
 
 void core::send_ack(session& s) {
@@ -271,7 +280,8 @@ void core::tick() {
             bool stalled = have < e.counter && have == s.lacked_at.at(e.replica);
             auto origin_here = origins_.find(e.replica);
             bool refused = origin_here != origins_.end() && origin_here->second.refused;
-            if (!stalled || refused || s.asked_for(e.replica)) continue;
+            bool unreadable = s.unreadable.contains(e.replica);
+            if (!stalled || refused || unreadable || s.asked_for(e.replica)) continue;
             source_of_[e.replica] = id;
             refresh = true;
         }

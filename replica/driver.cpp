@@ -70,6 +70,21 @@ void driver::abandon() {
     connections_.clear();
     timer_.reset();
     space_timer_.reset();
+    tell_writers();
+}
+
+void driver::wait_for_room() {
+    if (unlogged_bytes_ < limits::unlogged_bytes_max || run().in_loop_thread()) return;
+    std::unique_lock hold(room_mutex_);
+    ++writers_waiting_;
+    room_.wait(hold, [this] { return closed_ || unlogged_bytes_ < limits::unlogged_bytes_max; });
+    --writers_waiting_;
+}
+
+void driver::tell_writers() {
+    if (writers_waiting_ == 0) return;
+    std::lock_guard hold(room_mutex_); // whoever looked before waits by now
+    room_.notify_all();
 }
 
 void driver::wake() {
@@ -96,10 +111,12 @@ void driver::happened(decltype(event::what) what) {
         sent_bytes_.clear();
         auto asked =
             core_.step({parts_.doors.time.now(), parts_.doors.time.wall_ms(), std::move(what)});
+        unlogged_bytes_ = core_.unlogged_bytes();
         return std::pair(std::move(asked), core_.deadline());
     });
     deadline_ = deadline;
     perform(std::move(effects));
+    tell_writers();
     // An event inside another leaves the timer to the outer one.
     if (!performing_ && !closed_) set_timer(deadline_);
 }

@@ -6,6 +6,7 @@
 #include "transport/registry.hpp"
 
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -78,6 +79,7 @@ public:
             driver* d;
             ~release() {
                 d->owner_ = std::thread::id();
+                d->unlogged_bytes_ = d->core_.unlogged_bytes();
                 if (!d->closed_ && (d->core_.has_unsealed() || d->core_.has_effects())) d->wake();
             }
         } at_end{this};
@@ -98,6 +100,9 @@ public:
     [[nodiscard]] std::uint64_t log_bytes() const { return log_bytes_; }
     [[nodiscard]] std::vector<std::string> listening() const { return listening_; }
     void wake(); // has the core decide again soon; from any thread
+    // Waits while callers write faster than the loop takes it to the log. Not on the loop, and not inside.
+    void wait_for_room();
+    [[nodiscard]] std::size_t writers_waiting() const { return writers_waiting_; }
 
 private:
     // The loop's way to the core.
@@ -127,6 +132,7 @@ private:
     void write_pending();
     void fatal(const error& why);
     void set_timer(instant when);
+    void tell_writers();
 
     core core_;
     driver_parts parts_;
@@ -136,6 +142,12 @@ private:
     std::atomic<bool> closed_{false};
     std::atomic<bool> wake_posted_{false};
     std::atomic<std::uint64_t> log_bytes_{0};
+
+    // Backpressure to callers.
+    std::atomic<std::size_t> unlogged_bytes_{0};
+    std::atomic<std::size_t> writers_waiting_{0};
+    std::mutex room_mutex_;
+    std::condition_variable room_;
 
     // On the loop.
     std::map<session_id, std::unique_ptr<link>> connections_;

@@ -127,22 +127,26 @@ result<std::map<replica_id, std::uint64_t>> bounded_counter_handle::all_rights()
 result<void> object_scope::remove(std::string_view name) const {
     std::vector<std::string> path = below(name);
     std::vector<std::string_view> parts = views(path);
-    std::vector<type_id> types;
-    auto looked =
-        access_->read([&](const keyspace& state, replica_id) { types = state.types_at(parts); });
-    if (!looked) return looked;
-    for (type_id type : types) {
-        if (type.kind == type_kind::bounded_counter) {
-            return fail(errc::wrong_type,
-                        "bounded counter '" + path.back() + "' cannot be removed");
+    return access_->together([&](store_access& all) -> result<void> {
+        std::vector<type_id> types;
+        auto looked =
+            all.read([&](const keyspace& state, replica_id) { types = state.types_at(parts); });
+        if (!looked) return looked;
+        for (type_id type : types) {
+            if (type.kind == type_kind::bounded_counter) {
+                return fail(errc::wrong_type,
+                            "bounded counter '" + path.back() + "' cannot be removed");
+            }
         }
-        operation op;
-        op.path = parts;
-        op.type = type;
-        op.what = action::remove;
-        if (auto done = access_->write(std::move(op)); !done) return done;
-    }
-    return {};
+        for (type_id type : types) {
+            operation op;
+            op.path = parts;
+            op.type = type;
+            op.what = action::remove;
+            if (auto done = all.write(std::move(op)); !done) return done;
+        }
+        return {};
+    });
 }
 
 result<std::vector<std::string>> map_handle::names() const {

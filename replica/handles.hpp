@@ -23,6 +23,8 @@ class store_access {
 public:
     virtual ~store_access() = default;
     virtual result<void> write(operation&& op) = 0;
+    // Runs `what` as one transaction, or inside the one that this is of.
+    virtual result<void> together(const std::function<result<void>(store_access&)>& what) = 0;
     virtual result<void>
     read(const std::function<void(const keyspace&, replica_id)>& look) const = 0;
 };
@@ -353,24 +355,23 @@ public:
     // All members of a struct at once; only those whose value differs are written.
     template <has_fields Struct>
     result<void> put(const Struct& content) {
-        result<void> done;
-        std::apply(
-            [&](const auto&... member) {
-                auto write = [&](const auto& m) {
-                    if (!done) return;
-                    auto now = lww_register(m.name).get();
-                    if (!now) {
-                        done = fail(now.error());
-                        return;
-                    }
-                    using member_type = std::decay_t<decltype(content.*(m.member))>;
-                    value wanted = value_traits<member_type>::wrap(content.*(m.member));
-                    if (!*now || **now != wanted) done = put(m.name, wanted);
-                };
-                (write(member), ...);
-            },
-            fields<Struct>::list);
-        return done;
+        return access_->together([&](store_access& all) {
+            map_handle here(all, path_);
+            result<void> done;
+            auto write = [&](const auto& m) {
+                if (!done) return;
+                auto now = here.lww_register(m.name).get();
+                if (!now) {
+                    done = fail(now.error());
+                    return;
+                }
+                using member_type = std::decay_t<decltype(content.*(m.member))>;
+                value wanted = value_traits<member_type>::wrap(content.*(m.member));
+                if (!*now || **now != wanted) done = here.put(m.name, wanted);
+            };
+            std::apply([&](const auto&... member) { (write(member), ...); }, fields<Struct>::list);
+            return done;
+        });
     }
     // Nothing if the map is absent; members without a field keep their default; wrong_type if a field
     // holds another kind of value.

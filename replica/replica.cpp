@@ -59,6 +59,7 @@ result<commit> replica::transact_erased(const std::function<result<void>(transac
         return fail(errc::nested_transaction,
                     "a transaction inside a transaction; use the one you have");
     }
+    driver_->wait_for_room();
     return driver_->with_core([&](core& c) -> result<commit> {
         if (driver_->closed()) return fail(closed_replica());
         if (auto begun = c.begin_change(driver_->wall_ms()); !begun) return fail(begun.error());
@@ -87,6 +88,17 @@ result<void> replica::write(operation&& op) {
     auto done = transact_erased([&](transaction& t) { return t.apply(std::move(op)); });
     if (!done) return fail(done.error());
     return {};
+}
+
+result<void> replica::together(const std::function<result<void>(store_access&)>& what) {
+    auto done = transact_erased([&](transaction& t) { return t.together(what); });
+    if (!done) return fail(done.error());
+    return {};
+}
+
+result<void> replica::check(ack_level level) const {
+    if (driver_->inside()) return driver_->unlocked_core().check(level);
+    return driver_->with_core([&](core& c) { return c.check(level); });
 }
 
 result<void> replica::read(const std::function<void(const keyspace&, replica_id)>& look) const {
@@ -182,7 +194,10 @@ result<replica_status> replica::status() const {
         if (driver_->closed()) return fail(closed_replica());
         return c.status(driver_->now());
     });
-    if (out) out->log_bytes = driver_->log_bytes();
+    if (out) {
+        out->log_bytes = driver_->log_bytes();
+        out->writers_waiting = driver_->writers_waiting();
+    }
     return out;
 }
 

@@ -51,7 +51,8 @@ public:
 
     // Runs `change` with a transaction and commits it, all or nothing, as one change. `change` takes a
     // transaction& and gives void or result<void>; an error, or a refused write, rolls everything back, as
-    // does an exception, which is passed on. A transaction inside a transaction is refused.
+    // does an exception, which is passed on. A transaction inside a transaction is refused. While more than
+    // limits::unlogged_bytes_max of changes wait for the log, a call waits first.
     //
     //   auto done = r.transact([](weft::transaction& t) {
     //       t.counter("visits").increment();
@@ -69,6 +70,10 @@ public:
             }
         });
     }
+
+    // Whether that acknowledgement can ever be had here; invalid_argument if it wants more members than are
+    // configured. `commit::wait` answers the same, when the change is made already.
+    [[nodiscard]] result<void> check(ack_level level) const;
 
     // Reads one stable state: `look` runs while nothing changes. It must not call the replica.
     result<void> read(const std::function<void(const keyspace&)>& look) const;
@@ -108,6 +113,7 @@ private:
     result<subscription_id> subscribe(subscription_filter filter, change_callback whom);
     result<void> command(std::string_view peer, bool pause);
     result<void> write(operation&& op) override;
+    result<void> together(const std::function<result<void>(store_access&)>& what) override;
     result<void> read(const std::function<void(const keyspace&, replica_id)>& look) const override;
 
     std::shared_ptr<driver> driver_;

@@ -4,6 +4,7 @@
 #include "transport/message.hpp"
 
 #include <optional>
+#include <set>
 
 namespace weft {
 
@@ -56,6 +57,8 @@ struct session {
     version_vector their_applied;
     version_vector their_durable;
     std::optional<error> blocked; // one of its runs cannot be applied
+    std::set<replica_id>
+        unreadable; // origins of which it sent an unreadable run: asked for elsewhere
 
     // Health.
     instant opened;

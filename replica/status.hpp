@@ -63,8 +63,9 @@ struct replica_status {
     std::uint64_t known_ids = 0;
     std::int64_t digest_compared_ms = -1;
     bool digest_mismatch = false;
-    bool disk_full = false;   // local writes are refused until there is space
-    bool clock_ahead = false; // a peer says that our clock is
+    std::uint64_t writers_waiting = 0; // callers of transact, for the log to keep up
+    bool disk_full = false;            // local writes are refused until there is space
+    bool clock_ahead = false;          // a peer says that our clock is
     std::vector<peer_status> peers;
 };
 

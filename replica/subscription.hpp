@@ -19,6 +19,9 @@ struct object_change {
     std::int64_t amount = 0;         // of increment and transfer
 };
 
+struct operation;
+[[nodiscard]] object_change describe(const operation& op);
+
 // One change, local or remote, with those of its operations that a subscription asked for.
 struct change_event {
     dot first; // the change's name: its first dot

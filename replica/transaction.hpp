@@ -23,7 +23,11 @@ public:
     [[nodiscard]] const std::optional<error>& failure() const { return failure_; }
 
 private:
+    friend class replica; // for `together`
     result<void> write(operation&& op) override;
+    result<void> together(const std::function<result<void>(store_access&)>& what) override {
+        return what(*this);
+    }
     result<void> read(const std::function<void(const keyspace&, replica_id)>& look) const override;
 
     core& core_;

@@ -41,9 +41,7 @@ std::string default_name(const std::string& dir) {
 result<void> check_listen(const std::string& url) {
     constexpr std::string_view tcp = "tcp://";
     if (!url.starts_with(tcp)) return {};
-    std::string host = url.substr(tcp.size());
-    host = host.substr(0, host.rfind(':'));
-    if (host == "localhost" || host == "[::1]" || host.starts_with("127.")) return {};
+    if (names_loopback(url.substr(tcp.size()))) return {};
     return fail(errc::invalid_argument,
                 "--listen " + url +
                     " can be reached from other machines, and tcp: neither encrypts nor asks "

@@ -242,7 +242,11 @@ BOOST_AUTO_TEST_CASE(a_replica_starts_from_its_newest_good_snapshot) {
             BOOST_CHECK(*again == *taken);
         }
         BOOST_TEST((*r)->status()->snapshots.size() == 2U);
-        REQUIRE_GOOD((*r)->set<std::string>("tags").remove_element("tag 0"));
+        auto removed = (*r)->transact([](transaction& change) {
+            return change.set<std::string>("tags").remove_element("tag 0");
+        });
+        REQUIRE_GOOD(removed);
+        REQUIRE_GOOD(removed->wait()); // then it is in the vector, which tells of sealed runs
         digest = (*r)->status()->digest;
         vector = (*r)->status()->vector;
     }
@@ -275,7 +279,6 @@ BOOST_AUTO_TEST_CASE(a_replica_starts_from_its_newest_good_snapshot) {
         BOOST_TEST(home.reported("snapshot.damaged"));
         check(*r);
         REQUIRE_GOOD((*r)->counter("n7").increment(1));
-        vector = (*r)->status()->vector;
         digest = (*r)->status()->digest;
         REQUIRE_GOOD((*r)->snapshot());
     }

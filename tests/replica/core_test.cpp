@@ -15,24 +15,37 @@ constexpr std::uint64_t wall_ms = 1'800'000'000'000;
 constexpr session_id wire{1};
 
 struct engine {
-    core decisions{{.name = "a"}, 1};
+    core decisions;
     instant now{1'000'000'000};
     std::vector<effect> asked;
 
-    engine() { decisions.start({replica_id{10}, {}, {}}, log_index{0}, {}, now); }
+    explicit engine(replica_options options = {.name = "a"}) : decisions(std::move(options), 1) {
+        decisions.start({replica_id{10}, {}, {}}, log_index{0}, {}, now);
+    }
 
     void happens(decltype(event::what) what) {
         now = now.after_ms(1);
         asked = decisions.step({now, wall_ms, std::move(what)});
     }
-    void meets(const std::string& name, replica_id id) {
-        happens(link_up{wire, std::nullopt, "test:" + name});
+    void meets(const std::string& name, replica_id id, std::optional<peer_id> dialed = {}) {
+        happens(link_up{wire, dialed, "test:" + name});
         hello_message hello;
         hello.cluster = "weft";
         hello.id = id;
         hello.name = name;
         hello.process_nonce = 77;
         happens(received{wire, hello, 100});
+    }
+    core::committed writes() {
+        static constexpr std::string_view key = "own";
+        operation op;
+        op.path = {&key, 1};
+        op.type = {type_kind::counter};
+        op.what = action::increment;
+        op.amount = 1;
+        BOOST_REQUIRE(decisions.begin_change(wall_ms));
+        BOOST_REQUIRE(decisions.apply(op));
+        return decisions.end_change();
     }
     void receives(const shared_bytes& run) { happens(received{wire, runs_message{{run}}, 100}); }
 
@@ -49,15 +62,16 @@ struct engine {
     }
 };
 
-shared_bytes run_of(replica_id origin, std::uint64_t first = 1, run_hash previous = {}) {
+shared_bytes run_of(replica_id origin, std::uint64_t first = 1, run_hash previous = {},
+                    const version_vector& dependencies = {}, std::int64_t amount = 1) {
     static constexpr std::string_view key = "k";
     run_encoder encoder;
     operation op;
     op.path = {&key, 1};
     op.type = {type_kind::counter};
     op.what = action::increment;
-    op.amount = 1;
-    encoder.begin_change(hlc::at_ms(wall_ms), {});
+    op.amount = amount;
+    encoder.begin_change(hlc::at_ms(wall_ms), dependencies.entries());
     encoder.add(op);
     encoder.end_change();
     return shared_bytes(encoder.seal(origin, first, previous, {"m", "", {}}, codec::none));
@@ -87,6 +101,141 @@ BOOST_AUTO_TEST_CASE(an_unreadable_run_refuses_its_origin_and_nothing_else) {
     BOOST_TEST(a.decisions.applied().at(replica_id{30}) == 0U, "nothing more of it");
     BOOST_TEST(!a.reported("session.blocked"), "said once");
     a.decisions.check_invariants();
+}
+
+// A disk is counted once, whatever its member calls itself, and by whatever URL it is reached.
+BOOST_AUTO_TEST_CASE(one_disk_is_one_member_for_acknowledgements) {
+    engine a({.name = "a", .peers = {"test:b", "test:c"}});
+    auto made = a.writes();
+    a.happens(log_synced{log_index{0}});
+    a.happens(log_synced{a.decisions.log_end()});
+    std::size_t two = 0;
+    std::size_t three = 0;
+    auto wait = [&](std::uint32_t members, std::size_t& answers) {
+        a.decisions.wait(made, ack_level::replicated(members), instant::never(),
+                         [&answers](const result<void>& done) { answers += done ? 1 : 0; });
+    };
+    wait(2, two);
+    wait(3, three);
+    auto answer = [&] {
+        for (effect& e : a.asked) {
+            if (auto* due = std::get_if<weft::answer>(&e)) due->whom(due->outcome);
+        }
+    };
+    ack_message has_it;
+    has_it.applied = has_it.durable = {{replica_id{10}, made.end - 1}};
+    for (auto [name, id, peer] : {std::tuple("b1", 20U, 0U), {"b2", 21U, 0U}, {"b2", 21U, 1U}}) {
+        a.meets(name, replica_id{id}, peer_id{peer});
+        a.happens(received{wire, has_it, 100});
+        answer();
+        BOOST_TEST(two == 1U);
+        BOOST_TEST(three == 0U, name << " through " << peer);
+        a.happens(link_down{wire, {errc::link_lost, ""}});
+    }
+    a.meets("b2", replica_id{21}, peer_id{0});
+    a.happens(received{wire, has_it, 100});
+    a.happens(link_down{wire, {errc::link_lost, ""}});
+    a.meets("c", replica_id{30}, peer_id{1});
+    a.happens(received{wire, has_it, 100});
+    answer();
+    BOOST_TEST(three == 1U);
+    BOOST_TEST(a.decisions.check(ack_level::replicated(3)).has_value());
+    BOOST_TEST(!a.decisions.check(ack_level::replicated(4)).has_value());
+    BOOST_TEST(!a.decisions.find_peer("").has_value(), "no entry is left that nobody stands for");
+}
+
+BOOST_AUTO_TEST_CASE(what_depends_on_a_refused_origin_is_refused_and_not_held_back) {
+    engine a;
+    a.meets("b", replica_id{20});
+    shared_bytes x1 = run_of(replica_id{30});
+    a.receives(x1);
+    a.receives(run_of(replica_id{30}, 1, {}, {}, 7)); // another history
+    BOOST_TEST(a.reported("session.blocked"));
+    shared_bytes x2 = run_of(replica_id{30}, 2, hash_of(x1.view));
+    a.receives(x2);
+    BOOST_TEST(a.decisions.applied().at(replica_id{30}) == 1U);
+    version_vector after_x2{{replica_id{30}, 2}};
+    shared_bytes y1 = run_of(replica_id{40}, 1, {}, after_x2);
+    shared_bytes y2 = run_of(replica_id{40}, 2, hash_of(y1.view));
+    a.receives(y1);
+    a.receives(y2);
+    BOOST_TEST(a.decisions.status(a.now).held_back_runs == 0U);
+    BOOST_TEST((a.decisions.status(a.now).peers.at(0).state == peer_state::blocked));
+
+    // The operator stopped the copy and says so.
+    a.happens(peer_command{peer_id{0}, true});
+    a.happens(peer_command{peer_id{0}, false});
+    a.meets("b", replica_id{20});
+    for (const shared_bytes& run : {x2, y1, y2}) a.receives(run);
+    BOOST_TEST(a.decisions.applied().at(replica_id{30}) == 2U);
+    BOOST_TEST(a.decisions.applied().at(replica_id{40}) == 2U);
+    BOOST_TEST((a.decisions.status(a.now).peers.at(0).state != peer_state::blocked));
+    a.decisions.check_invariants();
+}
+
+BOOST_AUTO_TEST_CASE(what_waits_for_an_origin_goes_when_that_is_refused) {
+    engine a;
+    a.meets("b", replica_id{20});
+    a.receives(run_of(replica_id{30}));
+    version_vector after_x2{{replica_id{30}, 2}};
+    a.receives(run_of(replica_id{40}, 1, {}, after_x2));
+    a.receives(run_of(replica_id{50}, 1, {}, {{replica_id{40}, 1}}));
+    BOOST_TEST(a.decisions.status(a.now).held_back_runs == 2U);
+    a.receives(run_of(replica_id{30}, 1, {}, {}, 7));
+    BOOST_TEST(a.decisions.status(a.now).held_back_runs == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_held_back_is_asked_for_again_once_in_a_while) {
+    engine a;
+    a.meets("b", replica_id{20});
+    std::string large(limits::value_bytes_max, 'x');
+    auto large_run = [&](std::uint64_t first) {
+        static constexpr std::string_view key = "k";
+        run_encoder encoder;
+        operation op;
+        op.path = {&key, 1};
+        op.what = action::write;
+        op.argument = value(large);
+        encoder.begin_change(hlc::at_ms(wall_ms), {});
+        encoder.add(op);
+        encoder.end_change();
+        return shared_bytes(
+            encoder.seal(replica_id{30}, first, run_hash{7}, {"m", "", {}}, codec::none));
+    };
+    std::size_t asked = 0;
+    instant start = a.now;
+    for (std::uint64_t n = 2; n < 2 * limits::held_back_bytes_max / large.size(); ++n) {
+        a.receives(large_run(n)); // the first is missing
+        for (const effect& e : a.asked) {
+            const auto* sent = std::get_if<send_message>(&e);
+            const auto* m = sent == nullptr ? nullptr : std::get_if<interest_message>(&sent->what);
+            asked += m != nullptr && m->resend ? 1 : 0;
+        }
+    }
+    auto looks = static_cast<std::size_t>(a.now.ms_since(start)) / limits::repair_ms;
+    BOOST_TEST(asked <= looks + 1);
+    BOOST_TEST(a.decisions.status(a.now).held_back_bytes <= limits::held_back_bytes_max);
+}
+
+BOOST_AUTO_TEST_CASE(a_new_id_keeps_the_ceiling_of_the_clock) {
+    engine a;
+    auto persisted = [&] {
+        hlc out;
+        for (const effect& e : a.asked) {
+            if (const auto* p = std::get_if<persist_identity>(&e)) out = p->who.ceiling;
+        }
+        return out;
+    };
+    (void)a.writes();
+    a.happens(woken{});
+    hlc ceiling = persisted();
+    BOOST_TEST((ceiling > hlc::at_ms(wall_ms)));
+    a.meets("b", replica_id{20});
+    heartbeat_message beat;
+    beat.applied.set(replica_id{10}, 5);
+    a.happens(received{wire, beat, 100});
+    BOOST_TEST(a.reported("identity.changed"));
+    BOOST_TEST((persisted() >= ceiling));
 }
 
 BOOST_AUTO_TEST_CASE(an_unreadable_header_ends_the_session_with_its_reason) {

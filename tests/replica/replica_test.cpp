@@ -1,9 +1,11 @@
 #include "recovery/restart.hpp"
+#include "replica/driver.hpp"
 
 #include <boost/test/unit_test.hpp>
 
 #include <atomic>
 #include <filesystem>
+#include <future>
 #include <mutex>
 #include <thread>
 
@@ -349,6 +351,35 @@ BOOST_AUTO_TEST_CASE(many_threads_may_call_one_replica) {
     BOOST_TEST(*r->counter("n").read() == 800);
 }
 
+BOOST_AUTO_TEST_CASE(who_writes_faster_than_the_log_waits_for_it) {
+    place here;
+    auto r = here.open("a", {}, {}, {.packed = codec::none});
+    // Holds up the loop, as a slow disk or a long callback does.
+    std::promise<void> released;
+    r->engine().run().post([until = released.get_future().share()] { until.wait(); });
+    constexpr std::size_t value_bytes = 1U << 20U;
+    constexpr int values = 60;
+    std::atomic<int> written = 0;
+    std::atomic<bool> refused = false;
+    std::thread writer([&] {
+        for (int i = 0; i < values; ++i) {
+            auto done = r->transact([&](transaction& t) {
+                t.lww_register<std::string>("r").set(std::string(value_bytes, 'x'));
+            });
+            refused = refused || !done;
+            ++written;
+        }
+    });
+    wait_until([&] { return r->status()->writers_waiting == 1; });
+    BOOST_TEST(static_cast<std::size_t>(written) * value_bytes <=
+               limits::unlogged_bytes_max + 2 * value_bytes);
+    released.set_value();
+    writer.join();
+    BOOST_TEST(!refused);
+    BOOST_TEST(written == values);
+    BOOST_TEST(r->status()->writers_waiting == 0U);
+}
+
 BOOST_AUTO_TEST_CASE(a_paused_peer_gets_nothing_until_it_is_resumed) {
     place here;
     auto a = here.open("a", {here.socket("a")});
@@ -392,6 +423,41 @@ BOOST_AUTO_TEST_CASE(whoever_comes_while_it_closes_is_answered) {
         opened.reset();
         BOOST_TEST(*here.open("a")->counter("n").read() >= 1 + acknowledged);
     }
+}
+
+BOOST_AUTO_TEST_CASE(what_is_removed_by_name_is_removed_at_once_or_not_at_all) {
+    place here;
+    auto r = here.open("a");
+    BOOST_REQUIRE(r->lww_register<std::string>("k").set("text"));
+    BOOST_REQUIRE(r->set<std::string>("k").add("member"));
+    std::size_t told = 0;
+    std::mutex lock;
+    BOOST_REQUIRE(r->subscribe_key("k", [&](const change_event&) {
+        std::lock_guard hold(lock);
+        ++told;
+    }));
+    BOOST_REQUIRE(r->bounded_counter("b").create_at_least(0, 10));
+    BOOST_REQUIRE(r->counter("b").increment());
+    BOOST_TEST(code_of(r->remove("b")) == errc::wrong_type);
+    BOOST_TEST(*r->counter("b").read() == 1, "and the rest of that name is still there");
+    BOOST_REQUIRE(r->remove("k"));
+    BOOST_TEST(r->keys("k")->empty());
+    wait_until([&] {
+        std::lock_guard hold(lock);
+        return told > 0;
+    });
+    BOOST_REQUIRE(r->close());
+    std::lock_guard hold(lock);
+    BOOST_TEST(told == 1U, "one change");
+    BOOST_TEST(code_of(r->remove("k")) == errc::closed);
+}
+
+BOOST_AUTO_TEST_CASE(an_acknowledgement_that_cannot_be_is_known_before) {
+    place here;
+    auto r = here.open("a", {}, {"unix:/nowhere"});
+    BOOST_TEST(r->check(ack_level::majority()).has_value());
+    BOOST_TEST(r->check(ack_level::replicated(2)).has_value());
+    BOOST_TEST(code_of(r->check(ack_level::replicated(3))) == errc::invalid_argument);
 }
 
 BOOST_AUTO_TEST_CASE(a_bounded_counter_is_made_once) {

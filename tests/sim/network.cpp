@@ -2,6 +2,7 @@
 
 #include "base/check.hpp"
 #include "base/limits.hpp"
+#include "transport/message.hpp"
 #include "transport/registry.hpp"
 
 #include <algorithm>
@@ -204,7 +205,13 @@ private:
             inbox_.pop_front();
             if (auto there = other_.lock()) there->was_taken(size_of(body), latency_us_);
             if (net_.on_frame) net_.on_frame(peer_host_, host_, body);
+            std::optional<bytes> again;
+            if (net_.options_.duplicates > 0 && net_.random_.chance(net_.options_.duplicates)) {
+                auto decoded = decode_message(shared_bytes(body));
+                if (decoded && !std::holds_alternative<hello_message>(*decoded)) again = body;
+            }
             handlers->on_frame(std::move(body));
+            if (again && handlers_) handlers->on_frame(std::move(*again));
         }
         if (!handlers_ || !lost_) return;
         auto handlers = std::exchange(handlers_, nullptr);

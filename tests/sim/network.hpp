@@ -20,6 +20,8 @@ struct sim_network_options {
     std::int64_t bytes_per_ms_min = 100'000;
     std::int64_t bytes_per_ms_max = 100'000;
     std::size_t window_bytes = 256U << 10U; // sent and not yet taken: what systems buffer
+    double duplicates =
+        0; // how many of the messages arrive twice; never a Hello, which ends a session
 };
 
 // What becomes of a frame that would arrive where a partition is.
@@ -30,9 +32,9 @@ enum class sim_partition : std::uint8_t {
 
 // A network of named hosts in one timeline. `sim:name` is where a host listens.
 //
-// A link is an ordered stream, so the network drops and duplicates by what a stream can do: links
-// are cut with the loss of what was under way, fall silent, stall, are made twice by two dialers;
-// what was lost or sent twice is then the protocol's to sort out.
+// A link is an ordered stream, so the network drops by what a stream can do: links are cut with the
+// loss of what was under way, fall silent, stall. It duplicates both ways: links are made twice by two
+// dialers, and single messages arrive twice, as over a transport that sends again.
 //
 //   queue      counts until the frame has left at the link's bandwidth; a peer that does not take
 //              frames fills the window, then the queue

@@ -32,6 +32,7 @@ world::drawn world::draw(random_generator& random, const world_options& options)
     out.network.bytes_per_ms_min = narrow ? 100 : 10'000;
     out.network.bytes_per_ms_max = narrow ? 2'000 : 200'000;
     out.network.window_bytes = std::size_t{1} << static_cast<unsigned>(random.between(10, 18));
+    if (random.chance(0.3)) out.network.duplicates = 0.05;
     out.links = static_cast<shape>(random.chance(0.5) ? 0 : random.below(6));
     // Mostly short, for many seeds in little time; some long enough for every timeout to pass.
     out.fault_ms = random.chance(0.1) ? random.between(5'000, 12'000) : random.between(800, 2'500);
@@ -115,7 +116,8 @@ std::string world::describe() const {
            std::to_string(net.latency_us_max) + " us, jitter " + std::to_string(net.jitter_us_max) +
            " us, " + std::to_string(net.bytes_per_ms_min) + " to " +
            std::to_string(net.bytes_per_ms_max) + " bytes/ms, window " +
-           std::to_string(net.window_bytes) + " bytes\n";
+           std::to_string(net.window_bytes) + " bytes, " + std::to_string(net.duplicates) +
+           " arrive twice\n";
     out += "  a transaction every " + std::to_string(drawn_.write_gap_us) + " us, " +
            std::to_string(drawn_.load.keys) + " keys of a type, large " +
            std::to_string(drawn_.load.large) + ", burst " + std::to_string(drawn_.load.burst) +
