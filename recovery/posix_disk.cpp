@@ -360,7 +360,10 @@ result<void> make_directories(const std::string& path) {
 
 result<std::unique_ptr<disk>> open_posix_disk(std::string directory, loop& run) {
     while (directory.size() > 1 && directory.back() == '/') directory.pop_back();
-    if (auto made = make_directories(directory); !made) return fail(made.error());
+    if (auto made = make_directories(directory); !made) {
+        return fail(made.error().code,
+                    made.error().detail + "; give a directory that can be made and written here");
+    }
     int number = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (number < 0) return refused("open", directory);
     return std::make_unique<posix_disk>(std::make_shared<descriptor>(number), std::move(directory),

@@ -25,8 +25,8 @@ result<peer_id> core::find_peer(std::string_view name_url_or_id) const {
     for (std::size_t i = 0; i < peers_.size(); ++i) {
         const peer_entry& p = peers_[i];
         if (p.url.empty()) continue; // merged into another
-        bool same = p.name == name_url_or_id || p.url == name_url_or_id ||
-                    to_string(p.id) == name_url_or_id;
+        bool same = (!p.name.empty() && p.name == name_url_or_id) || p.url == name_url_or_id ||
+                    (p.id != replica_id{} && to_string(p.id) == name_url_or_id);
         if (same) return peer_id{static_cast<std::uint32_t>(i)};
         known += (known.empty() ? "" : ", ") + (p.name.empty() ? p.url : p.name);
     }

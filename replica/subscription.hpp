@@ -31,8 +31,8 @@ struct change_event {
     std::vector<object_change> objects;
 };
 
-// Called on the loop, in log order, without any lock held: it may call the replica. A state transfer
-// would be one event per key. Keep it short: it delays replication.
+// Called on the loop, in log order, without any lock held: it may call the replica.
+// Keep it short: it delays replication.
 using change_callback = std::function<void(const change_event&)>;
 
 enum class subscription_id : std::uint64_t {};

@@ -147,6 +147,20 @@ class Commands(Case):
         self.refused(self.node.weft("set", "k" * 1025, "1"), DATA, "over_limit", "1025", "1024")
         self.refused(self.node.weft("set", "", "1"), DATA, "empty key")
         self.refused(self.node.weft("incr", "k", "1", "--ack", "replicated=3"), DATA, "never be reached")
+        self.refused(self.node.weft("get", "k"), DATA, "not_found")  # refused before it was made
+
+    def test_a_snapshot_on_demand(self):
+        self.node.do("incr", "n", "5")
+        self.assertRegex(self.node.do("snapshot"), r"^snapshot at log run 1, \d+ bytes$")
+        status = self.node.status()
+        self.assertEqual([one["log_run"] for one in status["snapshots"]], [1])
+        self.assertFalse(status["snapshot_under_way"])
+        self.node.do("incr", "n")
+        self.node.kill()
+        self.node.start()
+        self.assertEqual(self.node.do("get", "n"), "6")
+        files = [path.name for path in self.node.dir.iterdir() if path.name.startswith("snapshot-")]
+        self.assertEqual(files, ["snapshot-0000000000000001.weft"])
 
     def test_status_for_people_and_programs(self):
         self.node.do("incr", "n")
@@ -167,6 +181,8 @@ class Commands(Case):
                       "serve --sync maybe", "import", "import f --batch 0", "completion fish"):
             outcome = run(*words.split(), environment=clean_environment(WEFT_DIR=str(self.node.dir)))
             self.refused(outcome, USAGE, "--help")
+        self.refused(run("frobnicate"), USAGE, "no command 'frobnicate'")
+        self.refused(run("--dir", "x", "get", "k"), USAGE, "options go after the command")
 
     def test_without_a_directory(self):
         self.refused(run("get", "k"), USAGE, "--dir", "--help")
@@ -364,6 +380,8 @@ class Http(Case):
     def test_tcp_answers_this_machine_only(self):
         host = self.node.http_url.removeprefix("http://")
         for headers, status in [({}, 200), ({"Host": "localhost:1"}, 200), ({"Host": "evil.example"}, 403),
+                                ({"Host": "127.evil.example"}, 403), ({"Host": "127.0.0.1.evil"}, 403),
+                                ({"Host": "127.1.2.3:80"}, 200), ({"Host": "[::1]:80"}, 200),
                                 ({"Origin": "http://evil.example"}, 403)]:
             connection = http.client.HTTPConnection(host, timeout=PATIENCE_S)
             connection.request("GET", "/v1/status", headers=headers)
@@ -519,7 +537,8 @@ class Serving(Case):
                      "wrong_cluster", "north", "south")
 
     def test_listening_in_public_must_be_asked_for_by_name(self):
-        for url in ("tcp://0.0.0.0:0", "tcp://[::]:0", "tcp://192.0.2.1:7411", "tcp://localhost.evil:1"):
+        for url in ("tcp://0.0.0.0:0", "tcp://[::]:0", "tcp://192.0.2.1:7411", "tcp://localhost.evil:1",
+                    "tcp://127.evil.example:1"):
             outcome = run("serve", "--dir", self.place / "a", "--listen", url)
             self.refused(outcome, USAGE, url, "--insecure-listen")
         Node(self, "a", "--insecure-listen", listen="tcp://0.0.0.0:0")
@@ -576,6 +595,34 @@ class Replication(Case):
         self.assertEqual((peer["state"], peer["replica_id"]), ("active", a.status()["replica_id"]))
         self.assertGreater(peer["changes_in"] + peer["bytes_out"], 0)
         self.assertRegex(b.do("status"), r"(?m)^a +active ")
+
+    def test_rights_of_a_bounded_counter_move(self):
+        a, b = self.pair("tcp://127.0.0.1:0", None)
+        a.do("incr", "stock", "10", "--at-least", "0")
+        self.converged(a, b)
+        self.refused(b.weft("incr", "stock", "-1"), DATA, "bound_exceeded", "transferred")
+        a.do("transfer", "stock", "4", "b")
+        self.converged(a, b)
+        self.assertEqual(b.do("incr", "stock", "-4"), "6")
+        self.refused(b.weft("incr", "stock", "-1"), DATA, "bound_exceeded")
+        self.refused(a.weft("transfer", "stock", "7", "b"), DATA, "bound_exceeded")
+        self.refused(a.weft("transfer", "stock", "1", "nobody"), DATA, "replica id")
+        self.refused(a.weft("transfer", "stock", "0", "b"), USAGE, "--help")
+
+    def test_one_disk_is_one_member(self):
+        b = Node(self, "b", listen=f"unix:{self.place}/b.link")
+        a = Node(self, "a", "--peer", b.url, "--peer", f"unix:{self.place}/nobody.link", listen=None)
+        eventually("a session", lambda: a.peer("b") and a.peer("b")["state"] == "active")
+        a.do("incr", "n", "--ack", "majority")
+        again = ("incr", "n", "--ack", "replicated=3", "--timeout", "0.3")
+        self.refused(a.weft(*again), DATA, "timed_out")
+        b.stop()
+        b.words = ["b2" if word == "b" else word for word in b.words]
+        b.start()
+        eventually("a session", lambda: a.peer("b2") and a.peer("b2")["state"] == "active")
+        a.do("incr", "n", "--ack", "majority")
+        self.refused(a.weft(*again), DATA, "timed_out")
+        self.refused(a.weft("link pause", ""), DATA, "not_found")
 
     def test_a_watcher_sees_remote_changes(self):
         a, b = self.pair("tcp://127.0.0.1:0", None)
