@@ -7,6 +7,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <mutex>
 
 namespace weft {
 namespace {
@@ -197,14 +198,22 @@ BOOST_AUTO_TEST_CASE(a_stop_at_any_moment_leaves_no_half_of_a_snapshot) {
 namespace {
 
 struct home_directory : temporary_directory {
+    mutable std::mutex lock; // events come from the loop's thread
     std::vector<log_event> events;
     replica_options options{.name = "a"};
 
     result<durable_replica> open() {
-        events.clear();
-        return open_replica(path, options, [this](const log_event& e) { events.push_back(e); });
+        {
+            std::lock_guard hold(lock);
+            events.clear();
+        }
+        return open_replica(path, options, [this](const log_event& e) {
+            std::lock_guard hold(lock);
+            events.push_back(e);
+        });
     }
     [[nodiscard]] bool reported(std::string_view what) const {
+        std::lock_guard hold(lock);
         return std::any_of(events.begin(), events.end(),
                            [&](const log_event& e) { return e.what == what; });
     }
