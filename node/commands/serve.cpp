@@ -39,9 +39,7 @@ std::string default_name(const std::string& dir) {
 
 // What others reach needs TLS, which comes with tls: links.
 result<void> check_listen(const std::string& url) {
-    constexpr std::string_view tcp = "tcp://";
-    if (!url.starts_with(tcp)) return {};
-    if (names_loopback(url.substr(tcp.size()))) return {};
+    if (url_scheme(url) != "tcp" || names_loopback(url_rest(url))) return {};
     return fail(errc::invalid_argument,
                 "--listen " + url +
                     " can be reached from other machines, and tcp: neither encrypts nor asks "

@@ -12,7 +12,8 @@ result<std::string> id_of(const transfer_command& given) {
     auto status = node->ask("GET", target_of({"status"}));
     if (!status) return fail(status.error());
     for (const json::value& one : status->at("peers").as_array()) {
-        if (one.at("name").as_string() == given.member)
+        const json::string* name = one.at("name").if_string(); // null until it said so
+        if (name != nullptr && *name == given.member)
             return std::string(one.at("replica_id").as_string());
     }
     return given.member;

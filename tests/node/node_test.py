@@ -538,7 +538,7 @@ class Serving(Case):
 
     def test_listening_in_public_must_be_asked_for_by_name(self):
         for url in ("tcp://0.0.0.0:0", "tcp://[::]:0", "tcp://192.0.2.1:7411", "tcp://localhost.evil:1",
-                    "tcp://127.evil.example:1"):
+                    "tcp://127.evil.example:1", "tcp:0.0.0.0:0"):
             outcome = run("serve", "--dir", self.place / "a", "--listen", url)
             self.refused(outcome, USAGE, url, "--insecure-listen")
         Node(self, "a", "--insecure-listen", listen="tcp://0.0.0.0:0")
