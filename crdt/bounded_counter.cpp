@@ -3,6 +3,7 @@
 #include "base/check.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace weft {
 namespace {
@@ -133,12 +134,18 @@ result<void> bounded_store::check_add(replica_id self, const bounded_spec& spec,
     }
     std::uint64_t rights = here->rights_of(self);
     if (amount <= rights) return {};
-    std::string others;
+    std::set<replica_id> known; // writers, and who was only sent some
     for (const row& r : here->rows) {
-        std::uint64_t theirs = here->rights_of(r.replica);
-        if (r.replica == self || theirs == 0) continue;
+        known.insert(r.replica);
+        for (const sent_rights& s : r.sent) known.insert(s.to);
+    }
+    known.erase(self);
+    std::string others;
+    for (replica_id other : known) {
+        std::uint64_t theirs = here->rights_of(other);
+        if (theirs == 0) continue;
         others +=
-            (others.empty() ? "" : ", ") + to_string(r.replica) + " has " + std::to_string(theirs);
+            (others.empty() ? "" : ", ") + to_string(other) + " has " + std::to_string(theirs);
     }
     return fail(errc::bound_exceeded,
                 "moving by " + std::to_string(by) + " needs " + std::to_string(amount) +
@@ -165,19 +172,19 @@ const bounded_store::instance* bounded_store::find(const bounded_spec& spec) con
 
 void bounded_store::join(const bounded_store& other) {
     for (const instance& theirs : other.instances_) {
-        auto mine = instance_place(instances_, theirs.spec);
-        if (mine == instances_.end() || mine->spec != theirs.spec) {
-            instances_.insert(mine, theirs);
-            continue;
-        }
-        for (const row& r : theirs.rows) {
-            auto place = place_of(mine->rows, r.replica);
-            if (place != mine->rows.end() && place->replica == r.replica) {
-                *place = joined_rows(*place, r);
-            } else {
-                mine->rows.insert(place, r);
-            }
-        }
+        for (const row& r : theirs.rows) join(theirs.spec, r);
+    }
+}
+
+void bounded_store::join(const bounded_spec& spec, const row& theirs) {
+    auto mine = instance_place(instances_, spec);
+    if (mine == instances_.end() || mine->spec != spec)
+        mine = instances_.insert(mine, instance{spec, {}});
+    auto place = place_of(mine->rows, theirs.replica);
+    if (place != mine->rows.end() && place->replica == theirs.replica) {
+        *place = joined_rows(*place, theirs);
+    } else {
+        mine->rows.insert(place, theirs);
     }
 }
 

@@ -80,6 +80,7 @@ public:
     [[nodiscard]] bool empty() const { return instances_.empty(); }
 
     void join(const bounded_store& other);
+    void join(const bounded_spec& spec, const row& theirs); // one row of another state
     template <seen Mine, seen Theirs>
     void join(const bounded_store& other, const Mine&, const Theirs&) {
         join(other);

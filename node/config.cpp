@@ -10,6 +10,7 @@
 #include <charconv>
 #include <cstdio>
 #include <functional>
+#include <set>
 #include <string_view>
 
 namespace weft {
@@ -355,13 +356,21 @@ void command_line::describe_completion() {
 }
 
 std::string command_line::completion_script() const {
-    auto words = [](const CLI::App* of) {
-        std::string out;
-        for (const CLI::App* sub : of->get_subcommands(nullptr)) out += sub->get_name() + " ";
-        for (const CLI::Option* option : of->get_options()) {
-            for (const std::string& name : option->get_lnames()) out += "--" + name + " ";
+    auto words = [this](const CLI::App* of) {
+        std::set<std::string> out;
+        auto add_options = [&out](const CLI::App* from) {
+            for (const CLI::Option* option : from->get_options()) {
+                for (const std::string& name : option->get_lnames()) out.insert("--" + name);
+            }
+        };
+        add_options(of);
+        for (const CLI::App* sub : of->get_subcommands(nullptr)) {
+            out.insert(sub->get_name());
+            if (of != &app_) add_options(sub); // link pause --dir
         }
-        return out;
+        std::string text;
+        for (const std::string& word : out) text += word + " ";
+        return text;
     };
     std::string cases;
     for (const CLI::App* one : app_.get_subcommands(nullptr)) {

@@ -135,7 +135,7 @@ private:
                                 content.size(), stored));
     }
 
-    // Some chunks, then a sync, and so on.
+    // About 1 MiB of chunks, then a sync, and so on: the loop is held for no longer than that takes.
     void write_some() {
         job& j = *job_;
         std::uint64_t until = j.size + sync_bytes;

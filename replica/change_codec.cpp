@@ -41,7 +41,7 @@ void encode_operation(byte_writer& out, const operation& op) {
     }
 }
 
-void decode_operation(byte_reader& in, operation& op) {
+void decode_operation(byte_reader& in, operation& op, replica_id origin) {
     auto extra = [&]() -> operation_extra& {
         if (!op.extra) op.extra = std::make_unique<operation_extra>();
         return *op.extra;
@@ -63,8 +63,16 @@ void decode_operation(byte_reader& in, operation& op) {
                 in.reject("grow_counter that falls");
             if (op.type.kind == type_kind::bounded_counter) extra().spec = decode_bounded_spec(in);
             break;
-        case action::reset: extra().rows = counter_store::decode_from(in); break;
-        case action::create: extra().spec = decode_bounded_spec(in); break;
+        case action::reset:
+            extra().rows = counter_store::decode_from(in);
+            for (const counter_store::row& r : extra().rows.rows()) {
+                if (r.last_op != 0) in.reject("reset that increments");
+            }
+            break;
+        case action::create:
+            extra().spec = decode_bounded_spec(in);
+            if (extra().spec.creator != origin) in.reject("created in another's name");
+            break;
         case action::transfer:
             extra().spec = decode_bounded_spec(in);
             extra().to = replica_id{in.u64()};
@@ -324,7 +332,7 @@ result<std::unique_ptr<decoded_run>> decode_run(byte_view run) {
                     in.reject("unknown element kind");
                 }
             }
-            decode_operation(in, op);
+            decode_operation(in, op, header->origin);
             if (out->operations.size() == operations)
                 in.reject("more operations than the header says");
             if (!in.good()) break;

@@ -43,6 +43,8 @@ bool adds_state(action what) {
            what != action::transfer;
 }
 
+constexpr std::int64_t said_again_ms = 600'000;
+
 // Members are counted by their configured URL, whoever answers there; this replica by no URL.
 const std::string self_member;
 
@@ -600,6 +602,14 @@ void core::report_event(severity level, std::string what, std::string text) {
     effects_.push_back(report{{level, std::move(what), std::move(text)}});
 }
 
+void core::report_seldom(severity level, std::string what, const std::string& where,
+                         const std::string& text) {
+    std::erase_if(said_,
+                  [this](const auto& e) { return now_.ms_since(e.second) >= said_again_ms; });
+    if (said_.size() < limits::peers_max && !said_.emplace(what + text, now_).second) return;
+    report_event(level, std::move(what), where + ": " + text);
+}
+
 std::vector<effect> core::close() {
     WEFT_CHECK(!in_change_);
     seal();
@@ -607,7 +617,8 @@ std::vector<effect> core::close() {
          waiting_.cancel({errc::closed, "the replica was closed; unknown, not rolled back"})) {
         effects_.push_back(answer{std::move(due.whom), std::move(due.outcome)});
     }
-    answer_snapshot(fail(errc::closed, "the replica was closed"));
+    for (auto* whose : {&snapshot_served_, &snapshot_waiters_})
+        answer_snapshot(*whose, fail(errc::closed, "the replica was closed"));
     for (auto& [id, s] : sessions_) effects_.push_back(close_link{id});
     sessions_.clear();
     return std::exchange(effects_, {});

@@ -153,12 +153,15 @@ private:
     void schedule_dial(peer_entry& entry, bool after_failure);
     void dial_what_is_due();
     [[nodiscard]] bool settle_double_link(session& s, const hello_message& hello);
+    void note_replaced(const session& gone);
+    [[nodiscard]] bool has_rival(const hello_message& hello);
     [[nodiscard]] bool same_member_twice(session& s, const hello_message& hello);
     [[nodiscard]] std::optional<peer_id> free_entry();
     [[nodiscard]] std::uint64_t known_of_us(const received& got) const;
     void lost_tail(const session& s, std::uint64_t theirs);
     [[nodiscard]] bool check_their_knowledge(session& s, const hello_message& hello);
     void refresh_interests();
+    [[nodiscard]] static std::size_t room(const session& s);
     void pump(session& s);
     void send_runs(session& s, runs_message& batch, std::uint64_t changes);
     [[nodiscard]] bool consider(session& s, const logged_run& run, runs_message& batch,
@@ -183,7 +186,9 @@ private:
     void want_snapshot();
     [[nodiscard]] state_image image() const;
     [[nodiscard]] bool grew_since_snapshot() const;
-    void answer_snapshot(result<snapshot_info> outcome);
+    [[nodiscard]] instant snapshot_due() const;
+    using snapshot_callbacks = std::vector<std::function<void(result<snapshot_info>)>>;
+    void answer_snapshot(snapshot_callbacks& whose, const result<snapshot_info>& outcome);
     void change_identity(const std::string& why);
     void refuse_origin(replica_id which, const error& why);
     [[nodiscard]] error depends_on_refused(replica_id which) const;
@@ -196,6 +201,9 @@ private:
     void notify_local(const committed& change);
     void deliver(change_event what, std::span<const object_change> objects);
     void report_event(severity level, std::string what, std::string text);
+    // The same text is not said again for ten minutes, wherever it comes from.
+    void report_seldom(severity level, std::string what, const std::string& where,
+                       const std::string& text);
     void collect_answers();
     [[nodiscard]] hello_message make_hello() const;
     [[nodiscard]] std::size_t members_for(ack_level level) const;
@@ -242,16 +250,24 @@ private:
     // Snapshots.
     std::vector<snapshot_info> snapshots_;     // oldest first
     std::uint64_t bytes_since_snapshot_ = 0;   // of the log
+    std::uint64_t bytes_in_taken_ = 0;         // those of them that the one under way holds
     bool snapshotting_ = false;                // one was taken and is not written yet …
     std::optional<state_image> taken_;         // … because the log is not durable up to it
     instant next_snapshot_ = instant::never(); // by interval
     instant snapshot_not_before_;              // after one that failed
-    std::vector<std::function<void(result<snapshot_info>)>> snapshot_waiters_;
+    snapshot_callbacks snapshot_served_;       // by the one under way …
+    snapshot_callbacks snapshot_waiters_;      // … and by the next
 
     // Peers.
     std::vector<peer_entry> peers_;
     std::size_t peers_configured_ = 0;
     std::map<session_id, session> sessions_;
+    struct process {
+        std::uint64_t nonce = 0;
+        instant heard;
+    };
+    std::map<replica_id, std::vector<process>>
+        replaced_;                               // whose link a newer process of that id took
     std::map<replica_id, session_id> source_of_; // origins that came through a repair: by whom
     held_back held_back_;
     dot missing_; // what the run that was just taken waits for
@@ -259,6 +275,7 @@ private:
     acknowledgements waiting_;
     instant next_ack_ = instant::never();
     bool clock_ahead_reported_ = false;
+    std::map<std::string, instant> said_; // by report_seldom, and when
     instant digest_compared_{-1};
 
     // Subscribers.

@@ -9,6 +9,11 @@ namespace {
 
 constexpr std::uint16_t protocol_version = 1;
 constexpr std::uint32_t all_codecs = 0b1111;
+// A process whose link another of the same id replaced, and that is heard again within this, is alive.
+constexpr std::int64_t rival_ms = 3 * std::int64_t{limits::backoff_ms_max};
+const char* const copied_directory = "one directory is a copy of the other. Stop one, remove the "
+                                     "file identity.weft from its directory "
+                                     "and start it again: it takes a new id and keeps its data";
 
 } // namespace
 
@@ -284,13 +289,43 @@ bool core::same_member_twice(session& s, const hello_message& hello) {
                    " already; remove one of the two URLs";
         }
         if (what.empty()) continue;
-        bool said = entry_of(s) != nullptr && entry_of(s)->last_error &&
-                    entry_of(s)->last_error->detail == what;
-        if (!said) report_event(severity::warning, "session.refused", s.url + ": " + what);
+        report_seldom(severity::warning, "session.refused", s.url, what);
         drop_session(s.id, {errc::invalid_argument, what}, true);
         return true;
     }
     return false;
+}
+
+void core::note_replaced(const session& gone) {
+    auto& of_id = replaced_[gone.their_id];
+    std::erase_if(of_id, [&](const process& p) {
+        return p.nonce == gone.nonce || now_.ms_since(p.heard) >= rival_ms;
+    });
+    of_id.push_back({gone.nonce, gone.last_heard});
+}
+
+// A restarted process replaces the link of the one before it, which is never heard again. One that is, while
+// the other lives too, is a second replica under the same id: both are kept off, so that neither takes the
+// place of the other in turn, until one of them was silent for long enough.
+bool core::has_rival(const hello_message& hello) {
+    auto found = replaced_.find(hello.id);
+    if (found == replaced_.end()) return false;
+    std::vector<process>& of_id = found->second;
+    auto mine = std::find_if(of_id.begin(), of_id.end(),
+                             [&](const process& p) { return p.nonce == hello.process_nonce; });
+    if (mine == of_id.end()) return false;
+    mine->heard = now_;
+    auto lives = [&](std::uint64_t nonce, instant heard) {
+        return nonce != hello.process_nonce && now_.ms_since(heard) < rival_ms;
+    };
+    bool rival = std::any_of(of_id.begin(), of_id.end(),
+                             [&](const process& p) { return lives(p.nonce, p.heard); }) ||
+                 std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& e) {
+                     return e.second.open && e.second.their_id == hello.id &&
+                            lives(e.second.nonce, e.second.last_heard);
+                 });
+    if (!rival) replaced_.erase(found);
+    return rival;
 }
 
 // Decides between two links with one peer; false if `s` was the one to go. Both sides decide alike: the
@@ -298,7 +333,8 @@ bool core::same_member_twice(session& s, const hello_message& hello) {
 bool core::settle_double_link(session& s, const hello_message& hello) {
     std::vector<session_id> older;
     for (auto& [id, other] : sessions_) {
-        if (id == s.id || !other.open || other.name != hello.name) continue;
+        if (id == s.id || !other.open) continue;
+        if (other.name != hello.name && other.their_id != hello.id) continue;
         bool same_process = other.their_id == hello.id && other.nonce == hello.process_nonce;
         bool dialed_alike = other.dialed == s.dialed;
         bool s_from_lower = (s.dialed ? id_ : hello.id) == std::min(id_, hello.id);
@@ -322,6 +358,7 @@ bool core::settle_double_link(session& s, const hello_message& hello) {
         older.push_back(id);
     }
     for (session_id id : older) {
+        if (sessions_.at(id).nonce != hello.process_nonce) note_replaced(sessions_.at(id));
         drop_session(id, {errc::closed, "replaced by a newer link with " + hello.name}, false);
     }
     return true;
@@ -330,7 +367,7 @@ bool core::settle_double_link(session& s, const hello_message& hello) {
 void core::on_hello(session& s, const hello_message& hello) {
     session_id id = s.id;
     auto refuse = [&](errc code, std::string detail) {
-        report_event(severity::warning, "session.refused", s.url + ": " + detail);
+        report_seldom(severity::warning, "session.refused", s.url, detail);
         greet(s); // so that it sees the same
         drop_session(id, {code, std::move(detail)}, true);
     };
@@ -340,6 +377,8 @@ void core::on_hello(session& s, const hello_message& hello) {
                                               " to " + std::to_string(hello.protocol_max) +
                                               ", here is " + std::to_string(protocol_version));
     }
+    if (hello.name.empty() || hello.id == replica_id{})
+        return refuse(errc::bad_message, "a Hello without a name or a replica id");
     if (hello.cluster != options_.cluster) {
         return refuse(errc::wrong_cluster, "it is of cluster '" + hello.cluster + "', here is '" +
                                                options_.cluster + "'; check --cluster and the URL");
@@ -353,15 +392,26 @@ void core::on_hello(session& s, const hello_message& hello) {
         return refuse(errc::invalid_argument, "the replica dialed itself");
     }
     if (hello.id == id_) {
-        return refuse(errc::duplicate_replica,
-                      "two live replicas have the id " + to_string(id_) + " (here '" +
-                          options_.name + "', there '" + hello.name +
-                          "'): one directory is a copy of the other. Stop one "
-                          "and start it again: it will take a new id");
+        return refuse(errc::duplicate_replica, "two live replicas have the id " + to_string(id_) +
+                                                   " (here '" + options_.name + "', there '" +
+                                                   hello.name + "'): " + copied_directory);
     }
     if (hello.name == options_.name) {
         return refuse(errc::invalid_argument, "it has this replica's own name '" + options_.name +
                                                   "'; give each member its own");
+    }
+    if (has_rival(hello)) {
+        error why{errc::duplicate_replica, "two live replicas have the id " + to_string(hello.id) +
+                                               " ('" + hello.name + "'): " + copied_directory};
+        std::vector<session_id> its;
+        for (const auto& [other_id, other] : sessions_) {
+            if (other.open && other.their_id == hello.id) its.push_back(other_id);
+        }
+        for (session_id other_id : its) {
+            note_replaced(sessions_.at(other_id));
+            drop_session(other_id, why, true);
+        }
+        return refuse(why.code, why.detail);
     }
     if (same_member_twice(s, hello) || !settle_double_link(s, hello)) return;
     greet(s);
@@ -477,9 +527,9 @@ void core::on_notice(session& s, const notice_message& notice) {
         }
         clock_ahead_reported_ = true;
     } else {
-        report_event(severity::warning, "session.notice",
-                     (s.name.empty() ? s.url : s.name) + " says " +
-                         std::string(to_string(notice.code)) + ": " + notice.detail);
+        report_seldom(severity::warning, "session.notice", s.name.empty() ? s.url : s.name,
+                      "the peer says " + std::string(to_string(notice.code)) + ": " +
+                          notice.detail);
     }
     if (notice.fatal) {
         drop_session(s.id, {notice.code, "the peer closed: " + notice.detail}, false);

@@ -1,6 +1,8 @@
 #include "base/check.hpp"
 #include "replica/core.hpp"
 
+#include <algorithm>
+
 // When a snapshot is taken, and which are kept.
 namespace weft {
 
@@ -29,24 +31,28 @@ state_image core::image() const {
     return out;
 }
 
+// When the next one is due by itself, as far as can be said now.
+instant core::snapshot_due() const {
+    if (snapshotting_ || !grew_since_snapshot()) return instant::never();
+    bool by_size =
+        options_.snapshot_log_bytes > 0 && bytes_since_snapshot_ >= options_.snapshot_log_bytes;
+    return std::max(by_size ? now_ : next_snapshot_, snapshot_not_before_);
+}
+
 void core::want_snapshot() {
     if (!snapshotting_) {
         bool asked = !snapshot_waiters_.empty();
         if (asked && !grew_since_snapshot()) {
-            answer_snapshot(snapshots_.empty() ? snapshot_info{} : snapshots_.back());
+            answer_snapshot(snapshot_waiters_,
+                            snapshots_.empty() ? snapshot_info{} : snapshots_.back());
             return;
         }
-        bool due = now_ >= snapshot_not_before_ &&
-                   ((options_.snapshot_log_bytes > 0 &&
-                     bytes_since_snapshot_ >= options_.snapshot_log_bytes) ||
-                    now_ >= next_snapshot_);
-        if ((!asked && !due) || !grew_since_snapshot()) return;
+        if (!asked && now_ < snapshot_due()) return;
         snapshotting_ = true;
         taken_ = image();
-        bytes_since_snapshot_ = 0;
-        if (options_.snapshot_interval_ms > 0)
-            next_snapshot_ =
-                now_.after_ms(static_cast<std::int64_t>(options_.snapshot_interval_ms));
+        bytes_in_taken_ = bytes_since_snapshot_;
+        // Who asks from here on wants what comes from here on, so the next one is theirs.
+        snapshot_served_ = std::exchange(snapshot_waiters_, {});
     }
     // A snapshot that is visible proves that the log was durable up to it.
     if (!taken_) return;
@@ -64,10 +70,13 @@ void core::on_snapshot_written(const snapshot_written& written) {
         report_event(severity::warning, "snapshot.failed",
                      to_string(*written.failed) + "; the log is kept, and another is tried in " +
                          std::to_string(limits::snapshot_retry_ms / 1000) + " s");
-        answer_snapshot(fail(*written.failed));
+        answer_snapshot(snapshot_served_, fail(*written.failed));
         return;
     }
     snapshots_.push_back(written.what);
+    bytes_since_snapshot_ -= bytes_in_taken_;
+    if (options_.snapshot_interval_ms > 0)
+        next_snapshot_ = now_.after_ms(static_cast<std::int64_t>(options_.snapshot_interval_ms));
     report_event(severity::info, "snapshot.written",
                  "at log run " + std::to_string(static_cast<std::uint64_t>(written.what.at)) +
                      ", " + std::to_string(written.what.size_bytes) + " bytes");
@@ -75,11 +84,11 @@ void core::on_snapshot_written(const snapshot_written& written) {
         effects_.push_back(remove_snapshot{snapshots_.front().at});
         snapshots_.erase(snapshots_.begin());
     }
-    answer_snapshot(written.what);
+    answer_snapshot(snapshot_served_, written.what);
 }
 
-void core::answer_snapshot(result<snapshot_info> outcome) {
-    for (auto& whom : std::exchange(snapshot_waiters_, {})) {
+void core::answer_snapshot(snapshot_callbacks& whose, const result<snapshot_info>& outcome) {
+    for (auto& whom : std::exchange(whose, {})) {
         effects_.push_back(
             answer{[whom = std::move(whom), outcome](const result<void>&) { whom(outcome); }, {}});
     }

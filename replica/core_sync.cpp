@@ -140,22 +140,31 @@ void core::send_runs(session& s, runs_message& batch, std::uint64_t changes) {
     send(s, std::exchange(batch, {}));
 }
 
+// How much may be handed to the link now: what its queue takes, and what the peer gave credit for.
+std::size_t core::room(const session& s) {
+    std::uint64_t limit = s.acked_bytes + limits::credit_bytes;
+    if (s.undrained_bytes >= link_bytes_max || s.sent_bytes >= limit) return 0;
+    return std::min(link_bytes_max - s.undrained_bytes,
+                    static_cast<std::size_t>(limit - s.sent_bytes));
+}
+
 void core::pump(session& s) {
     if (!s.open || !s.wanted || s.reading) return;
     runs_message batch;
     std::size_t batch_bytes = 0;
     std::uint64_t changes = 0;
-    while (s.undrained_bytes + batch_bytes < link_bytes_max && s.cursor < tail_.end() &&
-           s.sent_bytes + batch_bytes < s.acked_bytes + limits::credit_bytes) {
+    while (batch_bytes < room(s) && s.cursor < tail_.end()) {
         if (s.cursor < tail_.begin()) {
             if (s.known.covers(tail_.before()) && !s.passed_over) {
                 s.cursor = tail_.begin();
                 continue;
             }
             if (options_.sync == sync_policy::commit && s.cursor >= durable_end_) break;
+            std::size_t left = room(s) - batch_bytes;
+            if (left < limits::batch_bytes_target) break; // not worth a read yet
             s.reading = true;
             s.read_from = s.cursor;
-            effects_.push_back(read_log{s.id, s.cursor, s.known});
+            effects_.push_back(read_log{s.id, s.cursor, s.known, left});
             break;
         }
         const logged_run& run = tail_.at(s.cursor);
@@ -311,9 +320,7 @@ void core::tick() {
 }
 
 instant core::deadline() const {
-    instant out = std::min({waiting_.deadline(), next_ack_, next_sync_});
-    if (!snapshotting_ && grew_since_snapshot())
-        out = std::min(out, std::max(next_snapshot_, snapshot_not_before_));
+    instant out = std::min({waiting_.deadline(), next_ack_, next_sync_, snapshot_due()});
     for (const peer_entry& p : peers_) {
         if (p.configured && !p.paused && !p.connecting && !p.session)
             out = std::min(out, p.next_dial);

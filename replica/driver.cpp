@@ -2,13 +2,13 @@
 
 #include "base/check.hpp"
 
+#include <algorithm>
 #include <iterator>
 
 namespace weft {
 namespace {
 
 constexpr std::uint32_t dial_timeout_ms = 5'000;
-constexpr std::size_t read_bytes = 1U << 20U;  // per read_log
 constexpr std::int64_t space_retry_ms = 1'000; // how often a full disk is tried again
 
 } // namespace
@@ -166,8 +166,12 @@ void driver::adopt(std::unique_ptr<link> fresh, std::optional<peer_id> peer) {
                 if (decoded) {
                     self->happened(received{id, std::move(*decoded), size});
                 } else {
+                    const error& why = decoded.error();
+                    link& from = *self->connections_.at(id);
+                    from.send(encode_message(notice_message{why.code, why.detail, true}));
+                    from.close();
                     self->connections_.erase(id);
-                    self->happened(link_down{id, decoded.error()});
+                    self->happened(link_down{id, why});
                 }
             },
         .on_drained =
@@ -206,6 +210,7 @@ void driver::write_pending() {
     if (done) {
         unlogged_.clear();
         log_bytes_ = parts_.log->size_bytes();
+        for (send_message& what : std::exchange(withheld_, {})) perform(what);
         if (disk_full_ && !closed_) happened(disk_state{false});
         disk_full_ = false;
     } else if (closed_) {
@@ -233,7 +238,7 @@ void driver::perform(sync_log&) {
 
 void driver::perform(read_log& what) {
     log_index first = std::max(what.first, parts_.log->seek(what.known));
-    auto runs = parts_.log->read(first, read_bytes);
+    auto runs = parts_.log->read(first, what.bytes_max);
     if (runs) {
         post(log_read{what.session, first, std::move(*runs)});
     } else {
@@ -274,7 +279,25 @@ void driver::perform(dial& what) {
         });
 }
 
+// Whether it would tell a peer of what the log has no space for yet, or overtake what does.
+bool driver::is_withheld(const send_message& what) const {
+    const auto* batch = std::get_if<runs_message>(&what.what);
+    if (unlogged_.empty() || batch == nullptr) return false;
+    auto unlogged = [this](const shared_bytes& run) {
+        return std::any_of(unlogged_.begin(), unlogged_.end(), [&](const shared_bytes& waiting) {
+            return waiting.view.data() == run.view.data();
+        });
+    };
+    return std::any_of(batch->runs.begin(), batch->runs.end(), unlogged) ||
+           std::any_of(withheld_.begin(), withheld_.end(),
+                       [&](const send_message& w) { return w.session == what.session; });
+}
+
 void driver::perform(send_message& what) {
+    if (is_withheld(what)) {
+        withheld_.push_back(std::move(what));
+        return;
+    }
     auto found = connections_.find(what.session);
     if (found == connections_.end()) return;
     bytes body = encode_message(what.what);

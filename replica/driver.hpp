@@ -130,6 +130,7 @@ private:
     void perform(answer& what);
     void perform(report& what);
     void write_pending();
+    [[nodiscard]] bool is_withheld(const send_message& what) const;
     void fatal(const error& why);
     void set_timer(instant when);
     void tell_writers();
@@ -157,6 +158,7 @@ private:
     std::unique_ptr<timer> space_timer_;
     std::optional<replica_identity> unpersisted_; // it found no space …
     std::vector<shared_bytes> unlogged_;          // … nor did these runs
+    std::vector<send_message> withheld_;          // runs for peers, behind those
     bool disk_full_ = false;
     std::optional<error> unlogged_error_;          // why they were not logged at the close
     std::map<session_id, std::size_t> sent_bytes_; // not yet told to the core

@@ -27,6 +27,7 @@ struct
     session_id session{};
     log_index first{};
     version_vector known;
+    std::size_t bytes_max = 0; // but one run at least
 };
 struct write_snapshot { // answered with snapshot_written
     state_image image;

@@ -129,6 +129,8 @@ void image_chunks::write_part(byte_writer& out, const object& leaf) {
         return write_elements(out, *adds);
     if (const auto* marks = std::get_if<remove_wins_elements>(&leaf.data()))
         return write_elements(out, marks->marks());
+    if (const auto* rights = std::get_if<bounded_store>(&leaf.data()))
+        return write_rows(out, *rights);
     const auto* writes = std::get_if<register_store<value>>(&leaf.data());
     if (writes == nullptr) return leaf.encode_to(out);
     const auto* from = std::get_if<std::size_t>(&inside_);
@@ -142,6 +144,28 @@ void image_chunks::write_part(byte_writer& out, const object& leaf) {
     } while (at < writes->size() && size < bytes_target_);
     fragment.encode_to(out);
     inside_ = at < writes->size() ? place(at) : place();
+}
+
+void image_chunks::write_rows(byte_writer& out, const bounded_store& rights) {
+    const auto* from = std::get_if<std::size_t>(&inside_);
+    std::size_t skip = from == nullptr ? 0 : *from;
+    std::size_t at = 0;
+    std::size_t size = out.size();
+    bounded_store fragment;
+    for (const bounded_store::instance& counter : rights.instances()) {
+        for (const bounded_store::row& r : counter.rows) {
+            if (at++ < skip) continue;
+            if (!fragment.empty() && size >= bytes_target_) {
+                fragment.encode_to(out);
+                inside_ = at - 1;
+                return;
+            }
+            fragment.join(counter.spec, r);
+            size += 48 + 16 * r.sent.size();
+        }
+    }
+    fragment.encode_to(out);
+    inside_ = place();
 }
 
 template <class Store>

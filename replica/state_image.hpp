@@ -69,6 +69,7 @@ private:
     void leave_what_is_done();
     void write_head(byte_writer& out, type_id type);
     void write_part(byte_writer& out, const object& leaf);
+    void write_rows(byte_writer& out, const bounded_store& rights);
     template <class Store>
     void write_elements(byte_writer& out, const Store& elements);
 

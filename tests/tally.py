@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Counts what `meson test` ran in a build directory: Boost.Test cases where a program has them, else
-the program as one. Prints how to replay each failure and leaves "passed failed" in build/tally."""
+the program as one. Prints how to replay each failure and leaves "passed failed" in build/tally, then
+what failed, a line each."""
 import json
 import os
 import pathlib
@@ -32,7 +33,8 @@ def main():
     for command in failures:
         print(f"replay: RC_PARAMS='{os.environ.get('RC_PARAMS', '')}' {command}")
     print(f"{passed} cases passed, {len(failures)} failed")
-    pathlib.Path("build/tally").write_text(f"{passed} {len(failures)}\n")
+    lines = [f"{passed} {len(failures)}"] + failures
+    pathlib.Path("build/tally").write_text("\n".join(lines) + "\n")
     return 1 if failures else 0
 
 

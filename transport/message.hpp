@@ -66,7 +66,7 @@ struct heartbeat_message {
     std::uint64_t pong = 0; // the ping that this answers, or 0
     hlc clock{};
     std::uint64_t wall_ms = 0;
-    version_vector applied; // only when it changed since the last heartbeat on this session
+    version_vector applied; // whole; empty in an answer
     std::uint64_t applied_hash = 0;
     digest128 digest{}; // of the state at the vector with that hash
 

@@ -27,7 +27,8 @@ struct Message {
     # otherwise passed over; is itself never answered.
 
     hello @1 :Hello;
-    # The first message of both sides, sent without waiting for the other's.
+    # The first message of both sides, sent at once; only who dials somebody for the first time waits
+    # for the other's, since it may be linked with that one already under another URL.
 
     interest @2 :Interest;
     # Opens the stream towards its sender; a later Interest replaces the earlier one.

@@ -145,6 +145,36 @@ BOOST_AUTO_TEST_CASE(a_header_that_declares_too_much_is_refused_before_memory_is
     BOOST_TEST(!read_run_header(bomb.view()));
 }
 
+// What no replica of ours would write: it would speak for others.
+BOOST_AUTO_TEST_CASE(an_operation_beyond_its_origin_is_refused) {
+    static constexpr std::string_view key = "k";
+    auto decodes = [](const operation& op) {
+        run_encoder encoder;
+        encoder.begin_change({1}, {});
+        encoder.add(op);
+        encoder.end_change();
+        return decode_run(encoder.seal(origin, 1, {}, {"m", "", {}}, codec::none)).has_value();
+    };
+    operation reset;
+    reset.path = {&key, 1};
+    reset.type = {type_kind::counter};
+    reset.what = action::reset;
+    reset.extra = std::make_unique<operation_extra>();
+    reset.extra->rows = counter_store(counter_store::row{replica_id{7}, 0, 0, 3, 30});
+    BOOST_TEST(decodes(reset));
+    reset.extra->rows = counter_store(counter_store::row{replica_id{7}, 9, 1'000, 3, 30});
+    BOOST_TEST(!decodes(reset), "a reset that increments");
+    operation create;
+    create.path = {&key, 1};
+    create.type = {type_kind::bounded_counter};
+    create.what = action::create;
+    create.extra = std::make_unique<operation_extra>();
+    create.extra->spec = {origin, 0, 10};
+    BOOST_TEST(decodes(create));
+    create.extra->spec.creator = replica_id{7};
+    BOOST_TEST(!decodes(create), "a counter whose rights begin with another");
+}
+
 BOOST_AUTO_TEST_CASE(one_increment_alone_and_in_a_run_stays_small) {
     std::string key = "visits";
     std::vector<std::string_view> path = {key};

@@ -14,6 +14,15 @@ namespace {
 constexpr std::uint64_t wall_ms = 1'800'000'000'000;
 constexpr session_id wire{1};
 
+hello_message hello_of(const std::string& name, replica_id id) {
+    hello_message hello;
+    hello.cluster = "weft";
+    hello.id = id;
+    hello.name = name;
+    hello.process_nonce = 77;
+    return hello;
+}
+
 struct engine {
     core decisions;
     instant now{1'000'000'000};
@@ -29,12 +38,7 @@ struct engine {
     }
     void meets(const std::string& name, replica_id id, std::optional<peer_id> dialed = {}) {
         happens(link_up{wire, dialed, "test:" + name});
-        hello_message hello;
-        hello.cluster = "weft";
-        hello.id = id;
-        hello.name = name;
-        hello.process_nonce = 77;
-        happens(received{wire, hello, 100});
+        happens(received{wire, hello_of(name, id), 100});
     }
     core::committed writes() {
         static constexpr std::string_view key = "own";
@@ -75,6 +79,32 @@ shared_bytes run_of(replica_id origin, std::uint64_t first = 1, run_hash previou
     encoder.add(op);
     encoder.end_change();
     return shared_bytes(encoder.seal(origin, first, previous, {"m", "", {}}, codec::none));
+}
+
+// An engine that replayed its log, and the log. What it holds in memory ends where it started: everything
+// before is read from the disk.
+std::pair<core, std::vector<shared_bytes>> far_behind() {
+    core decisions{{.name = "a"}, 1};
+    std::vector<shared_bytes> log;
+    run_hash previous{};
+    std::size_t size = 0;
+    while (size < 2 * limits::log_tail_bytes_max) {
+        static constexpr std::string_view key = "k";
+        run_encoder encoder;
+        operation op;
+        op.path = {&key, 1};
+        op.what = action::write;
+        op.argument = value(std::string(limits::value_bytes_max, 'x'));
+        encoder.begin_change(hlc::at_ms(wall_ms), {});
+        encoder.add(op);
+        encoder.end_change();
+        log.emplace_back(
+            encoder.seal(replica_id{30}, log.size() + 1, previous, {"m", "", {}}, codec::none));
+        previous = hash_of(log.back().view);
+        size += log.back().view.size();
+        BOOST_REQUIRE(decisions.replay(log.back(), wall_ms));
+    }
+    return {std::move(decisions), std::move(log)};
 }
 
 // Its header is sound, its body is not.
@@ -332,27 +362,7 @@ BOOST_AUTO_TEST_CASE(states_that_differ_are_reported_with_their_keys) {
 }
 
 BOOST_AUTO_TEST_CASE(a_log_read_that_was_overtaken_is_dropped) {
-    // What the engine holds in memory ends where it started: everything before is read from the disk.
-    core decisions{{.name = "a"}, 1};
-    std::vector<shared_bytes> log;
-    run_hash previous{};
-    std::size_t size = 0;
-    while (size < 2 * limits::log_tail_bytes_max) {
-        static constexpr std::string_view key = "k";
-        run_encoder encoder;
-        operation op;
-        op.path = {&key, 1};
-        op.what = action::write;
-        op.argument = value(std::string(limits::value_bytes_max, 'x'));
-        encoder.begin_change(hlc::at_ms(wall_ms), {});
-        encoder.add(op);
-        encoder.end_change();
-        log.emplace_back(
-            encoder.seal(replica_id{30}, log.size() + 1, previous, {"m", "", {}}, codec::none));
-        previous = hash_of(log.back().view);
-        size += log.back().view.size();
-        BOOST_REQUIRE(decisions.replay(log.back(), wall_ms));
-    }
+    auto [decisions, log] = far_behind();
     instant now{1'000'000'000};
     decisions.start({replica_id{10}, {}, {}}, log_index{0}, {}, now);
     auto step = [&](decltype(event::what) what) {
@@ -360,12 +370,7 @@ BOOST_AUTO_TEST_CASE(a_log_read_that_was_overtaken_is_dropped) {
         return decisions.step({now, wall_ms, std::move(what)});
     };
     (void)step(link_up{wire, std::nullopt, "test:b"});
-    hello_message hello;
-    hello.cluster = "weft";
-    hello.id = replica_id{20};
-    hello.name = "b";
-    hello.process_nonce = 77;
-    (void)step(received{wire, hello, 100});
+    (void)step(received{wire, hello_of("b", replica_id{20}), 100});
     auto count_runs = [](const std::vector<effect>& asked) {
         std::size_t runs = 0;
         for (const effect& e : asked) {
@@ -397,4 +402,113 @@ BOOST_AUTO_TEST_CASE(a_log_read_that_was_overtaken_is_dropped) {
     BOOST_REQUIRE(reads(late));
     BOOST_TEST(count_runs(step(answer(0))) == 1U);
     decisions.check_invariants();
+}
+
+// Whatever the log read gives is sent at once, so no more is asked for than the peer gave credit for.
+BOOST_AUTO_TEST_CASE(what_is_read_from_the_log_keeps_to_the_credit) {
+    auto [decisions, log] = far_behind();
+    instant now{1'000'000'000};
+    decisions.start({replica_id{10}, {}, {}}, log_index{0}, {}, now);
+    auto step = [&](decltype(event::what) what) {
+        now = now.after_ms(1);
+        return decisions.step({now, wall_ms, std::move(what)});
+    };
+    (void)step(link_up{wire, std::nullopt, "test:b"});
+    (void)step(received{wire, hello_of("b", replica_id{20}), 100});
+    auto asked = step(received{wire, interest_message{}, 100});
+    std::size_t sent = 0;
+    for (int round = 0; round < 100; ++round) {
+        const read_log* read = nullptr;
+        for (const effect& e : asked) {
+            if (const auto* r = std::get_if<read_log>(&e)) read = r;
+        }
+        if (read == nullptr) break;
+        log_read answer{wire, read->first, {}};
+        std::size_t bytes_read = 0;
+        for (auto at = static_cast<std::size_t>(read->first);
+             answer.runs.empty() || bytes_read < read->bytes_max; ++at) {
+            answer.runs.push_back(log.at(at));
+            bytes_read += log.at(at).view.size();
+        }
+        for (const effect& e : step(std::move(answer))) {
+            const auto* message = std::get_if<send_message>(&e);
+            const auto* batch =
+                message == nullptr ? nullptr : std::get_if<runs_message>(&message->what);
+            if (batch == nullptr) continue;
+            for (const shared_bytes& run : batch->runs) sent += run.view.size();
+        }
+        asked = step(link_drained{wire});
+    }
+    BOOST_TEST(sent > limits::credit_bytes / 2);
+    BOOST_TEST(sent < limits::credit_bytes + log.front().view.size() + 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_peer_without_a_name_or_an_id_is_refused) {
+    for (auto [name, id] : {std::pair{"", 20U}, {"b", 0U}}) {
+        engine a({.name = "a", .peers = {"test:b"}});
+        a.meets(name, replica_id{id});
+        BOOST_TEST(a.reported("session.refused"));
+        BOOST_TEST(a.count<close_link>() == 1U);
+        BOOST_TEST(a.decisions.status(a.now).peers.size() == 1U);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_snapshot_that_failed_is_tried_again_after_a_minute) {
+    for (bool by_size : {true, false}) {
+        engine a({.name = "a",
+                  .snapshot_log_bytes = by_size ? 1U : 0U,
+                  .snapshot_interval_ms = by_size ? 0U : 1'000U});
+        (void)a.writes();
+        a.happens(woken{});
+        a.now = a.now.after_ms(2'000);
+        a.happens(log_synced{a.decisions.log_end()});
+        BOOST_REQUIRE(a.count<write_snapshot>() == 1U);
+        a.happens(snapshot_written{{}, error{errc::io_failed, "disk"}});
+        BOOST_TEST(a.reported("snapshot.failed"));
+        BOOST_TEST(a.count<write_snapshot>() == 0U);
+        BOOST_TEST(a.decisions.status(a.now).log_bytes_since_snapshot > 0U);
+        BOOST_TEST((a.decisions.deadline() <= a.now.after_ms(limits::snapshot_retry_ms)));
+        a.now = a.now.after_ms(limits::snapshot_retry_ms);
+        a.happens(woken{});
+        BOOST_REQUIRE(a.count<write_snapshot>() == 1U);
+        a.happens(snapshot_written{{a.decisions.log_end(), 100}, {}});
+        BOOST_TEST(a.decisions.status(a.now).log_bytes_since_snapshot == 0U);
+        a.happens(woken{});
+        BOOST_TEST(a.count<write_snapshot>() == 0U);
+    }
+}
+
+// Whoever asks wants what was written before.
+BOOST_AUTO_TEST_CASE(a_snapshot_under_way_does_not_answer_who_asks_meanwhile) {
+    engine a({.name = "a", .snapshot_log_bytes = 0, .snapshot_interval_ms = 0});
+    std::vector<log_index> answers;
+    auto ask = [&] {
+        a.decisions.take_snapshot(
+            [&answers](const result<snapshot_info>& made) { answers.push_back(made->at); });
+        a.happens(woken{});
+    };
+    auto answer = [&] {
+        for (effect& e : a.asked) {
+            if (auto* one = std::get_if<weft::answer>(&e)) one->whom({});
+        }
+    };
+    (void)a.writes();
+    a.happens(woken{});
+    a.happens(log_synced{a.decisions.log_end()});
+    ask();
+    BOOST_REQUIRE(a.count<write_snapshot>() == 1U);
+    log_index first = a.decisions.log_end();
+    (void)a.writes();
+    ask();
+    BOOST_TEST(a.count<write_snapshot>() == 0U);
+    a.happens(log_synced{a.decisions.log_end()});
+    a.happens(snapshot_written{{first, 100}, {}});
+    answer();
+    BOOST_TEST(answers.size() == 1U);
+    BOOST_REQUIRE(a.count<write_snapshot>() == 1U);
+    a.happens(snapshot_written{{a.decisions.log_end(), 100}, {}});
+    answer();
+    BOOST_REQUIRE(answers.size() == 2U);
+    BOOST_TEST((answers.at(0) == first));
+    BOOST_TEST((answers.at(1) == a.decisions.log_end()));
 }

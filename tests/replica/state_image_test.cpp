@@ -119,6 +119,23 @@ BOOST_AUTO_TEST_CASE(a_large_object_goes_over_many_chunks) {
     }
     for (std::uint64_t by = 1; by <= 40; ++by) // none of them saw another
         apply({type_kind::mv_register}, action::write, std::string(10'000, 'x'), replica_id{by});
+    for (std::uint64_t creator :
+         {1U, 2U}) { // one counter under two specs, rights sent by each to each
+        bounded_spec spec{replica_id{creator}, 0, 1'000'000};
+        for (std::uint64_t by = 1; by <= 60; ++by) {
+            operation op;
+            op.path = {&key, 1};
+            op.type = {type_kind::bounded_counter};
+            op.what = action::transfer;
+            op.amount = 1;
+            op.extra = std::make_unique<operation_extra>();
+            op.extra->spec = spec;
+            for (std::uint64_t to = 1; to <= 60; ++to) {
+                op.extra->to = replica_id{to};
+                state.apply(op, {replica_id{by}, ++counter}, {counter}, {}, nullptr);
+            }
+        }
+    }
     auto chunks = chunks_of(state, 4'096);
     BOOST_TEST(chunks.size() > 40U);
     for (const bytes& chunk : chunks) BOOST_TEST(chunk.size() < 4'096U + 12'000U);

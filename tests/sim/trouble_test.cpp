@@ -120,29 +120,71 @@ BOOST_AUTO_TEST_CASE(two_live_members_of_one_name_are_told_apart) {
     s.wait_until([&] { return count_of(a, "visits") == 1; });
 }
 
-BOOST_AUTO_TEST_CASE(a_full_disk_refuses_writes_until_there_is_space) {
+// A whole disk was copied, so that nothing shows at the start, and both know only a third one.
+BOOST_AUTO_TEST_CASE(two_live_replicas_of_one_id_are_both_kept_off) {
     story s;
-    auto& a = s.open("a", {"b"});
-    auto& b = s.open("b", {"a"});
+    auto facts = fresh_facts(7);
+    auto& hub = s.open("hub", {});
+    auto& a = s.open("a", {"hub"});
+    BOOST_REQUIRE(a.stop());
+    a.replace_directory(a.directory().copy(facts));
+    s.start(a);
     add_to(a, "visits", 1);
     s.expect_equal();
-    s.run_ms(20'000); // so that the next stamp needs a new ceiling in the identity file
-    a.set_disk_fault(sim_fault{0, errc::disk_full, true});
-    add_to(a, "visits", 10); // taken before anybody knew
-    s.run_ms(500);
-    BOOST_TEST(!a.failed());
-    BOOST_TEST(a->status().value().disk_full);
-    auto refused = a->transact([](transaction& t) { (void)t.counter("visits").increment(); });
-    BOOST_REQUIRE(!refused.has_value());
-    BOOST_TEST((refused.error().code == errc::disk_full));
-    add_to(b, "visits", 100);
-    s.run_ms(2'000);
-    BOOST_TEST(count_of(a, "visits") == 11, "nothing is taken that cannot be logged");
-    a.set_disk_fault(std::nullopt);
+    auto& copy = s.add("copy", {"hub"});
+    copy.options().name = "a";
+    copy.replace_directory(a.directory().copy(facts));
+    s.start(copy);
+    BOOST_TEST(copy->id() == a->id(), "nothing shows yet");
+    auto refused = "two live replicas have the id " + to_string(a->id());
+    s.wait_until([&] {
+        return reported(a, "session.notice", refused) && reported(copy, "session.notice", refused);
+    });
+    BOOST_TEST(reported(hub, "session.refused", "remove the file identity.weft"));
+    std::size_t opened = hub.count("session.open");
+    s.run_ms(120'000);
+    BOOST_TEST(hub.count("session.open") == opened, "they do not take turns");
+    BOOST_REQUIRE(copy.stop());
+    copy.directory().erase("identity.weft");
+    s.start(copy);
+    BOOST_TEST(copy->id() != a->id());
+    copy.options().name = "copy";
+    BOOST_REQUIRE(copy.stop());
+    s.start(copy);
+    s.expect_equal(120'000);
+    add_to(a, "visits", 10);
+    add_to(copy, "visits", 100);
     s.expect_equal();
-    BOOST_TEST(count_of(b, "visits") == 111);
-    BOOST_TEST(!a->status().value().disk_full);
-    s.expect_sound();
+    BOOST_TEST(count_of(hub, "visits") == 111);
+    for (const auto& problem : s.check()) BOOST_ERROR(problem);
+}
+
+BOOST_AUTO_TEST_CASE(a_full_disk_refuses_writes_until_there_is_space) {
+    for (auto policy : {sync_policy::commit, sync_policy::interval, sync_policy::none}) {
+        story s;
+        auto& a = s.open("a", {"b"}, policy);
+        auto& b = s.open("b", {"a"}, policy);
+        add_to(a, "visits", 1);
+        s.expect_equal();
+        s.run_ms(20'000); // so that the next stamp needs a new ceiling in the identity file
+        a.set_disk_fault(sim_fault{0, errc::disk_full, true});
+        add_to(a, "visits", 10); // taken before anybody knew
+        s.run_ms(500);
+        BOOST_TEST(!a.failed());
+        BOOST_TEST(a->status().value().disk_full);
+        BOOST_TEST(count_of(b, "visits") == 1, "nothing is sent before it is logged");
+        auto refused = a->transact([](transaction& t) { (void)t.counter("visits").increment(); });
+        BOOST_REQUIRE(!refused.has_value());
+        BOOST_TEST((refused.error().code == errc::disk_full));
+        add_to(b, "visits", 100);
+        s.run_ms(2'000);
+        BOOST_TEST(count_of(a, "visits") == 11, "nothing is taken that cannot be logged");
+        a.set_disk_fault(std::nullopt);
+        s.expect_equal();
+        BOOST_TEST(count_of(b, "visits") == 111);
+        BOOST_TEST(!a->status().value().disk_full);
+        s.expect_sound();
+    }
 }
 
 BOOST_AUTO_TEST_CASE(a_member_that_syncs_rarely_still_says_what_is_durable) {
