@@ -6,8 +6,6 @@
 
 #include <xxhash.h>
 
-#include <algorithm>
-
 namespace weft {
 namespace {
 
