@@ -66,9 +66,16 @@ inline constexpr std::uint32_t lazy_sync_interval_ms = 5'000; // sync policy `no
 inline constexpr std::size_t snapshot_chunk_bytes = 256U << 10U; // of objects, before compression
 inline constexpr std::size_t snapshots_kept = 2;           // the newest, and one to fall back on
 inline constexpr std::uint32_t snapshot_retry_ms = 60'000; // after one that failed
+inline constexpr std::uint32_t log_cut_ms = 1'000; // how often to look what of the log may go
+// State transfer: bytes asked for ahead of what came; a transfer that does not move for so long is asked
+// for elsewhere, and a snapshot that nobody asked for that long is not kept for it.
+inline constexpr std::uint64_t transfer_window_bytes = 4U << 20U;
+inline constexpr std::size_t transfer_chunk_bytes = 32U << 10U; // so that slow links stay alive
+inline constexpr std::uint32_t transfer_stall_ms = 10'000;
 // What a replica starts with; the application may choose others.
 inline constexpr std::uint64_t snapshot_log_bytes = 128U << 20U;
 inline constexpr std::uint64_t snapshot_interval_ms = 3'600'000;
+inline constexpr std::uint64_t log_bytes_max = std::uint64_t{1} << 30U;
 
 // Subscriptions and callers.
 inline constexpr std::size_t waiters_max = 1'000'000;

@@ -202,6 +202,13 @@ void command_line::describe_serve() {
             "write one after so long, if anything changed; 0 for never, 3600 by default")
         ->type_name("SECONDS")
         ->check(CLI::Range(0.0, 1e8));
+    serve
+        .add_option(
+            "--log-bytes-max", o.log_bytes_max,
+            "keep log that snapshots made superfluous, for members that did not confirm it, "
+            "until the log is so large; 1GB by default")
+        ->transform(CLI::AsSizeValue(false))
+        ->type_name("SIZE");
     serve.add_flag("--insecure-listen", given.insecure_listen,
                    "allow --listen on addresses that others reach, without TLS");
 }

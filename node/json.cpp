@@ -163,6 +163,8 @@ json::object json_of(const peer_status& peer) {
         {"digest_compared_ms", ms_or_null(peer.digest_compared_ms)},
         {"digest_mismatch", peer.digest_mismatch},
         {"digest_mismatch_keys", peer.digest_mismatch_keys},
+        {"state_bytes_sent", peer.state_bytes_sent},
+        {"state_bytes_total", peer.state_bytes_total},
     };
 }
 
@@ -174,7 +176,9 @@ json::value json_of(const register_store<value>& siblings, bool all) {
 }
 
 json::object json_of(const object_change& change) {
-    json::object out{{"type", to_string(change.type)}, {"what", change.what}};
+    json::object out{{"what", change.what}};
+    if (change.what == "state") return out; // all of the key, whatever its types
+    out["type"] = to_string(change.type);
     if (!change.fields.empty())
         out["field"] = json::array(change.fields.begin(), change.fields.end());
     if (change.what == "write" || change.what == "add" || change.what == "remove_element") {
@@ -295,6 +299,13 @@ json::object json_of(const snapshot_info& snapshot) {
     return {{"log_run", static_cast<std::uint64_t>(snapshot.at)}, {"bytes", snapshot.size_bytes}};
 }
 
+json::object json_of(const transfer_status& transfer) {
+    return {{"peer", transfer.peer},
+            {"phase", to_string(transfer.phase)},
+            {"bytes", transfer.bytes},
+            {"bytes_total", transfer.bytes_total}};
+}
+
 json::object json_of(const replica_status& status) {
     json::array snapshots;
     for (const snapshot_info& one : status.snapshots) snapshots.push_back(json_of(one));
@@ -312,7 +323,12 @@ json::object json_of(const replica_status& status) {
         {"digest_mismatch", status.digest_mismatch},
         {"digest_compared_ms", ms_or_null(status.digest_compared_ms)},
         {"log_bytes", status.log_bytes},
+        {"log_bytes_max", status.log_bytes_max},
         {"log_runs", status.log_runs},
+        {"log_first_run", status.log_first},
+        {"log_held", status.log_held},
+        {"floor", json_of(status.floor)},
+        {"transfer", status.transfer ? json::value(json_of(*status.transfer)) : nullptr},
         {"snapshots", std::move(snapshots)},
         {"snapshot_under_way", status.snapshot_under_way},
         {"log_bytes_since_snapshot", status.log_bytes_since_snapshot},
@@ -347,9 +363,10 @@ std::string watch_lines(const change_event& change) {
              ++at) {
             changes.push_back(json_of(change.objects[at]));
         }
+        bool whole_state = change.first.counter == 0;
         out += to_text(json::object{
             {"key", first.key},
-            {"type", to_string(top(first))},
+            {"type", whole_state ? json::value() : json::value(to_string(top(first)))},
             {"changes", std::move(changes)},
             {"origin", change.member},
             {"replica_id", to_string(change.first.replica)},

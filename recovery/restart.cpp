@@ -5,12 +5,14 @@
 #include "recovery/identity.hpp"
 #include "recovery/posix_disk.hpp"
 #include "recovery/snapshot.hpp"
+#include "recovery/transfer.hpp"
 #include "recovery/wal.hpp"
 #include "replica/driver.hpp"
 #include "transport/asio_loop.hpp"
 #include "transport/inproc.hpp"
 #include "transport/tcp.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <future>
@@ -24,6 +26,11 @@ result<void> check_name(std::string_view what, std::string_view name, bool may_b
     return fail(errc::invalid_argument, std::string(what) + " must be 1 to " +
                                             std::to_string(limits::name_bytes_max) +
                                             " bytes of UTF-8");
+}
+
+// A log is dropped by whole segments, so a small limit needs small ones.
+std::uint64_t segment_bytes(const replica_options& options) {
+    return std::min(options.log_segment_bytes, options.log_bytes_max / 8);
 }
 
 struct starting_state {
@@ -105,7 +112,10 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
     core& decisions = *start->state;
     std::uint64_t wall_ms = doors.time.wall_ms();
     auto log = open_wal(
-        doors.files, doors.run, doors.events, {.cluster = options.cluster, .from = start->at},
+        doors.files, doors.run, doors.events,
+        {.cluster = options.cluster,
+         .segment_bytes_target = segment_bytes(options),
+         .from = start->at},
         [&](log_index, const shared_bytes& run) { return decisions.replay(run, wall_ms); });
     if (!log) return fail(log.error());
     for (log_index damaged : start->damaged) {
@@ -133,8 +143,12 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
     }
     if (auto kept = store_identity(doors.files, who); !kept) return fail(kept.error());
     if (auto ready = (*log)->start(); !ready) return fail(ready.error());
-    decisions.start({who.id, who.predecessor, who.ceiling}, (*log)->first(), (*snapshots)->kept(),
-                    doors.time.now());
+    auto transfers = open_transfers(doors.files, doors.run, options.cluster);
+    if (!transfers) return fail(transfers.error());
+    decisions.start(
+        {who.id, who.predecessor, who.ceiling},
+        {(*log)->first(), (*log)->floor(), (*snapshots)->kept(), (*transfers)->staged()},
+        doors.time.now());
 
     auto persist = [&files = doors.files, who](const replica_identity& next) mutable {
         who.id = next.id;
@@ -142,11 +156,11 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
         who.ceiling = next.ceiling;
         return store_identity(files, who);
     };
-    auto engine = std::make_shared<driver>(std::move(decisions),
-                                           driver_parts{doors, home.transports, std::move(*lock),
-                                                        std::move(*log), std::move(*snapshots),
-                                                        persist, home.on_fatal},
-                                           options);
+    auto engine = std::make_shared<driver>(
+        std::move(decisions),
+        driver_parts{doors, home.transports, std::move(*lock), std::move(*log),
+                     std::move(*snapshots), std::move(*transfers), persist, home.on_fatal},
+        options);
     if (auto started = engine->start(); !started) {
         (void)engine->close(); // a clean stop: the next attempt goes on under the same id
         return fail(started.error());

@@ -85,7 +85,26 @@ public:
     result<void> remove(log_index at) override {
         if (auto removed = files_.remove(snapshot_name(at)); !removed) return removed;
         std::erase_if(kept_, [at](const snapshot_info& s) { return s.at == at; });
+        if (reader_of_.at == at) reader_.reset();
         return {};
+    }
+
+    result<bytes> read(const snapshot_info& which, std::uint64_t offset,
+                       std::size_t size) override {
+        if (!reader_ || reader_of_ != which) {
+            reader_.reset();
+            auto opened = files_.open(snapshot_name(which.at));
+            if (!opened) return fail(opened.error());
+            auto there = (*opened)->size();
+            if (!there) return fail(there.error());
+            if (*there != which.size_bytes) {
+                return fail(errc::not_found, files_.place() + "/" + snapshot_name(which.at) +
+                                                 " is a newer one by now");
+            }
+            reader_ = std::move(*opened);
+            reader_of_ = which;
+        }
+        return reader_->read(offset, size);
     }
 
 private:
@@ -169,6 +188,9 @@ private:
 
     void finish(result<snapshot_info> outcome) {
         if (outcome) {
+            log_index at = outcome->at; // one there before was replaced
+            std::erase_if(kept_, [at](const snapshot_info& s) { return s.at == at; });
+            if (reader_of_.at == at) reader_.reset();
             kept_.push_back(*outcome);
         } else if (job_->out) {
             job_->out.reset();
@@ -190,6 +212,8 @@ private:
     loop& run_;
     std::vector<snapshot_info> kept_;
     std::optional<job> job_;
+    std::unique_ptr<file> reader_;
+    snapshot_info reader_of_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true); // guards answers under way
 };
 
@@ -313,35 +337,57 @@ result<std::unique_ptr<snapshot_store>> open_snapshots(disk& files, loop& run) {
     return std::make_unique<snapshot_files>(files, run, std::move(kept));
 }
 
+struct snapshot_source::position {
+    snapshot_reader in;
+    whole_hash whole;
+    std::uint64_t count = 0;
+};
+
+snapshot_source::snapshot_source(file& from, std::string path, log_index at)
+    : at_(new position{snapshot_reader(from, std::move(path), at), {}, 0}) {}
+
+snapshot_source::~snapshot_source() = default;
+
+result<image_header> snapshot_source::header(std::string_view cluster) {
+    return at_->in.header(cluster);
+}
+
+result<bool> snapshot_source::next(const std::function<result<void>(image_part&&)>& on_part) {
+    snapshot_reader& in = at_->in;
+    auto record = in.next();
+    if (!record) return fail(record.error());
+    auto content = decompress(record->packed, record->stored, record->raw_bytes);
+    if (!content) return fail(in.damaged_before(content.error().detail));
+    if (record->kind == chunk_kind::objects) {
+        at_->whole.add(record->stored);
+        ++at_->count;
+        if (auto read = read_image_chunk(*content, on_part); !read) {
+            if (read.error().code != errc::bad_message) return fail(read.error());
+            return fail(in.damaged_before(read.error().detail));
+        }
+        return true;
+    }
+    byte_reader end(*content);
+    std::uint64_t stated = end.u64();
+    std::array<std::uint64_t, 2> hash{end.u64(), end.u64()};
+    if (!end.good() || !end.at_end() || stated != at_->count || hash != at_->whole.words())
+        return fail(in.damaged_before("chunks are missing, or are of another snapshot"));
+    if (!in.at_end()) return fail(in.damaged("bytes after the end record"));
+    return false;
+}
+
 result<image_header> read_snapshot(disk& files, log_index at, std::string_view cluster,
                                    const std::function<result<void>(image_part&&)>& on_part) {
     std::string name = snapshot_name(at);
     auto opened = files.open(name);
     if (!opened) return fail(opened.error());
-    snapshot_reader in(**opened, files.place() + "/" + name, at);
+    snapshot_source in(**opened, files.place() + "/" + name, at);
     auto header = in.header(cluster);
     if (!header) return header;
-    whole_hash whole;
-    for (std::uint64_t count = 0;; ++count) {
-        auto record = in.next();
-        if (!record) return fail(record.error());
-        auto content = decompress(record->packed, record->stored, record->raw_bytes);
-        if (!content) return fail(in.damaged_before(content.error().detail));
-        if (record->kind == chunk_kind::objects) {
-            whole.add(record->stored);
-            if (auto read = read_image_chunk(*content, on_part); !read) {
-                if (read.error().code != errc::bad_message) return fail(read.error());
-                return fail(in.damaged_before(read.error().detail));
-            }
-            continue;
-        }
-        byte_reader end(*content);
-        std::uint64_t stated = end.u64();
-        std::array<std::uint64_t, 2> hash{end.u64(), end.u64()};
-        if (!end.good() || !end.at_end() || stated != count || hash != whole.words())
-            return fail(in.damaged_before("chunks are missing, or are of another snapshot"));
-        if (!in.at_end()) return fail(in.damaged("bytes after the end record"));
-        return header;
+    for (;;) {
+        auto more = in.next(on_part);
+        if (!more) return fail(more.error());
+        if (!*more) return header;
     }
 }
 

@@ -14,10 +14,28 @@ namespace weft {
 // Those that are there, by name only. Removes what was left over.
 [[nodiscard]] result<std::unique_ptr<snapshot_store>> open_snapshots(disk& files, loop& run);
 
-// Reads a snapshot from its begin to its end, every checksum checked; memory of one chunk.
+// Reads a snapshot's file chunk by chunk, every checksum checked; memory of one chunk.
 //
 //   log_damaged    names file and offset; what was given to the functions before is worth nothing
 //   wrong_cluster, incompatible   as for the log
+class snapshot_source {
+public:
+    // `path` is for messages; `at` must be the log index of the snapshot. `from` outlives this.
+    snapshot_source(file& from, std::string path, log_index at);
+    snapshot_source(const snapshot_source&) = delete;
+    snapshot_source& operator=(const snapshot_source&) = delete;
+    ~snapshot_source();
+
+    [[nodiscard]] result<image_header> header(std::string_view cluster); // first, once
+    // Gives the parts of the next chunk. False if there was none left, and then all of it is whole.
+    [[nodiscard]] result<bool> next(const std::function<result<void>(image_part&&)>& on_part);
+
+private:
+    struct position;
+    std::unique_ptr<position> at_;
+};
+
+// Reads a whole snapshot of the directory.
 [[nodiscard]] result<image_header>
 read_snapshot(disk& files, log_index at, std::string_view cluster,
               const std::function<result<void>(image_part&&)>& on_part);

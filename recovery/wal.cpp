@@ -388,6 +388,7 @@ void wal::finish_sync(result<void> outcome) {
         durable_position_ = std::max(durable_position_, sync_.position);
         for (; unsynced_ < sync_.last; ++unsynced_) segments_[unsynced_].handle.reset();
     }
+    drop_next();
     if (!waiter_) return;
     if (!sync_.for_waiter && !broken_) return start_sync(); // it came in after this one had begun
     auto waiter = std::move(waiter_);
@@ -421,6 +422,63 @@ result<void> wal::close_clean() {
     if (auto synced = sync_all(); !synced) return synced;
     closed_ = true;
     return {};
+}
+
+// ---- dropping ----
+
+version_vector wal::floor() const {
+    return segments_.empty() ? version_vector{} : segments_.front().before;
+}
+
+wal::droppable wal::find_cut(log_index before, const version_vector& seen,
+                             std::uint64_t bytes_max) const {
+    droppable out{first(), floor(), false, {}};
+    for (std::size_t i = 1; i < segments_.size(); ++i) {
+        const segment& s = segments_[i];
+        if (log_index{s.first} > before) break;
+        bool covered = seen.covers(s.before);
+        bool too_large = position() - segments_[i - 1].start > bytes_max;
+        if (!covered && !too_large) {
+            out.lacked = s.before;
+            break;
+        }
+        out.first = log_index{s.first};
+        out.floor = s.before;
+        out.by_limit = !covered;
+    }
+    return out;
+}
+
+void wal::drop_later(log_index before) {
+    drop_before_ = std::max(drop_before_, static_cast<std::uint64_t>(before));
+    drop_next();
+}
+
+// One at a time, and each durable before the next. A sync counts segments, so it is let finish first.
+void wal::drop_next() {
+    if (dropping_ || sync_.running || broken_ || closed_) return;
+    if (unsynced_ == 0 || segments_[1].first > drop_before_) return;
+    if (auto removed = files_.remove(segments_.front().name); !removed) {
+        events_.on({severity::warning, "log.not_dropped", to_string(removed.error())});
+        return;
+    }
+    segments_.erase(segments_.begin());
+    --unsynced_;
+    if (reader_of_ == 0) {
+        reader_.reset();
+    } else {
+        --reader_of_;
+    }
+    dropping_ = true;
+    files_.sync_directory_later([this, alive = std::weak_ptr(alive_)](const result<void>& synced) {
+        if (alive.expired()) return;
+        dropping_ = false;
+        if (!synced) {
+            broken_ = error{errc::io_failed, synced.error().detail};
+            return;
+        }
+        drop_next();
+    });
 }
 
 // ---- reading ----

@@ -75,6 +75,10 @@ public:
     result<std::vector<shared_bytes>> read(log_index first, std::size_t bytes_max) override;
     log_index seek(const version_vector& have) const override;
     log_index first() const override;
+    version_vector floor() const override;
+    droppable find_cut(log_index before, const version_vector& seen,
+                       std::uint64_t bytes_max) const override;
+    void drop_later(log_index before) override;
     log_index end() const override { return log_index{end_}; }
     log_index durable_end() const override { return log_index{durable_end_}; }
     std::uint64_t size_bytes() const override;
@@ -127,6 +131,7 @@ private:
     void start_sync();
     void sync_next(std::size_t ordinal);
     void finish_sync(result<void> outcome);
+    void drop_next();
 
     std::size_t segment_of(std::uint64_t index) const;
     result<file*> reader(std::size_t ordinal);
@@ -163,6 +168,8 @@ private:
         std::uint64_t directory = 0;
     } sync_;
     std::function<void(result<log_index>)> waiter_;
+    std::uint64_t drop_before_ = 0;
+    bool dropping_ = false; // a removal is on its way to the disk
 
     std::size_t reader_of_ = 0; // the segment that reader_ has open
     std::unique_ptr<file> reader_;

@@ -45,9 +45,6 @@ bool adds_state(action what) {
 
 constexpr std::int64_t said_again_ms = 600'000;
 
-// Members are counted by their configured URL, whoever answers there; this replica by no URL.
-const std::string self_member;
-
 std::string joined_path(std::span<const std::string_view> path) {
     std::string out;
     for (std::string_view part : path) out += (out.empty() ? "" : "/") + std::string(part);
@@ -94,6 +91,13 @@ core::core(replica_options options, std::uint64_t seed)
 
 result<void> core::replay(const shared_bytes& run, std::uint64_t wall_ms) {
     wall_ms_ = wall_ms;
+    auto header = read_run_header(run.view);
+    if (!header) return fail(header.error());
+    if (loaded_.covers({header->origin, header->end - 1})) { // it came with a state, too
+        bytes_since_snapshot_ += run.view.size();
+        tail_.push({tail_.end(), header->origin, header->first, header->end, run});
+        return {};
+    }
     auto taken = take_run(run, true);
     if (!taken) return fail(taken.error());
     switch (*taken) {
@@ -116,7 +120,8 @@ result<void> core::load(state_image image) {
                         std::to_string(image.objects.objects()) + ", stated " +
                         to_string(header.digest) + " of " + std::to_string(header.objects));
     }
-    applied_ = header.vector();
+    applied_ = loaded_ = header.vector();
+    floor_ = header.floor;
     for (const image_origin& o : header.origins) {
         origin& known = origins_[o.id];
         known.last = o.last;
@@ -129,8 +134,7 @@ result<void> core::load(state_image image) {
     return {};
 }
 
-void core::start(const replica_identity& who, log_index log_first,
-                 std::vector<snapshot_info> snapshots, instant now) {
+void core::start(const replica_identity& who, disk_contents there, instant now) {
     WEFT_CHECK(who.id != replica_id{});
     id_ = who.id;
     predecessor_ = who.predecessor;
@@ -138,8 +142,10 @@ void core::start(const replica_identity& who, log_index log_first,
     if (clock_.last() > who.ceiling) above_ceiling.advance_to(clock_.last());
     clock_ = above_ceiling;
     now_ = now;
-    log_first_ = log_first;
-    snapshots_ = std::move(snapshots);
+    log_first_ = there.log_first;
+    floor_.join(there.log_floor);
+    snapshots_ = std::move(there.snapshots);
+    staged_ = there.staged;
     if (options_.snapshot_interval_ms > 0)
         next_snapshot_ = now.after_ms(static_cast<std::int64_t>(options_.snapshot_interval_ms));
     durable_end_ = tail_.end();
@@ -175,6 +181,14 @@ std::vector<effect> core::step(const event& happened) {
                 on_log_read(what);
             } else if constexpr (std::same_as<kind, snapshot_written>) {
                 on_snapshot_written(what);
+            } else if constexpr (std::same_as<kind, state_read>) {
+                on_state_read(what);
+            } else if constexpr (std::same_as<kind, staging_failed>) {
+                on_staging_failed(what);
+            } else if constexpr (std::same_as<kind, state_joined>) {
+                on_state_joined(what);
+            } else if constexpr (std::same_as<kind, log_cut_found>) {
+                on_log_cut_found(what);
             } else if constexpr (std::same_as<kind, disk_state>) {
                 if (disk_full_ != what.full) {
                     report_event(
@@ -191,8 +205,14 @@ std::vector<effect> core::step(const event& happened) {
         happened.what);
     seal();
     tick();
-    for (auto& [id, s] : sessions_) pump(s);
+    join_when_ready();
+    catch_up();
+    for (auto& [id, s] : sessions_) {
+        pump(s);
+        serve_state(s);
+    }
     want_snapshot();
+    want_log_cut();
     want_sync();
     collect_answers();
     sealed_bytes_ = 0;

@@ -8,6 +8,7 @@
 #include "replica/log_tail.hpp"
 #include "replica/session.hpp"
 #include "replica/status.hpp"
+#include "replica/transfer_store.hpp"
 
 #include <deque>
 #include <map>
@@ -28,15 +29,20 @@ public:
     core(replica_options options, std::uint64_t seed);
 
     // Rebuilds the state from the log, run by run, before the first step. bad_run or dot_reused if the run
-    // does not continue what came before.
+    // does not continue what came before; one that the snapshot holds already is passed over.
     [[nodiscard]] result<void> replay(const shared_bytes& run, std::uint64_t wall_ms);
     // The same from a snapshot, before the log after it. log_damaged if its objects are not those that its
     // header states; the core is then worth nothing.
     [[nodiscard]] result<void> load(state_image image);
     // Ends the replay, once it is known who the replica is now; what was replayed is durable. Every other
     // call comes after.
-    void start(const replica_identity& who, log_index log_first,
-               std::vector<snapshot_info> snapshots, instant now);
+    struct disk_contents {
+        log_index log_first{};
+        version_vector log_floor; // of all runs before it
+        std::vector<snapshot_info> snapshots;
+        std::optional<staged_transfer> staged;
+    };
+    void start(const replica_identity& who, disk_contents there, instant now);
 
     [[nodiscard]] std::vector<effect> step(const event& happened);
     // Frames that the driver made of effects, for the counts of the peer.
@@ -113,6 +119,7 @@ private:
         std::optional<session_id> session; // the open one
         std::optional<error> last_error;
         std::optional<error> blocked;
+        version_vector durable; // what it was last known to have on its disk
         std::uint64_t bytes_in = 0;
         std::uint64_t bytes_out = 0;
         std::uint64_t changes_in = 0;
@@ -140,6 +147,10 @@ private:
     void on_log_read(const log_read& read);
     void on_snapshot_written(const snapshot_written& written);
     void on_peer_command(const peer_command& command);
+    void on_state_read(const state_read& read);
+    void on_staging_failed(const staging_failed& failed);
+    void on_state_joined(const state_joined& joined);
+    void on_log_cut_found(const log_cut_found& found);
     void tick();
 
     // Sessions and peers.
@@ -170,6 +181,30 @@ private:
     void send(session& s, message what);
     void send_ack(session& s);
     void send_heartbeat(session& s, std::uint64_t pong);
+
+    // State transfer.
+    [[nodiscard]] bool below_floor(const session& s) const;
+    [[nodiscard]] bool left_behind(const session& s) const;
+    [[nodiscard]] session* state_source();
+    void want_transfer();
+    void ask_for_state(session& s);
+    void on_state_request(session& s, const state_request& asked);
+    void on_state_chunk(session& s, const state_chunk& chunk);
+    void serve_state(session& s);
+    void join_when_ready();
+    void on_own_log_read(const log_read& read);
+    [[nodiscard]] bool caught_up_with(const shared_bytes& run);
+    void catch_up();
+    [[nodiscard]] result<void> apply_to_joined(const shared_bytes& run);
+    void stand_on_joined();
+    void give_up_transfer(const error& why, bool blame_peer);
+    [[nodiscard]] bool is_served(log_index snapshot) const;
+
+    // Retention.
+    void drop_old_snapshots();
+    void want_log_cut();
+    [[nodiscard]] version_vector seen_by_all() const;
+    [[nodiscard]] std::string behind(const version_vector& floor) const;
 
     // Digests.
     [[nodiscard]] bool stands_at(std::uint64_t vector_hash) const;
@@ -207,6 +242,9 @@ private:
     void collect_answers();
     [[nodiscard]] hello_message make_hello() const;
     [[nodiscard]] std::size_t members_for(ack_level level) const;
+
+    // Members are counted by their configured URL, whoever answers there; this replica by no URL.
+    static inline const std::string self_member;
 
     replica_options options_;
     random_generator random_;
@@ -258,6 +296,33 @@ private:
     snapshot_callbacks snapshot_served_;       // by the one under way …
     snapshot_callbacks snapshot_waiters_;      // … and by the next
 
+    // State transfer.
+    struct transfer { // a peer's state on its way here
+        transfer_phase at = transfer_phase::receiving;
+        transfer_ref what;              // size 0 until the first bytes came
+        std::string peer;               // its name
+        std::optional<session_id> from; // while that link is up
+        bool of_earlier_life = false;   // some of it: a power cut may have damaged that
+        std::uint64_t staged = 0;
+        std::uint64_t asked = 0; // for the bytes before it
+        instant moved;           // when bytes came last
+        // Once it was joined: the state that takes the place of ours when it has caught up with our log.
+        joined_state joined;
+        version_vector applied;
+        log_index next{};
+        bool reading = false;
+    };
+    version_vector floor_; // operations up to it may be missing in the log
+    std::optional<transfer> transfer_;
+    std::optional<staged_transfer> staged_; // by an earlier life of the process
+    instant transfer_not_before_;           // after one that failed here
+    version_vector loaded_;                 // of the snapshot that the replay began with
+
+    // Retention.
+    instant next_log_cut_;     // when to look again what of the log may go
+    bool cutting_log_ = false; // a find_log_cut is under way
+    std::string log_held_;     // why what older snapshots do not need is kept, for people
+
     // Peers.
     std::vector<peer_entry> peers_;
     std::size_t peers_configured_ = 0;
@@ -265,6 +330,7 @@ private:
     struct process {
         std::uint64_t nonce = 0;
         instant heard;
+        unsigned returns = 0;
     };
     std::map<replica_id, std::vector<process>>
         replaced_;                               // whose link a newer process of that id took

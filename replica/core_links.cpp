@@ -9,7 +9,9 @@ namespace {
 
 constexpr std::uint16_t protocol_version = 1;
 constexpr std::uint32_t all_codecs = 0b1111;
-// A process whose link another of the same id replaced, and that is heard again within this, is alive.
+// A process whose link another of the same id replaced, and that comes back so often within this, is alive:
+// a dead one may have had a Hello under way on the link that it dialed and on the one that it accepted.
+constexpr unsigned rival_returns = 3;
 constexpr std::int64_t rival_ms = 3 * std::int64_t{limits::backoff_ms_max};
 const char* const copied_directory = "one directory is a copy of the other. Stop one, remove the "
                                      "file identity.weft from its directory "
@@ -81,13 +83,16 @@ std::optional<peer_id> core::free_entry() {
 // Who answers there now. If that is another replica, or another incarnation, nothing is known of its disk.
 void core::meet(peer_entry& entry, const hello_message& hello) {
     if (entry.configured && entry.id != hello.id) durable_at_.has_at_most(entry.url, {});
+    entry.durable = {}; // it says so again
     entry.name = hello.name;
     entry.id = hello.id;
 }
 
 void core::note_durable(const session& s) {
-    const peer_entry* entry = entry_of(s);
-    if (entry != nullptr && entry->configured) durable_at_.seen_by(entry->url, s.their_durable);
+    peer_entry* entry = entry_of(s);
+    if (entry == nullptr) return;
+    entry->durable.join(s.their_durable);
+    if (entry->configured) durable_at_.seen_by(entry->url, s.their_durable);
 }
 
 void core::schedule_dial(peer_entry& entry, bool after_failure) {
@@ -150,6 +155,7 @@ hello_message core::make_hello() const {
     hello.process_nonce = nonce_;
     hello.codecs = all_codecs;
     hello.clock = clock_.last();
+    hello.floor = floor_;
     for (const auto& e : applied_.entries()) {
         hello.applied.push_back({e.replica, e.counter, origins_.at(e.replica).last});
     }
@@ -162,6 +168,7 @@ void core::send(session& s, message what) {
 
 void core::greet(session& s) {
     if (std::exchange(s.greeted, true)) return;
+    s.told_floor = floor_;
     send(s, make_hello());
 }
 
@@ -215,6 +222,7 @@ void core::forget_session(session_id id, const error& why) {
     session gone = std::move(found->second);
     sessions_.erase(found);
     std::erase_if(source_of_, [id](const auto& e) { return e.second == id; });
+    if (transfer_ && transfer_->from == id) transfer_->from.reset();
     peer_entry* entry = entry_of(gone);
     if (entry != nullptr) {
         if (gone.dialed && !gone.open) entry->connecting = false;
@@ -267,6 +275,10 @@ void core::on_received(const received& got) {
                 on_notice(*s, what);
             } else if constexpr (std::same_as<kind, digests_message>) {
                 on_digests(*s, what);
+            } else if constexpr (std::same_as<kind, state_request>) {
+                on_state_request(*s, what);
+            } else if constexpr (std::same_as<kind, state_chunk>) {
+                on_state_chunk(*s, what);
             } // an unknown message of a newer peer is passed over
         },
         got.what);
@@ -298,15 +310,20 @@ bool core::same_member_twice(session& s, const hello_message& hello) {
 
 void core::note_replaced(const session& gone) {
     auto& of_id = replaced_[gone.their_id];
-    std::erase_if(of_id, [&](const process& p) {
-        return p.nonce == gone.nonce || now_.ms_since(p.heard) >= rival_ms;
-    });
-    of_id.push_back({gone.nonce, gone.last_heard});
+    std::erase_if(of_id, [&](const process& p) { return now_.ms_since(p.heard) >= rival_ms; });
+    auto known = std::find_if(of_id.begin(), of_id.end(),
+                              [&](const process& p) { return p.nonce == gone.nonce; });
+    if (known == of_id.end()) {
+        of_id.push_back({gone.nonce, gone.last_heard});
+    } else {
+        known->heard = gone.last_heard;
+    }
 }
 
-// A restarted process replaces the link of the one before it, which is never heard again. One that is, while
-// the other lives too, is a second replica under the same id: both are kept off, so that neither takes the
-// place of the other in turn, until one of them was silent for long enough.
+// A restarted process replaces the link of the one before it, of which no more is heard than the Hellos
+// that were under way. One that comes back again, while the other lives too, is a second replica under the
+// same id: both are kept off, so that neither takes the place of the other in turn, until one of them was
+// silent for long enough.
 bool core::has_rival(const hello_message& hello) {
     auto found = replaced_.find(hello.id);
     if (found == replaced_.end()) return false;
@@ -324,8 +341,11 @@ bool core::has_rival(const hello_message& hello) {
                      return e.second.open && e.second.their_id == hello.id &&
                             lives(e.second.nonce, e.second.last_heard);
                  });
-    if (!rival) replaced_.erase(found);
-    return rival;
+    if (!rival) {
+        replaced_.erase(found);
+        return false;
+    }
+    return ++mine->returns >= rival_returns;
 }
 
 // Decides between two links with one peer; false if `s` was the one to go. Both sides decide alike: the
@@ -446,6 +466,8 @@ void core::on_hello(session& s, const hello_message& hello) {
     s.their_id = hello.id;
     s.nonce = hello.process_nonce;
     s.their_start = s.their_applied = s.known = std::move(has);
+    s.their_floor = hello.floor;
+    s.below_floor = below_floor(s);
     s.cursor = log_first_;
     report_event(severity::info, "session.open", hello.name + " (" + s.url + ")");
     // Its stamp is only a hint: what its changes carry decides.

@@ -1,9 +1,10 @@
 #include "base/check.hpp"
+#include "base/limits.hpp"
 #include "replica/core.hpp"
 
 #include <algorithm>
 
-// When a snapshot is taken, and which are kept.
+// When a snapshot is taken, which are kept, and what of the log they make superfluous.
 namespace weft {
 
 void core::take_snapshot(std::function<void(result<snapshot_info>)> whom) {
@@ -22,6 +23,7 @@ state_image core::image() const {
     out.header.newest = clock_.last();
     out.header.objects = state_.objects();
     out.header.digest = state_.digest();
+    out.header.floor = floor_;
     for (const auto& e : applied_.entries()) {
         const origin& known = origins_.at(e.replica);
         out.header.origins.push_back(
@@ -64,7 +66,11 @@ void core::want_snapshot() {
 }
 
 void core::on_snapshot_written(const snapshot_written& written) {
-    snapshotting_ = false;
+    // One of a joined state is followed by no other before that state is ours.
+    bool joined = transfer_ && transfer_->at == transfer_phase::writing;
+    if (joined && written.failed) return give_up_transfer(*written.failed, false);
+    if (joined) transfer_->at = transfer_phase::catching_up;
+    snapshotting_ = joined;
     if (written.failed) {
         snapshot_not_before_ = now_.after_ms(limits::snapshot_retry_ms);
         report_event(severity::warning, "snapshot.failed",
@@ -73,6 +79,8 @@ void core::on_snapshot_written(const snapshot_written& written) {
         answer_snapshot(snapshot_served_, fail(*written.failed));
         return;
     }
+    // That of a joined state takes the place of one at the same log index.
+    std::erase_if(snapshots_, [&](const snapshot_info& s) { return s.at == written.what.at; });
     snapshots_.push_back(written.what);
     bytes_since_snapshot_ -= bytes_in_taken_;
     if (options_.snapshot_interval_ms > 0)
@@ -80,10 +88,7 @@ void core::on_snapshot_written(const snapshot_written& written) {
     report_event(severity::info, "snapshot.written",
                  "at log run " + std::to_string(static_cast<std::uint64_t>(written.what.at)) +
                      ", " + std::to_string(written.what.size_bytes) + " bytes");
-    while (snapshots_.size() > limits::snapshots_kept) {
-        effects_.push_back(remove_snapshot{snapshots_.front().at});
-        snapshots_.erase(snapshots_.begin());
-    }
+    drop_old_snapshots();
     answer_snapshot(snapshot_served_, written.what);
 }
 
@@ -92,6 +97,63 @@ void core::answer_snapshot(snapshot_callbacks& whose, const result<snapshot_info
         effects_.push_back(
             answer{[whom = std::move(whom), outcome](const result<void>&) { whom(outcome); }, {}});
     }
+}
+
+// ---- what may go
+
+// One that a peer is fetching stays until it has it, or stops asking.
+void core::drop_old_snapshots() {
+    while (snapshots_.size() > limits::snapshots_kept && !is_served(snapshots_.front().at)) {
+        effects_.push_back(remove_snapshot{snapshots_.front().at});
+        snapshots_.erase(snapshots_.begin());
+    }
+}
+
+// What every member is known to have on its disk: the configured ones, and those that came by themselves.
+version_vector core::seen_by_all() const {
+    stability all = durable_at_;
+    for (const peer_entry& p : peers_) {
+        if (p.configured || p.name.empty()) continue;
+        all.add_member(p.name);
+        all.seen_by(p.name, p.durable);
+    }
+    return all.frontier();
+}
+
+// Who lacks some of it, for people.
+std::string core::behind(const version_vector& floor) const {
+    std::string out;
+    for (const peer_entry& p : peers_) {
+        if (p.url.empty() || p.durable.covers(floor)) continue;
+        out += (out.empty() ? "'" : ", '") + (p.name.empty() ? p.url : p.name) + "'";
+    }
+    return out;
+}
+
+// The log before the oldest snapshot goes when every member has it, or when the log grew too large. There are
+// two snapshots by then, so that one may turn out to be damaged.
+void core::want_log_cut() {
+    if (cutting_log_ || now_ < next_log_cut_) return;
+    next_log_cut_ = now_.after_ms(limits::log_cut_ms);
+    if (snapshots_.size() < limits::snapshots_kept || snapshots_.front().at <= log_first_) return;
+    cutting_log_ = true;
+    effects_.push_back(find_log_cut{snapshots_.front().at, seen_by_all()});
+}
+
+void core::on_log_cut_found(const log_cut_found& found) {
+    cutting_log_ = false;
+    log_held_ = found.lacked.empty() ? "" : "not confirmed by " + behind(found.lacked);
+    if (found.first <= log_first_) return;
+    log_first_ = found.first;
+    floor_.join(found.floor);
+    if (found.by_limit) {
+        report_event(severity::warning, "log.limit",
+                     "the log reached its limit: its runs before " +
+                         std::to_string(static_cast<std::uint64_t>(log_first_)) + " go, though " +
+                         behind(found.floor) +
+                         " did not confirm them and may have to fetch the state instead");
+    }
+    effects_.push_back(drop_log{log_first_});
 }
 
 } // namespace weft

@@ -15,6 +15,17 @@ std::string_view to_string(peer_state state) {
     return "unknown";
 }
 
+std::string_view to_string(transfer_phase phase) {
+    switch (phase) {
+        case transfer_phase::receiving: return "receiving";
+        case transfer_phase::waiting: return "waiting";
+        case transfer_phase::joining: return "joining";
+        case transfer_phase::writing: return "writing";
+        case transfer_phase::catching_up: return "catching_up";
+    }
+    return "unknown";
+}
+
 void core::count_sent(session_id id, std::size_t frame_bytes) {
     session* s = find_session(id);
     if (peer_entry* entry = s == nullptr ? nullptr : entry_of(*s)) entry->bytes_out += frame_bytes;
@@ -52,6 +63,14 @@ replica_status core::status(instant now) const {
     out.snapshots = snapshots_;
     out.snapshot_under_way = snapshotting_;
     out.log_bytes_since_snapshot = bytes_since_snapshot_;
+    out.log_first = static_cast<std::uint64_t>(log_first_);
+    out.log_bytes_max = options_.log_bytes_max;
+    out.log_held = log_held_;
+    out.floor = floor_;
+    if (transfer_) {
+        out.transfer = transfer_status{transfer_->peer, transfer_->at, transfer_->staged,
+                                       transfer_->what.snapshot.size};
+    }
     out.held_back_runs = held_back_.runs();
     out.held_back_bytes = held_back_.bytes();
     out.known_ids = origins_.size();
@@ -80,6 +99,10 @@ replica_status core::status(instant now) const {
             peer.lag_ops = applied_.operations_beyond(s.their_applied);
             peer.lag_ms = s.probing && peer.lag_ops > 0 ? now.ms_since(s.probe_at) : 0;
             peer.rtt_us = s.rtt_us;
+            if (s.serving) {
+                peer.state_bytes_sent = s.serve_next;
+                peer.state_bytes_total = s.serving->size;
+            }
             peer.state = s.caught_up ? peer_state::active : peer_state::catching_up;
         } else {
             bool tried = p.failures > 0 || p.ever_open || p.last_error;

@@ -76,16 +76,17 @@ void core::send_ack(session& s) {
 void core::refresh_interests() {
     const session* rest = nullptr;
     for (const auto& [id, s] : sessions_) {
-        if (s.open && (rest == nullptr || s.their_id < rest->their_id)) rest = &s;
+        if (s.open && !s.below_floor && (rest == nullptr || s.their_id < rest->their_id)) rest = &s;
     }
     for (auto& [id, s] : sessions_) {
-        if (!s.open) continue;
+        if (!s.open || s.below_floor) continue; // its log does not reach us: first its state
         interest_message want;
         if (!s.repairing) {
             std::set<replica_id> elsewhere;
             std::set<replica_id> found_here{s.their_id};
             for (const auto& [other_id, other] : sessions_) {
-                if (other_id != id && other.open) elsewhere.insert(other.their_id);
+                if (other_id != id && other.open && !other.below_floor)
+                    elsewhere.insert(other.their_id);
             }
             for (const auto& [origin_id, source] : source_of_) {
                 (source == id ? found_here : elsewhere).insert(origin_id);
@@ -149,7 +150,7 @@ std::size_t core::room(const session& s) {
 }
 
 void core::pump(session& s) {
-    if (!s.open || !s.wanted || s.reading) return;
+    if (!s.open || !s.wanted || s.reading || !s.known.covers(floor_)) return;
     runs_message batch;
     std::size_t batch_bytes = 0;
     std::uint64_t changes = 0;
@@ -186,6 +187,7 @@ void core::pump(session& s) {
 }
 
 void core::on_log_read(const log_read& read) {
+    if (read.session == session_id{}) return on_own_log_read(read);
     session* s = find_session(read.session);
     if (s == nullptr) return;
     s->reading = false;
@@ -276,6 +278,16 @@ void core::tick() {
         }
         if (now_ < s.next_repair) continue;
         s.next_repair = now_.after_ms(limits::repair_ms);
+        if (left_behind(s)) {
+            lost.emplace_back(id, error{errc::closed,
+                                        "our log does not reach back to it any more; it comes back "
+                                        "and fetches the state"});
+            continue;
+        }
+        if (s.below_floor && !below_floor(s)) {
+            s.below_floor = false;
+            refresh = true;
+        }
         bool waits =
             held_back_.waits_for(id, {now_.ns - std::int64_t{limits::repair_ms} * 1'000'000});
         if (waits != s.repairing) {
@@ -290,7 +302,8 @@ void core::tick() {
             auto origin_here = origins_.find(e.replica);
             bool refused = origin_here != origins_.end() && origin_here->second.refused;
             bool unreadable = s.unreadable.contains(e.replica);
-            if (!stalled || refused || unreadable || s.asked_for(e.replica)) continue;
+            if (!stalled || refused || unreadable || s.below_floor || s.asked_for(e.replica))
+                continue;
             source_of_[e.replica] = id;
             refresh = true;
         }
@@ -310,7 +323,13 @@ void core::tick() {
         refresh = refresh || (s.ask_resend && !disk_full_);
     }
     for (const auto& [id, why] : lost) drop_session(id, why, false);
+    if (held_back_.runs() > 0) {
+        held_back_.drop_orphans([this](session_id id) { return find_session(id) == nullptr; },
+                                {now_.ns - std::int64_t{limits::silence_ms_max} * 1'000'000});
+    }
     if (refresh) refresh_interests();
+    want_transfer();
+    drop_old_snapshots();
     if (now_ >= next_ack_) {
         next_ack_ = instant::never();
         for (auto& [id, s] : sessions_) {
@@ -321,6 +340,8 @@ void core::tick() {
 
 instant core::deadline() const {
     instant out = std::min({waiting_.deadline(), next_ack_, next_sync_, snapshot_due()});
+    bool behind = transfer_ && transfer_->at == transfer_phase::catching_up && !transfer_->reading;
+    if (behind) out = now_;
     for (const peer_entry& p : peers_) {
         if (p.configured && !p.paused && !p.connecting && !p.session)
             out = std::min(out, p.next_dial);
@@ -328,9 +349,9 @@ instant core::deadline() const {
     for (const auto& [id, s] : sessions_) {
         if (s.open) {
             out = std::min({out, s.next_heartbeat, s.last_heard.after_ms(limits::silence_ms_max)});
-            if (!s.lacked.empty() || s.repairing || s.ask_resend || held_back_.runs() > 0) {
-                out = std::min(out, s.next_repair);
-            }
+            bool waits =
+                !s.lacked.empty() || s.repairing || s.ask_resend || s.below_floor || left_behind(s);
+            if (waits || held_back_.runs() > 0) out = std::min(out, s.next_repair);
         } else {
             out = std::min(out, s.opened.after_ms(limits::handshake_ms_max));
         }

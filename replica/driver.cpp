@@ -41,7 +41,6 @@ result<void> driver::start() {
         listening_.push_back((*made)->url());
         listeners_.push_back(std::move(*made));
     }
-    log_bytes_ = parts_.log->size_bytes();
     happened(woken{});
     return {};
 }
@@ -116,6 +115,7 @@ void driver::happened(decltype(event::what) what) {
     });
     deadline_ = deadline;
     perform(std::move(effects));
+    log_bytes_ = parts_.log->size_bytes();
     tell_writers();
     // An event inside another leaves the timer to the outer one.
     if (!performing_ && !closed_) set_timer(deadline_);
@@ -209,7 +209,6 @@ void driver::write_pending() {
     if (done && !unlogged_.empty()) done = parts_.log->append(unlogged_);
     if (done) {
         unlogged_.clear();
-        log_bytes_ = parts_.log->size_bytes();
         for (send_message& what : std::exchange(withheld_, {})) perform(what);
         if (disk_full_ && !closed_) happened(disk_state{false});
         disk_full_ = false;
@@ -263,6 +262,45 @@ void driver::perform(remove_snapshot& what) {
     auto removed = parts_.snapshots->remove(what.at);
     if (removed) return;
     parts_.doors.events.on({severity::warning, "snapshot.not_removed", to_string(removed.error())});
+}
+
+void driver::perform(find_log_cut& what) {
+    auto cut = parts_.log->find_cut(what.before, what.seen, options_.log_bytes_max);
+    happened(log_cut_found{cut.first, std::move(cut.floor), cut.by_limit, std::move(cut.lacked)});
+}
+
+void driver::perform(drop_log& what) { parts_.log->drop_later(what.before); }
+
+void driver::perform(read_state& what) {
+    auto data =
+        parts_.snapshots->read({what.snapshot.at, what.snapshot.size}, what.offset, what.size);
+    result<shared_bytes> got;
+    if (data) {
+        got = shared_bytes(std::move(*data));
+    } else {
+        got = fail(data.error());
+    }
+    post(state_read{what.session, what.snapshot, what.offset, std::move(got)});
+}
+
+void driver::perform(stage_state& what) {
+    auto staged = parts_.transfers->append(what.what, what.offset, what.data.view);
+    if (!staged) happened(staging_failed{staged.error()});
+}
+
+void driver::perform(join_state& what) {
+    parts_.transfers->join_later(std::move(what.mine),
+                                 [weak = weak_from_this()](result<joined_state> outcome) {
+                                     auto self = weak.lock();
+                                     if (self && !self->closed_)
+                                         self->happened(state_joined{std::move(outcome)});
+                                 });
+}
+
+void driver::perform(discard_staged&) {
+    auto removed = parts_.transfers->discard();
+    if (removed) return;
+    parts_.doors.events.on({severity::warning, "transfer.not_removed", to_string(removed.error())});
 }
 
 void driver::perform(dial& what) {

@@ -3,6 +3,7 @@
 #include "replica/core.hpp"
 #include "replica/log.hpp"
 #include "replica/snapshot_store.hpp"
+#include "replica/transfer_store.hpp"
 #include "transport/registry.hpp"
 
 #include <atomic>
@@ -21,6 +22,7 @@ struct driver_parts {
     std::unique_ptr<directory_lock> lock;
     std::unique_ptr<run_log> log;
     std::unique_ptr<snapshot_store> snapshots;
+    std::unique_ptr<transfer_store> transfers;
     // Makes an identity durable; called before anything that needs it leaves the replica.
     std::function<result<void>(const replica_identity&)> persist;
     // Called once, on the loop, when the log can no longer be trusted: nothing more is acknowledged, and
@@ -123,6 +125,12 @@ private:
     void perform(read_log& what);
     void perform(write_snapshot& what);
     void perform(remove_snapshot& what);
+    void perform(find_log_cut& what);
+    void perform(drop_log& what);
+    void perform(read_state& what);
+    void perform(stage_state& what);
+    void perform(join_state& what);
+    void perform(discard_staged& what);
     void perform(dial& what);
     void perform(send_message& what);
     void perform(close_link& what);

@@ -1,8 +1,9 @@
 #pragma once
 #include "base/env.hpp"
 #include "replica/options.hpp"
-#include "replica/snapshot_store.hpp"
+#include "replica/state_image.hpp"
 #include "replica/subscription.hpp"
+#include "replica/transfer_store.hpp"
 #include "transport/message.hpp"
 
 #include <functional>
@@ -35,6 +36,29 @@ struct write_snapshot { // answered with snapshot_written
 struct remove_snapshot {
     log_index at{};
 };
+struct find_log_cut { // answered with log_cut_found
+    log_index before{};
+    version_vector seen; // by everybody
+};
+struct drop_log { // runs before it, as far as whole segments go; a little later
+    log_index before{};
+};
+struct read_state { // answered with state_read
+    session_id session{};
+    snapshot_ref snapshot;
+    std::uint64_t offset = 0;
+    std::size_t size = 0;
+};
+struct
+    stage_state { // bytes of a peer's state; answered, if they cannot be kept, with staging_failed
+    transfer_ref what;
+    std::uint64_t offset = 0;
+    shared_bytes data;
+};
+struct join_state { // what is staged is whole; answered with state_joined
+    state_image mine;
+};
+struct discard_staged {};
 struct dial { // answered with link_up or dial_failed
     peer_id peer{};
     std::string url;
@@ -60,6 +84,7 @@ struct report {
 
 using effect =
     std::variant<persist_identity, append_log, sync_log, read_log, write_snapshot, remove_snapshot,
-                 dial, send_message, close_link, notify, answer, report>;
+                 find_log_cut, drop_log, read_state, stage_state, join_state, discard_staged, dial,
+                 send_message, close_link, notify, answer, report>;
 
 } // namespace weft

@@ -1,6 +1,7 @@
 #pragma once
 #include "base/env.hpp"
 #include "replica/snapshot_store.hpp"
+#include "replica/transfer_store.hpp"
 #include "transport/message.hpp"
 
 #include <optional>
@@ -44,6 +45,24 @@ struct snapshot_written { // answers write_snapshot
     snapshot_info what;
     std::optional<error> failed; // then nothing is left of it
 };
+struct log_cut_found {     // answers find_log_cut
+    log_index first{};     // the runs before it may go …
+    version_vector floor;  // … which these cover
+    bool by_limit = false; // not all of that was seen by everybody, but the log is too large
+    version_vector lacked; // of what is kept next, if only that not everybody saw it keeps it
+};
+struct state_read { // answers read_state
+    session_id session{};
+    snapshot_ref snapshot;
+    std::uint64_t offset = 0;
+    result<shared_bytes> data;
+};
+struct staging_failed {
+    error why;
+};
+struct state_joined { // answers join_state
+    result<joined_state> outcome;
+};
 struct disk_state { // an append was refused for lack of space, or works again
     bool full = false;
 };
@@ -57,7 +76,8 @@ struct event {
     instant now;
     std::uint64_t wall_ms = 0;
     std::variant<woken, link_up, dial_failed, received, link_down, link_drained, log_synced,
-                 log_read, snapshot_written, disk_state, peer_command>
+                 log_read, snapshot_written, log_cut_found, state_read, staging_failed,
+                 state_joined, disk_state, peer_command>
         what;
 };
 

@@ -57,6 +57,16 @@ void held_back::drop_covered(replica_id origin, std::uint64_t applied) {
     }
 }
 
+void held_back::drop_orphans(const std::function<bool(session_id)>& is_gone, instant since_before) {
+    std::vector<std::pair<replica_id, std::uint64_t>> orphans;
+    for (const auto& [origin, runs] : by_origin_) {
+        for (const auto& [first, run] : runs) {
+            if (run.since <= since_before && is_gone(run.from)) orphans.emplace_back(origin, first);
+        }
+    }
+    for (auto [origin, first] : orphans) remove(origin, first);
+}
+
 bool held_back::waits_for(session_id from, instant since_before) const {
     for (const auto& [origin, runs] : by_origin_) {
         for (const auto& [first, run] : runs) {

@@ -2,6 +2,7 @@
 #include "base/env.hpp"
 #include "replica/change_codec.hpp"
 
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -27,6 +28,10 @@ public:
     void remove(replica_id origin, std::uint64_t first);
     // Drops what `applied` covers by now.
     void drop_covered(replica_id origin, std::uint64_t applied);
+
+    // Drops what came over links that `is_gone` says are gone, and is as old as that: who still has it
+    // sends it again, and perhaps nobody has its causes any more.
+    void drop_orphans(const std::function<bool(session_id)>& is_gone, instant since_before);
 
     [[nodiscard]] bool waits_for(session_id from,
                                  instant since_before) const; // anything as old as that

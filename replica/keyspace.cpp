@@ -183,6 +183,16 @@ void keyspace::load_at(map_store& parent, const path_hash& parent_hash,
     parent.settle(name, was_live);
 }
 
+object_weight keyspace::put(child_ref where, object&& whole) {
+    object_weight weight = weigh(path_hash{}.child(where.name, where.type), whole);
+    object& child = root_.find_or_insert(where);
+    WEFT_CHECK(child.empty() && !whole.empty());
+    child = std::move(whole);
+    weight_.add(weight);
+    root_.settle(where, false);
+    return weight;
+}
+
 void keyspace::roll_back(undo_log&& undo) {
     if (undo.steps.empty()) return;
     for (auto step = undo.steps.rbegin(); step != undo.steps.rend(); ++step)

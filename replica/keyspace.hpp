@@ -46,6 +46,9 @@ public:
     // Adds a fragment of an object of a state image to the fragments before it.
     void load(std::span<const std::string_view> path, type_id type, object&& fragment);
 
+    // Puts a whole object, not empty, where there is none. Gives its weight.
+    object_weight put(child_ref where, object&& whole);
+
     // The object at a path, if it has a live dot.
     [[nodiscard]] const object* find(std::span<const std::string_view> path, type_id type) const;
     // Also a counter's record without a live dot, or a set that holds only remove marks.

@@ -32,7 +32,23 @@ public:
     // segment's start.
     [[nodiscard]] virtual log_index seek(const version_vector& have) const = 0;
 
-    [[nodiscard]] virtual log_index first() const = 0; // oldest run kept
+    [[nodiscard]] virtual log_index first() const = 0;      // oldest run kept
+    [[nodiscard]] virtual version_vector floor() const = 0; // of all runs before it
+
+    // What of the runs before `before` may go: whole segments that `seen` covers, and, while the log is
+    // larger than `bytes_max`, others too.
+    struct droppable {
+        log_index first{};     // of what stays
+        version_vector floor;  // of all runs before that
+        bool by_limit = false; // `seen` does not cover them
+        version_vector
+            lacked; // what `seen` would have to cover for more to go; empty if nothing would
+    };
+    [[nodiscard]] virtual droppable find_cut(log_index before, const version_vector& seen,
+                                             std::uint64_t bytes_max) const = 0;
+    // Removes the segments before that, oldest first, and never so that a crash leaves a gap. What fails is
+    // reported, and tried again at the next call. Runs from `before` on stay readable meanwhile.
+    virtual void drop_later(log_index before) = 0;
     [[nodiscard]] virtual log_index end() const = 0;
     [[nodiscard]] virtual log_index durable_end() const = 0;
     [[nodiscard]] virtual std::uint64_t size_bytes() const = 0;

@@ -33,6 +33,10 @@ struct replica_options {
     // at all; 0 for never.
     std::uint64_t snapshot_log_bytes = limits::snapshot_log_bytes;
     std::uint64_t snapshot_interval_ms = limits::snapshot_interval_ms;
+    // What snapshots made superfluous is kept for members that did not confirm it until the log is this
+    // large; who lacks it then fetches the state.
+    std::uint64_t log_bytes_max = limits::log_bytes_max;
+    std::uint64_t log_segment_bytes = limits::segment_bytes_target;
 };
 
 // What an acknowledgement of a change means.

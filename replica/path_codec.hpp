@@ -2,7 +2,6 @@
 #include "base/codec.hpp"
 #include "base/limits.hpp"
 
-#include <span>
 #include <string_view>
 
 // Paths in runs and in state images: what is kept of the path before, then new names.

@@ -213,7 +213,7 @@ result<void> replica::close() {
     if (driver_->inside())
         return fail(errc::nested_transaction, "close outside of the transaction");
     if (driver_->run().in_loop_thread()) return driver_->close();
-    return waited_for<result<void>>([&](auto answer) {
+    return waited_for<result<void>>([&](const auto& answer) {
         driver_->run().post([engine = driver_, answer] { answer(engine->close()); });
     });
 }

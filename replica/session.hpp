@@ -20,7 +20,8 @@ struct session {
     bool dialed = false;         // by this side
     std::string url;
 
-    bool greeted = false; // our Hello was sent
+    bool greeted = false;      // our Hello was sent …
+    version_vector told_floor; // … with this floor
 
     // Who is there: from its Hello.
     bool open = false; // both said Hello, and neither refuses
@@ -29,6 +30,9 @@ struct session {
     std::uint64_t nonce = 0;
     version_vector their_start; // what it had applied then
     version_vector our_start;   // what we had
+    version_vector their_floor; // what it holds only as state …
+    bool below_floor = false;   // … and we lack some of it: nothing streams until we have it
+    bool bad_state = false;     // the state that it sent is no good: not asked for again here
     bool caught_up = false;
 
     // Sending.
@@ -42,6 +46,12 @@ struct session {
     std::size_t undrained_bytes = 0;      // sent since the link was last drained
     std::uint64_t sent_bytes = 0;         // of runs
     std::uint64_t acked_bytes = 0;
+    // State transfer. Here it is sent: one of our snapshots, as far as it was asked for.
+    std::optional<snapshot_ref> serving;
+    std::uint64_t serve_next = 0;
+    std::uint64_t serve_until = 0;
+    bool serve_reading = false; // a read_state is under way
+    instant serve_asked;        // when it was last asked for
 
     // Receiving.
     interest_message asked; // the Interest that we sent last

@@ -27,6 +27,10 @@ public:
 
     [[nodiscard]] virtual const std::vector<snapshot_info>& kept() const = 0; // oldest first
     [[nodiscard]] virtual result<void> remove(log_index at) = 0;
+    // Bytes of the file, for a state transfer: fewer than `size` only at its end. not_found if another of the
+    // same log index took its place.
+    [[nodiscard]] virtual result<bytes> read(const snapshot_info& which, std::uint64_t offset,
+                                             std::size_t size) = 0;
 };
 
 } // namespace weft

@@ -4,8 +4,6 @@
 #include "base/limits.hpp"
 #include "replica/path_codec.hpp"
 
-#include <algorithm>
-
 namespace weft {
 
 version_vector image_header::vector() const {
@@ -13,6 +11,33 @@ version_vector image_header::vector() const {
     for (const image_origin& o : origins) out.advance(o.id, o.counter);
     return out;
 }
+
+namespace {
+
+void encode(byte_writer& out, const version_vector& vector) {
+    out.varint(vector.size());
+    for (const auto& e : vector.entries()) {
+        out.u64(static_cast<std::uint64_t>(e.replica));
+        out.varint(e.counter);
+    }
+}
+
+// Ascending by id, without `except`.
+version_vector decode_vector(byte_reader& in, replica_id except, const char* disorder) {
+    version_vector out;
+    replica_id last{};
+    for (std::size_t left = in.count(9); left > 0 && in.good(); --left) {
+        replica_id replica{in.u64()};
+        std::uint64_t counter = in.varint();
+        if (counter == 0 || replica == except || (!out.empty() && !(last < replica)))
+            in.reject(disorder);
+        if (in.good()) out.advance(replica, counter);
+        last = replica;
+    }
+    return out;
+}
+
+} // namespace
 
 bytes encode(const image_header& header) {
     byte_writer out;
@@ -30,12 +55,9 @@ bytes encode(const image_header& header) {
         out.text(o.who.member);
         out.text(o.who.region);
         out.u64(static_cast<std::uint64_t>(o.who.predecessor));
-        out.varint(o.dependencies.size());
-        for (const auto& e : o.dependencies.entries()) {
-            out.u64(static_cast<std::uint64_t>(e.replica));
-            out.varint(e.counter);
-        }
+        encode(out, o.dependencies);
     }
+    encode(out, header.floor);
     return out.take();
 }
 
@@ -59,17 +81,10 @@ result<image_header> decode_image_header(byte_view data) {
         o.who.predecessor = replica_id{in.u64()};
         if (o.counter == 0 || (!out.origins.empty() && !(out.origins.back().id < o.id)))
             in.reject("origins out of order");
-        replica_id last{};
-        for (std::size_t left = in.count(9); left > 0 && in.good(); --left) {
-            replica_id replica{in.u64()};
-            std::uint64_t counter = in.varint();
-            if (counter == 0 || replica == o.id || (!o.dependencies.empty() && !(last < replica)))
-                in.reject("dependencies out of order");
-            o.dependencies.advance(replica, counter);
-            last = replica;
-        }
+        o.dependencies = decode_vector(in, o.id, "dependencies out of order");
         out.origins.push_back(std::move(o));
     }
+    out.floor = decode_vector(in, replica_id{}, "floor out of order");
     if (in.good() && !in.at_end()) in.reject("bytes after the end");
     if (!in.good()) return fail(errc::bad_message, "header of a state image: " + in.problem());
     return out;

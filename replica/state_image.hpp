@@ -28,6 +28,7 @@ struct image_header {
     std::uint64_t objects = 0; // live ones
     state_digest digest;       // of the whole state
     std::vector<image_origin> origins; // sorted by id
+    version_vector floor;              // operations up to it may be missing in the log
 
     [[nodiscard]] version_vector vector() const;
     bool operator==(const image_header&) const = default;

@@ -5,6 +5,7 @@
 #include "replica/snapshot_store.hpp"
 #include "replica/state_digest.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,25 @@ struct peer_status {
     std::int64_t digest_compared_ms = -1; // since digests were last compared; -1 for never
     bool digest_mismatch = false;         // it holds another state though it saw the same
     std::string digest_mismatch_keys;     // where, for people, once that is known
+    std::uint64_t state_bytes_sent = 0;   // of a state transfer to it that is under way …
+    std::uint64_t state_bytes_total = 0;  // … of so many; 0 if none is
+};
+
+enum class transfer_phase : std::uint8_t {
+    receiving,
+    waiting,     // for a snapshot of ours that is being written
+    joining,     // with our state
+    writing,     // the result, as a snapshot
+    catching_up, // with what was written here meanwhile
+};
+[[nodiscard]] std::string_view to_string(transfer_phase phase);
+
+// A peer's state on its way here, because no log reaches this replica any more.
+struct transfer_status {
+    std::string peer;
+    transfer_phase phase{};
+    std::uint64_t bytes = 0;
+    std::uint64_t bytes_total = 0; // 0 until it is known
 };
 
 struct replica_status {
@@ -58,6 +78,11 @@ struct replica_status {
     std::vector<snapshot_info> snapshots; // oldest first
     bool snapshot_under_way = false;
     std::uint64_t log_bytes_since_snapshot = 0;
+    std::uint64_t log_first = 0; // the oldest run kept
+    std::uint64_t log_bytes_max = 0;
+    std::string log_held; // why what snapshots made superfluous is kept; for people
+    version_vector floor; // operations up to it may be missing in the log
+    std::optional<transfer_status> transfer; // under way
     std::uint64_t held_back_runs = 0;
     std::uint64_t held_back_bytes = 0;
     std::uint64_t known_ids = 0;

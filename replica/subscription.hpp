@@ -22,7 +22,9 @@ struct object_change {
 struct operation;
 [[nodiscard]] object_change describe(const operation& op);
 
-// One change, local or remote, with those of its operations that a subscription asked for.
+// One change, local or remote, with those of its operations that a subscription asked for. After a state
+// transfer one event says which keys read otherwise now: its `first` is of counter 0, and each `what`
+// "state".
 struct change_event {
     dot first; // the change's name: its first dot
     hlc stamp;

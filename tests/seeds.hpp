@@ -23,6 +23,11 @@ struct regression {
 };
 inline constexpr std::array regressions{
     regression{166, "an acknowledgement at level disk that counted other replicas' disks"},
+    regression{428, "runs that were held back for ever for causes that nobody has any more"},
+    regression{499, "a floor that rose through a state transfer, and peers that were not told"},
+    regression{2376, "Hellos of a dead process that were taken for a second live one"},
+    regression{2507, "a floor that rose between a Hello and its answer"},
+    regression{2675, "a snapshot that took the place of one that a peer was fetching"},
 };
 
 } // namespace weft::seeds

@@ -36,6 +36,7 @@ struct hello_message { // the first message of both sides
     std::uint32_t codecs = 0;          // bit n: reads codec n
     std::uint64_t features = 0;
     hlc clock{};
+    version_vector floor; // what the sender holds only as state
 
     bool operator==(const hello_message&) const = default;
 };
@@ -89,6 +90,28 @@ struct digests_message { // where do two states differ?
     bool operator==(const digests_message&) const = default;
 };
 
+struct snapshot_ref { // a snapshot file of one replica id
+    log_index at{};
+    std::uint64_t size = 0; // of the file; 0 for none
+
+    bool operator==(const snapshot_ref&) const = default;
+};
+
+struct
+    state_request { // asks for bytes of the reader's snapshot; of the newest if the name is empty
+    snapshot_ref snapshot;
+    std::uint64_t from = 0;
+    std::uint64_t until = 0;
+
+    bool operator==(const state_request&) const = default;
+};
+
+struct state_chunk {
+    snapshot_ref snapshot;
+    std::uint64_t offset = 0;
+    shared_bytes data;
+};
+
 inline constexpr std::size_t notice_bytes_max = 1024;
 
 struct notice_message { // what the sender holds against the receiver
@@ -108,8 +131,9 @@ struct unknown_message {
     bool operator==(const unknown_message&) const = default;
 };
 
-using message = std::variant<hello_message, interest_message, runs_message, ack_message,
-                             heartbeat_message, notice_message, digests_message, unknown_message>;
+using message =
+    std::variant<hello_message, interest_message, runs_message, ack_message, heartbeat_message,
+                 notice_message, digests_message, state_request, state_chunk, unknown_message>;
 
 // One frame body holding `what`, which must be within base/limits.hpp; of unknown messages only
 // answers are ever sent. One run costs at most 39 bytes around it.

@@ -45,6 +45,8 @@ struct Message {
     heartbeat @6 :Heartbeat;
     notice @7 :Notice;
     digests @8 :Digests;
+    stateRequest @9 :StateRequest;
+    stateChunk @10 :StateChunk;
   }
 }
 
@@ -106,6 +108,10 @@ struct Hello {
 
   clock @9 :UInt64;
   # The sender's hybrid logical clock: 48 bits of Unix milliseconds, 16 bits of logical counter.
+
+  floor @10 :List(Entry);
+  # What the sender holds only as state: it cannot send these operations.  A reader that lacks any of
+  # them asks for the state (StateRequest) before it sends an Interest.
 }
 
 struct Interest {
@@ -198,6 +204,38 @@ struct Digests {
 
   found @2 :Bool;
   # The sender cannot divide these further; the reader reports and does not answer.
+}
+
+# ------------------------------------------------------------------------------------------------
+# State transfer: for a reader that the sender's log no longer reaches
+
+struct Snapshot {
+  # One of the sender's snapshot files: no two of one replica id have the same `at` and `size`.
+
+  at @0 :UInt64;
+  # The log index that it stands at.
+  size @1 :UInt64;
+  # Of the file, in bytes.
+}
+
+struct StateRequest {
+  # Asks for bytes of a snapshot file of the reader.  Its sender keeps what came, so that a transfer
+  # goes on where a cut link or a restart left it.
+
+  snapshot @0 :Snapshot;
+  # `size` 0: the newest, whichever that is.  One that is gone is answered from the newest's first byte.
+  from @1 :UInt64;
+  until @2 :UInt64;
+  # What is wanted now, half-open; `until` may be beyond the end of the file, and is at most
+  # transfer_window_bytes after `from`.  A request that begins where the one before ends extends it.
+}
+
+struct StateChunk {
+  snapshot @0 :Snapshot;
+  offset @1 :UInt64;
+  data @2 :Data;
+  # At most transfer_chunk_bytes, and inside `size`.  The file's own checksums are verified when it is
+  # whole.
 }
 
 struct Notice {

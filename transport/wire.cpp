@@ -25,7 +25,9 @@ std::size_t words_for(std::size_t size_bytes) { return (size_bytes + word_bytes 
 constexpr std::size_t fixed_words =
     64 + (3 * limits::name_bytes_max + notice_bytes_max) / word_bytes;
 
-std::size_t variable_words(const hello_message& m) { return 3 * m.applied.size(); }
+std::size_t variable_words(const hello_message& m) {
+    return 3 * m.applied.size() + 2 * m.floor.size();
+}
 std::size_t variable_words(const interest_message& m) {
     return m.except.size() + 2 * m.applied.size();
 }
@@ -46,6 +48,8 @@ std::size_t variable_words(const digests_message& m) {
     }
     return words;
 }
+std::size_t variable_words(const state_request&) { return 0; }
+std::size_t variable_words(const state_chunk& m) { return words_for(m.data.view.size()); }
 std::size_t variable_words(const unknown_message&) { return 0; }
 
 // Builds a message of one segment in place, behind its segment table, so that runs are copied once.
@@ -124,6 +128,7 @@ void write(wire::Message::Builder out, const hello_message& m) {
     to.setCodecs(m.codecs);
     to.setFeatures(m.features);
     to.setClock(m.clock.raw);
+    write_entries(to.initFloor(count(m.floor.size())), m.floor.entries());
 }
 
 void write(wire::Message::Builder out, const interest_message& m) {
@@ -186,6 +191,25 @@ void write(wire::Message::Builder out, const digests_message& m) {
         ranges[i].setDigestHigh(m.ranges[i].digest[1]);
     }
     to.setFound(m.found);
+}
+
+void write(wire::Snapshot::Builder to, const snapshot_ref& name) {
+    to.setAt(raw(name.at));
+    to.setSize(name.size);
+}
+
+void write(wire::Message::Builder out, const state_request& m) {
+    auto to = out.initStateRequest();
+    write(to.initSnapshot(), m.snapshot);
+    to.setFrom(m.from);
+    to.setUntil(m.until);
+}
+
+void write(wire::Message::Builder out, const state_chunk& m) {
+    auto to = out.initStateChunk();
+    write(to.initSnapshot(), m.snapshot);
+    to.setOffset(m.offset);
+    to.setData(data_of(m.data));
 }
 
 void write(wire::Message::Builder out, const unknown_message& m) {
@@ -271,6 +295,7 @@ message read(wire::Hello::Reader from, rules& keep) {
     m.codecs = from.getCodecs();
     m.features = from.getFeatures();
     m.clock = hlc{from.getClock()};
+    m.floor = keep.vector(from.getFloor(), "hello: floor");
     return m;
 }
 
@@ -361,6 +386,27 @@ message read(wire::Digests::Reader from, rules& keep) {
     return m;
 }
 
+snapshot_ref read(wire::Snapshot::Reader from) { return {log_index{from.getAt()}, from.getSize()}; }
+
+message read(wire::StateRequest::Reader from, rules& keep) {
+    state_request m{read(from.getSnapshot()), from.getFrom(), from.getUntil()};
+    if (m.until < m.from) {
+        keep.broken("state request: until before from");
+    } else {
+        keep.bounded(m.until - m.from, limits::transfer_window_bytes, "state request: bytes");
+    }
+    return m;
+}
+
+message read(wire::StateChunk::Reader from, const shared_bytes& body, rules& keep) {
+    state_chunk m{read(from.getSnapshot()), from.getOffset(), part_of(body, from.getData())};
+    keep.bounded(m.data.view.size(), limits::transfer_chunk_bytes, "state chunk: bytes");
+    bool inside = m.offset <= m.snapshot.size && m.data.view.size() <= m.snapshot.size - m.offset &&
+                  !m.data.view.empty();
+    if (!inside) keep.broken("state chunk: not in its snapshot");
+    return m;
+}
+
 message read(wire::Message::Reader from, const shared_bytes& body, rules& keep) {
     switch (from.which()) {
         case wire::Message::UNIMPLEMENTED: return unknown_message{from.getUnimplemented(), true};
@@ -372,6 +418,8 @@ message read(wire::Message::Reader from, const shared_bytes& body, rules& keep) 
         case wire::Message::HEARTBEAT: return read(from.getHeartbeat(), keep);
         case wire::Message::NOTICE: return read(from.getNotice(), keep);
         case wire::Message::DIGESTS: return read(from.getDigests(), keep);
+        case wire::Message::STATE_REQUEST: return read(from.getStateRequest(), keep);
+        case wire::Message::STATE_CHUNK: return read(from.getStateChunk(), body, keep);
         default: return unknown_message{static_cast<std::uint16_t>(from.which()), false};
     }
 }

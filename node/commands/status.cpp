@@ -51,17 +51,31 @@ std::string snapshots_of(const json::object& status) {
     return out + "; log since the newest " + bytes_of(status.at("log_bytes_since_snapshot"));
 }
 
+std::string log_of(const json::object& status) {
+    std::string out = bytes_of(status.at("log_bytes")) + " of " +
+                      bytes_of(status.at("log_bytes_max")) + ", sync " + plain(status.at("sync"));
+    std::string held = plain(status.at("log_held"));
+    return held.empty() ? out : out + "; kept: " + held;
+}
+
+std::string transfer_of(const json::object& transfer) {
+    return plain(transfer.at("phase")) + " the state of " + plain(transfer.at("peer")) + ", " +
+           bytes_of(transfer.at("bytes")) + " of " + bytes_of(transfer.at("bytes_total"));
+}
+
 void print(const json::object& status) {
     std::vector<std::pair<std::string, std::string>> lines{
         {"replica", plain(status.at("name")) + " (" + plain(status.at("replica_id")) + ")"},
         {"cluster", plain(status.at("cluster"))},
         {"objects", plain(status.at("objects"))},
         {"digest", plain(status.at("digest"))},
-        {"log", bytes_of(status.at("log_bytes")) + ", sync " + plain(status.at("sync"))},
+        {"log", log_of(status)},
         {"snapshot", snapshots_of(status)},
         {"state",
          bytes_of(status.at("state_bytes")) + " of " + bytes_of(status.at("state_bytes_max"))},
     };
+    if (!status.at("transfer").is_null())
+        lines.emplace_back("transfer", transfer_of(status.at("transfer").as_object()));
     std::string vector;
     for (const auto& e : status.at("version_vector").as_object()) {
         vector += (vector.empty() ? "" : " ") + std::string(e.key()) + ":" + plain(e.value());

@@ -108,6 +108,10 @@ int main(int count, char** words) {
     }
     digests_message digests{7, {{"", "b", {1, 2}}, {"b", "", {3, 4}}}, false};
     out.keep("message", "digests", encode_message(digests));
+    snapshot_ref ref{log_index{9}, 100};
+    out.keep("message", "state_request", encode_message(state_request{ref, 10, 20}));
+    shared_bytes part(bytes(7, std::byte{3}));
+    out.keep("message", "state_chunk", encode_message(state_chunk{ref, 10, part}));
     std::string text = "the same words, the same words, the same words, and then some others";
     for (codec which : {codec::none, codec::lz4, codec::zstd, codec::gzip}) {
         bytes packed = compress(which, as_bytes(text));

@@ -7,6 +7,7 @@ import gzip
 import http.client
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -662,6 +663,36 @@ class Replication(Case):
         a.do("add", "s", "after")
         self.converged(a, b)
         self.assertEqual(b.value("s"), ["after", "before", "while-away"])
+
+    def test_a_replica_whose_disk_was_lost_gets_the_state(self):
+        little = ("--snapshot-log-bytes", "20KB", "--log-bytes-max", "40KB")
+        b = Node(self, "b", *little)
+        a = Node(self, "a", "--peer", b.url, *little)
+        a.do("add", "s", "gone", "kept")
+        self.converged(a, b)
+        b.words[b.words.index("--listen") + 1] = b.url  # where a looks for it
+        b.kill()
+        a.do("remove", "s", "gone")
+        lines = self.place / "lines"
+        for start in range(0, 8000, 1000):  # a snapshot at a time
+            lines.write_text("".join(json.dumps({"id": f"k{n}", "text": f"{n * 7919 % 8000:040}"}) + "\n"
+                                     for n in range(start, start + 1000)))
+            a.do("import", str(lines), "--key", "id")
+            a.do("snapshot")
+        eventually("dropped", lambda: a.status()["log_first_run"] > 0)
+        self.assertRegex(a.events(), "log.limit .* though 'b' did not confirm them")
+        shutil.rmtree(b.dir)
+        b.start()
+        b.do("incr", "n", "5")
+        self.converged(a, b)
+        self.assertEqual((b.value("s"), a.value("n")), (["kept"], 5))
+        self.assertTrue(b.status()["floor"])
+        self.assertIsNone(b.status()["transfer"])
+        self.assertIn("transfer.done", b.events())
+        b.stop()
+        b.start()
+        self.converged(a, b)
+        self.assertEqual(b.do("keys --count"), a.do("keys --count"))
 
     def test_replicas_of_two_clusters_stay_apart(self):
         a = Node(self, "a", cluster="north")

@@ -29,7 +29,7 @@ struct engine {
     std::vector<effect> asked;
 
     explicit engine(replica_options options = {.name = "a"}) : decisions(std::move(options), 1) {
-        decisions.start({replica_id{10}, {}, {}}, log_index{0}, {}, now);
+        decisions.start({replica_id{10}, {}, {}}, {}, now);
     }
 
     void happens(decltype(event::what) what) {
@@ -364,7 +364,7 @@ BOOST_AUTO_TEST_CASE(states_that_differ_are_reported_with_their_keys) {
 BOOST_AUTO_TEST_CASE(a_log_read_that_was_overtaken_is_dropped) {
     auto [decisions, log] = far_behind();
     instant now{1'000'000'000};
-    decisions.start({replica_id{10}, {}, {}}, log_index{0}, {}, now);
+    decisions.start({replica_id{10}, {}, {}}, {}, now);
     auto step = [&](decltype(event::what) what) {
         now = now.after_ms(1);
         return decisions.step({now, wall_ms, std::move(what)});
@@ -408,7 +408,7 @@ BOOST_AUTO_TEST_CASE(a_log_read_that_was_overtaken_is_dropped) {
 BOOST_AUTO_TEST_CASE(what_is_read_from_the_log_keeps_to_the_credit) {
     auto [decisions, log] = far_behind();
     instant now{1'000'000'000};
-    decisions.start({replica_id{10}, {}, {}}, log_index{0}, {}, now);
+    decisions.start({replica_id{10}, {}, {}}, {}, now);
     auto step = [&](decltype(event::what) what) {
         now = now.after_ms(1);
         return decisions.step({now, wall_ms, std::move(what)});

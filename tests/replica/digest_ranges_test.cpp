@@ -1,6 +1,5 @@
 #include "base/limits.hpp"
 #include "base/random.hpp"
-#include "replica/core.hpp"
 #include "replica/digest_ranges.hpp"
 
 #include <boost/test/unit_test.hpp>

@@ -1,8 +1,10 @@
 #include "replica/keyspace.hpp"
+#include "replica/state_join.hpp"
 #include "tests/replica/operations.hpp"
 
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
 #include <array>
 
 using namespace weft;
@@ -36,17 +38,19 @@ BOOST_AUTO_TEST_CASE(rolling_back_restores_state_and_digest) {
     }
 }
 
-// Three authors write concurrently; a fourth and a fifth apply everything in two different causal orders.
-BOOST_AUTO_TEST_CASE(state_and_digest_are_a_function_of_the_set_of_operations) {
-    for (std::uint64_t seed = 1; seed <= 100; ++seed) {
-        tests::operation_source source(seed);
-        std::vector<author> authors;
-        for (std::uint64_t i = 1; i <= 3; ++i) authors.emplace_back(i);
-        std::list<operation> operations;
-        std::vector<std::vector<author::change>> logs(3);
+namespace {
+
+// Three authors write concurrently and read each other now and then.
+struct history {
+    std::list<operation> operations;
+    std::vector<author> authors;
+    std::vector<std::vector<author::change>> logs{3};
+
+    explicit history(tests::operation_source& source, int steps = 60) {
         std::vector<std::array<std::size_t, 3>> taken(3, {0, 0, 0});
+        for (std::uint64_t i = 1; i <= 3; ++i) authors.emplace_back(i);
         std::uint64_t stamp = 1;
-        for (int step = 0; step < 60; ++step) {
+        for (int step = 0; step < steps; ++step) {
             std::size_t who = source.random().below(3);
             author& a = authors[who];
             if (source.random().chance(0.6)) {
@@ -64,26 +68,91 @@ BOOST_AUTO_TEST_CASE(state_and_digest_are_a_function_of_the_set_of_operations) {
                 ++taken[who][from];
             }
         }
-        std::vector<keyspace> readers(2);
-        for (std::size_t r = 0; r < 2; ++r) {
-            author reader(9);
-            std::array<std::size_t, 3> at{0, 0, 0};
-            std::size_t left = logs[0].size() + logs[1].size() + logs[2].size();
-            while (left > 0) {
-                std::size_t from = source.random().below(3);
-                if (at[from] == logs[from].size()) continue;
-                const author::change& c = logs[from][at[from]];
-                if (!reader.seen.covers(c.dependencies)) continue;
-                reader.read(c);
-                ++at[from];
-                --left;
-            }
-            reader.state.check_invariants();
-            readers[r] = std::move(reader.state);
+    }
+
+    // Reads up to `changes` more, in some causal order.
+    void read(author& reader, std::size_t changes, random_generator& random) const {
+        for (std::size_t tries = 100 * changes; changes > 0 && tries > 0; --tries) {
+            std::size_t from = random.below(3);
+            auto at = static_cast<std::size_t>(reader.seen.at(replica_id{from + 1}));
+            if (at == logs[from].size()) continue;
+            const author::change& c = logs[from][at];
+            if (!reader.seen.covers(c.dependencies)) continue;
+            reader.read(c);
+            --changes;
         }
-        BOOST_TEST((readers[0].root() == readers[1].root()));
-        BOOST_TEST_CONTEXT("seed " << seed)
-        BOOST_TEST((readers[0].digest() == readers[1].digest()));
-        BOOST_TEST(readers[0].objects() == readers[1].objects());
+    }
+    [[nodiscard]] std::size_t changes() const {
+        return logs[0].size() + logs[1].size() + logs[2].size();
+    }
+};
+
+} // namespace
+
+// A fourth and a fifth author apply everything in two different causal orders.
+BOOST_AUTO_TEST_CASE(state_and_digest_are_a_function_of_the_set_of_operations) {
+    for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+        tests::operation_source source(seed);
+        history all(source);
+        author one(9);
+        author other(9);
+        for (author* reader : {&one, &other}) {
+            all.read(*reader, all.changes(), source.random());
+            reader->state.check_invariants();
+        }
+        BOOST_TEST_CONTEXT("seed " << seed) {
+            BOOST_REQUIRE((one.seen == other.seen));
+            BOOST_TEST((one.state.root() == other.state.root()));
+            BOOST_TEST((one.state.digest() == other.state.digest()));
+            BOOST_TEST(one.state.objects() == other.state.objects());
+        }
+    }
+}
+
+// Joining two states gives what applying the operations of both would: nothing removed comes back, nothing
+// that one side alone knows is lost.
+BOOST_AUTO_TEST_CASE(a_join_of_states_is_the_state_of_all_their_operations) {
+    for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+        tests::operation_source source(seed);
+        history all(source);
+        random_generator& random = source.random();
+        author common(9);
+        if (random.chance(0.7)) all.read(common, random.below(all.changes()), random);
+        author mine = common;
+        author theirs = common;
+        all.read(mine, random.below(20), random);
+        all.read(theirs, random.below(20), random);
+        author both = mine;
+        for (bool progress = true; progress;) {
+            progress = false;
+            for (std::size_t from = 0; from < 3; ++from) {
+                auto at = both.seen.at(replica_id{from + 1});
+                if (at >= theirs.seen.at(replica_id{from + 1})) continue;
+                const author::change& c = all.logs[from][static_cast<std::size_t>(at)];
+                if (!both.seen.covers(c.dependencies)) continue;
+                both.read(c);
+                progress = true;
+            }
+        }
+        state_join join({mine.state, mine.seen}, {theirs.state, theirs.seen});
+        while (!join.done()) join.step(1 + random.below(3));
+        std::vector<std::string> changed = join.changed();
+        keyspace joined = join.take();
+        BOOST_TEST_CONTEXT("seed " << seed) {
+            BOOST_REQUIRE((both.seen.covers(theirs.seen)));
+            BOOST_TEST((joined.root() == both.state.root()));
+            BOOST_TEST((joined.digest() == both.state.digest()));
+            joined.check_invariants();
+            for (const auto& child : joined.root().children()) {
+                std::string_view name = *child.key.name.as_text();
+                const object* before = mine.state.root().find({name, child.key.type});
+                bool told = std::find(changed.begin(), changed.end(), name) != changed.end();
+                path_hash path = path_hash{}.child(name, child.key.type);
+                bool same = weigh(path, child.value).digest ==
+                            (before == nullptr ? state_digest{} : weigh(path, *before).digest);
+                BOOST_TEST((told || same), "silent change of " << name);
+            }
+            BOOST_TEST(std::is_sorted(changed.begin(), changed.end()));
+        }
     }
 }

@@ -364,7 +364,7 @@ BOOST_AUTO_TEST_CASE(who_writes_faster_than_the_log_waits_for_it) {
     std::thread writer([&] {
         for (int i = 0; i < values; ++i) {
             auto done = r->transact([&](transaction& t) {
-                t.lww_register<std::string>("r").set(std::string(value_bytes, 'x'));
+                (void)t.lww_register<std::string>("r").set(std::string(value_bytes, 'x'));
             });
             refused = refused || !done;
             ++written;

@@ -1,4 +1,3 @@
-#include "base/limits.hpp"
 #include "replica/state_image.hpp"
 #include "tests/replica/operations.hpp"
 
@@ -110,7 +109,8 @@ BOOST_AUTO_TEST_CASE(a_large_object_goes_over_many_chunks) {
         op.type = type;
         op.what = what;
         op.argument = std::move(argument);
-        state.apply(op, {by, ++counter}, {counter}, {}, nullptr);
+        ++counter;
+        state.apply(op, {by, counter}, {counter}, {}, nullptr);
     };
     for (std::int64_t i = 0; i < 5'000; ++i) {
         apply({type_kind::add_wins_set, element_kind::integer}, action::add, i, replica_id{1});
@@ -132,7 +132,8 @@ BOOST_AUTO_TEST_CASE(a_large_object_goes_over_many_chunks) {
             op.extra->spec = spec;
             for (std::uint64_t to = 1; to <= 60; ++to) {
                 op.extra->to = replica_id{to};
-                state.apply(op, {replica_id{by}, ++counter}, {counter}, {}, nullptr);
+                ++counter;
+                state.apply(op, {replica_id{by}, counter}, {counter}, {}, nullptr);
             }
         }
     }

@@ -27,7 +27,8 @@ void dot_checker::on_run(const std::string& where, byte_view run) {
     }
     run_hash hash = hash_of(run);
     auto& of_origin = runs_[header->origin];
-    auto [place, fresh] = of_origin.try_emplace(header->first, known_run{header->end, hash, where});
+    auto [place, fresh] = of_origin.try_emplace(
+        header->first, known_run{header->end, hash, where, {run.begin(), run.end()}});
     auto reused = [&](std::uint64_t counter, const std::string& other) {
         found_.push_back("dot " + to_string(dot{header->origin, counter}) + " has one content at " +
                          other + " and another at " + where);
@@ -45,7 +46,8 @@ void dot_checker::on_run(const std::string& where, byte_view run) {
     }
 }
 
-problems check_log_order(const std::string& name, std::span<const bytes> log) {
+problems check_log_order(const std::string& name, std::span<const bytes> log,
+                         const version_vector& floor) {
     problems out;
     version_vector seen;
     std::map<replica_id, run_hash> last;
@@ -57,15 +59,18 @@ problems check_log_order(const std::string& name, std::span<const bytes> log) {
         }
         const run_header& header = (*decoded)->header;
         std::string what = name + "'s log: run " + to_string(dot{header.origin, header.first});
-        if (header.first != seen.at(header.origin) + 1) {
+        bool jumps = header.first != seen.at(header.origin) + 1;
+        if (jumps && (header.first <= seen.at(header.origin) ||
+                      header.first - 1 > floor.at(header.origin))) {
             out.push_back(what + " follows operation " + std::to_string(seen.at(header.origin)));
         }
-        if (header.previous != last[header.origin]) {
+        if (!jumps && header.previous != last[header.origin]) {
             out.push_back(what + " does not continue the hash chain");
         }
         for (const change_view& change : (*decoded)->changes) {
             for (const auto& e : change.dependencies) {
-                if (seen.covers(dot{e.replica, e.counter})) continue;
+                dot cause{e.replica, e.counter};
+                if (seen.covers(cause) || floor.covers(cause)) continue;
                 out.push_back(what + " depends on " + to_string(dot{e.replica, e.counter}) +
                               ", which is not before it");
             }
@@ -88,15 +93,15 @@ std::string tell(const promise& p) {
 
 } // namespace
 
-problems check_promises(const hosts& all, std::span<const promise> given,
-                        std::span<const bytes> log) {
+problems check_promises(const hosts& all, std::span<const promise> given, const dot_checker& seen) {
     problems out;
     std::map<dot, hlc> stamps;
-    for (const bytes& run : log) {
-        auto decoded = decode_run(run);
-        if (!decoded) continue;
-        for (const change_view& change : (*decoded)->changes) {
-            stamps[{(*decoded)->header.origin, change.first}] = change.stamp;
+    for (const auto& [origin, runs] : seen.runs()) {
+        for (const auto& [first, run] : runs) {
+            auto decoded = decode_run(run.content);
+            if (!decoded) continue;
+            for (const change_view& change : (*decoded)->changes)
+                stamps[{origin, change.first}] = change.stamp;
         }
     }
     for (const promise& p : given) {
@@ -156,20 +161,24 @@ problems check_equal(const hosts& all) {
     return out;
 }
 
-problems check_reference(const hosts& all, std::span<const std::vector<bytes>> logs) {
+problems check_reference(const hosts& all, const dot_checker& seen) {
     problems out;
     reference_model model;
-    version_vector added;
-    for (const auto& log : logs) {
-        for (const bytes& run : log) {
-            auto decoded = decode_run(run);
-            if (!decoded ||
-                added.covers(dot{(*decoded)->header.origin, (*decoded)->header.first})) {
-                continue;
+    version_vector everywhere = all[0]->applied();
+    for (const auto& e : everywhere.entries()) {
+        std::uint64_t added = 0;
+        auto of_origin = seen.runs().find(e.replica);
+        if (of_origin != seen.runs().end()) {
+            for (const auto& [first, run] : of_origin->second) {
+                auto decoded = decode_run(run.content);
+                if (!decoded || first != added + 1 || run.end - 1 > e.counter) break;
+                model.add(**decoded);
+                added = run.end - 1;
             }
-            model.add(**decoded);
-            added.advance((*decoded)->header.origin, (*decoded)->header.end - 1);
         }
+        if (added == e.counter) continue;
+        out.push_back("operation " + to_string(dot{e.replica, added + 1}) +
+                      " is everywhere, and was on no link and in no log");
     }
     readings expected = model.read();
     for (const auto& [name, line] : expected) {

@@ -14,25 +14,31 @@ namespace weft::sim {
 using problems = std::vector<std::string>;
 using hosts = std::vector<std::unique_ptr<host>>;
 
-// No dot has two contents, in any log and on any link.
+// No dot has two contents, in any log and on any link. Keeps all runs that it was shown.
 class dot_checker {
 public:
     void on_frame(const std::string& from, const std::string& to, byte_view body);
     void on_run(const std::string& where, byte_view run);
     [[nodiscard]] const problems& found() const { return found_; }
 
-private:
     struct known_run {
         std::uint64_t end = 0;
         run_hash hash{};
         std::string where;
+        bytes content;
     };
-    std::map<replica_id, std::map<std::uint64_t, known_run>> runs_; // by first counter
+    using known_runs = std::map<replica_id, std::map<std::uint64_t, known_run>>; // by first counter
+    [[nodiscard]] const known_runs& runs() const { return runs_; }
+
+private:
+    known_runs runs_;
     problems found_;
 };
 
-// A log is a linear extension of causality, and each origin's chain of hashes is whole.
-[[nodiscard]] problems check_log_order(const std::string& name, std::span<const bytes> log);
+// A log is a linear extension of causality, and each origin's chain of hashes is whole. What `floor` covers
+// may be missing in it.
+[[nodiscard]] problems check_log_order(const std::string& name, std::span<const bytes> log,
+                                       const version_vector& floor = {});
 
 // What a caller was promised, until the end of the world.
 struct promise {
@@ -44,9 +50,9 @@ struct promise {
     bool void_now = false; // the disk of a promise at `disk` was taken away
 };
 
-// Every acknowledged change is everywhere. All hosts are up and quiet; `log` is the log of one.
+// Every acknowledged change is everywhere, and is what it was. All hosts are up and quiet.
 [[nodiscard]] problems check_promises(const hosts& all, std::span<const promise> given,
-                                      std::span<const bytes> log);
+                                      const dot_checker& seen);
 
 // What `one` acknowledged at `disk` is there as soon as it starts, without any help.
 [[nodiscard]] problems check_kept(const host& one, std::span<const promise> given);
@@ -57,9 +63,9 @@ struct promise {
 // Equal vectors, digests, readings; the invariants of each. All hosts are up and quiet.
 [[nodiscard]] problems check_equal(const hosts& all);
 
-// All replicas read what the reference model makes of the operations in their logs. The hosts are
-// up; `logs` are theirs, in the same order.
-[[nodiscard]] problems check_reference(const hosts& all, std::span<const std::vector<bytes>> logs);
+// All replicas read what the reference model makes of the operations that their vectors cover. The hosts
+// are up and equal.
+[[nodiscard]] problems check_reference(const hosts& all, const dot_checker& seen);
 
 // Subscribers were told of each change once, in log order, from where the process started.
 [[nodiscard]] problems check_subscriptions(const host& one, std::span<const bytes> log);

@@ -79,7 +79,6 @@ bool cluster::equal() const {
 problems cluster::check() {
     problems out = check_equal(hosts_);
     auto add_all = [&](const problems& more) { out.insert(out.end(), more.begin(), more.end()); };
-    std::vector<std::vector<bytes>> logs;
     for (const auto& one : hosts_) {
         auto log = one->read_log();
         if (!log) {
@@ -87,11 +86,12 @@ problems cluster::check() {
             return out;
         }
         for (const bytes& run : *log) dots_.on_run(one->name() + "'s log", run);
-        add_all(check_log_order(one->name(), *log));
+        version_vector floor;
+        if (auto status = (*one)->status()) floor = status->floor;
+        add_all(check_log_order(one->name(), *log, floor));
         add_all(check_subscriptions(*one, *log));
-        logs.push_back(std::move(*log));
     }
-    add_all(check_reference(hosts_, logs));
+    add_all(check_reference(hosts_, dots_));
     add_all(dots_.found());
     return out;
 }

@@ -107,6 +107,7 @@ std::unique_ptr<sim_directory> sim_directory::copy(directory_facts facts) const 
         out->names_[name]->number = what->number;
     }
     out->next_inode_ = next_inode_;
+    out->removed_ = removed_;
     return out;
 }
 
@@ -332,6 +333,10 @@ result<void> sim_disk::remove(std::string_view name) {
     if (!on_.names_.contains(key)) {
         return fail(errc::not_found, place() + "/" + key + ": no such file");
     }
+    auto alike = [&](const auto& e) { return e.first.substr(0, 4) == key.substr(0, 4); };
+    auto first = std::find_if(on_.names_.begin(), on_.names_.end(), alike);
+    bool more = std::next(first) != on_.names_.end() && alike(*std::next(first));
+    if (first->first == key && more) on_.removed_[key] = first->second->written;
     on_.change({key, {}, nullptr});
     return {};
 }

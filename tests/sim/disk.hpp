@@ -47,6 +47,9 @@ public:
     void overwrite(const std::string& name, bytes contents); // durable at once; creates
     void erase(const std::string& name);
     [[nodiscard]] std::vector<std::string> names() const;
+    // Of files numbered in their names, those that were removed while they were the first but not the only
+    // one, as they were then: for checkers that need what a replica has dropped.
+    [[nodiscard]] const std::map<std::string, bytes>& removed() const { return removed_; }
 
 private:
     friend class sim_disk;
@@ -83,6 +86,7 @@ private:
     std::string place_;
     entries names_;
     entries durable_names_;
+    std::map<std::string, bytes> removed_;
     std::vector<entry_change> unsynced_;
     std::uint64_t synced_ = 0; // how many directory changes were made durable, ever
     std::uint64_t next_inode_ = 1;

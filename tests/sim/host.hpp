@@ -78,7 +78,8 @@ public:
     [[nodiscard]] version_vector applied() const;
     [[nodiscard]] state_digest digest() const;
     void check_invariants() const;
-    // The runs of its log, in order; also while nothing runs. Changes nothing.
+    // The runs of its log from the first on, in order, with those that it dropped since; also while nothing
+    // runs. Changes nothing.
     [[nodiscard]] result<std::vector<bytes>> read_log();
 
     // All that its processes reported, in order.
@@ -86,7 +87,8 @@ public:
     [[nodiscard]] std::size_t count(std::string_view what) const;
     [[nodiscard]] bool failed() const { return failed_; } // its disk failed: kill it
 
-    // Of the process that is up: where its log stood when it started, and what subscribers were told.
+    // Of the process that is up: where its log stood when it started, and what subscribers were told of,
+    // change by change.
     [[nodiscard]] std::uint64_t runs_at_start() const { return runs_at_start_; }
     [[nodiscard]] const std::vector<seen_change>& seen() const { return seen_; }
 

@@ -1,6 +1,7 @@
 #include "tests/sim/world.hpp"
 
 #include "base/check.hpp"
+#include "base/limits.hpp"
 #include "transport/registry.hpp"
 
 #include <algorithm>
@@ -45,6 +46,14 @@ world::drawn world::draw(random_generator& random, const world_options& options)
     out.sync_ms_max = random.chance(0.5) ? 3 : up_to(60);
     if (random.chance(0.6)) out.snapshot_log_bytes = 1'000 + random.below(60'000);
     if (random.chance(0.3)) out.snapshot_interval_ms = 200 + random.below(5'000);
+    out.segment_bytes =
+        random.chance(0.5) ? 500 + random.below(5'000) : limits::segment_bytes_target;
+    if (random.chance(0.5)) out.log_bytes_max = 2'000 + random.below(50'000);
+    if (random.chance(0.25)) { // so little log that who was away needs the state
+        out.snapshot_log_bytes = 200 + random.below(2'000);
+        out.segment_bytes = 100 + random.below(500);
+        out.log_bytes_max = random.below(2'000);
+    }
     out.load.keys = 1 + random.below(4);
     out.load.large = random.chance(0.2) ? 0.2 : 0.01;
     out.load.burst = random.chance(0.2) ? 0.03 : 0.002;
@@ -100,6 +109,8 @@ void world::build() {
         fresh.options().packed = static_cast<codec>(random_.below(4));
         fresh.options().snapshot_log_bytes = drawn_.snapshot_log_bytes;
         fresh.options().snapshot_interval_ms = drawn_.snapshot_interval_ms;
+        fresh.options().log_segment_bytes = drawn_.segment_bytes;
+        fresh.options().log_bytes_max = drawn_.log_bytes_max;
         fresh.set_sync_ms(0, drawn_.sync_ms_max);
         fresh.set_skew_ms(random_.between(-20'000, 20'000));
         start(i);
@@ -124,7 +135,8 @@ std::string world::describe() const {
            "\n";
     out += "  a snapshot every " + std::to_string(drawn_.snapshot_log_bytes) +
            " bytes of log and every " + std::to_string(drawn_.snapshot_interval_ms) +
-           " ms; 0 for never\n";
+           " ms; 0 for never; segments of " + std::to_string(drawn_.segment_bytes) +
+           " bytes, log of at most " + std::to_string(drawn_.log_bytes_max) + "\n";
     out += "  for " + std::to_string(drawn_.fault_ms) + " ms a fault every " +
            std::to_string(drawn_.fault_gap_ms) + " ms: kill " + std::to_string(drawn_.kill) +
            ", power cut " + std::to_string(drawn_.power_cut) + ", stop " +
@@ -202,6 +214,9 @@ void world::lose_disk(std::size_t index) {
     drawn_.loses_a_disk = false;
     host& one = *cluster_.all()[index];
     bool old = old_copy_of_ == index && random_.chance(0.7);
+    if (auto log = one.read_log()) { // some of it may live on elsewhere as state only
+        for (const bytes& run : *log) cluster_.dots().on_run(one.name() + "'s lost log", run);
+    }
     one.replace_directory(
         old ? std::move(old_copy_)
             : std::make_unique<sim_directory>(fresh_facts(random_.next()), one.name()));
@@ -396,6 +411,11 @@ bool world::settled() const {
     for (const auto& wait : waits_) {
         if (!wait->answered && machines_[wait->host].life == wait->life) return false;
     }
+    for (const auto& one : cluster_.all()) {
+        if (!one->up()) continue;
+        auto status = (*one)->status();
+        if (status && status->held_back_runs > 0) return false;
+    }
     return cluster_.equal();
 }
 
@@ -438,9 +458,7 @@ void world::check() {
         problem("a peer is not active, or lags, in a healed world");
     }
     for (auto& one : cluster_.check()) problem(one);
-    if (auto log = cluster_.all()[0]->read_log()) {
-        for (auto& one : check_promises(cluster_.all(), promises_, *log)) problem(one);
-    }
+    for (auto& one : check_promises(cluster_.all(), promises_, cluster_.dots())) problem(one);
     for (auto& one : check_reports(cluster_.all())) problem(one);
     if (!problems_.empty()) return;
     // The state is what the log makes of it.

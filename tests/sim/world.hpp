@@ -51,6 +51,7 @@ private:
         bool loses_a_disk = false;     // one host, once
         std::int64_t sync_ms_max = 0;
         std::uint64_t snapshot_log_bytes = 0, snapshot_interval_ms = 0;
+        std::uint64_t segment_bytes = 0, log_bytes_max = limits::log_bytes_max;
         workload_options load;
         // How likely a fault is which.
         std::uint64_t kill = 0, power_cut = 0, stop = 0, disk_fails = 0, pause = 0, partition = 0,

@@ -58,6 +58,7 @@ hello_message any_hello() {
     m.codecs = any<std::uint32_t>();
     m.features = any<std::uint64_t>();
     m.clock = hlc{any<std::uint64_t>()};
+    m.floor = any_vector();
     return m;
 }
 
@@ -111,13 +112,14 @@ std::vector<bytes> any_runs() {
 
 // Sees every byte, so that a sanitizer sees a part outside its buffer.
 void touch(const message& got) {
-    if (const auto* m = std::get_if<runs_message>(&got)) {
-        std::uint8_t sum = 0;
-        for (const shared_bytes& run : m->runs) {
-            for (std::byte one : run.view) sum ^= std::to_integer<std::uint8_t>(one);
-        }
-        WEFT_CHECK(sum <= 0xFF);
+    std::vector<shared_bytes> parts;
+    if (const auto* m = std::get_if<runs_message>(&got)) parts = m->runs;
+    if (const auto* m = std::get_if<state_chunk>(&got)) parts = {m->data};
+    std::uint8_t sum = 0;
+    for (const shared_bytes& part : parts) {
+        for (std::byte one : part.view) sum ^= std::to_integer<std::uint8_t>(one);
     }
+    WEFT_CHECK(sum <= 0xFF);
 }
 
 // A value within the limits, or bad_message that says something.
@@ -148,6 +150,7 @@ std::vector<bytes> samples() {
     hello.id = replica_id{77};
     hello.name = "été";
     hello.applied = {{replica_id{1}, 5, run_hash{6}}, {replica_id{2}, 1, run_hash{9}}};
+    hello.floor = {{replica_id{1}, 4}};
     interest_message interest{false, {replica_id{4}, replica_id{3}}, small_vector_of(1), true};
     ack_message ack;
     ack.applied = {{replica_id{1}, 2}, {replica_id{2}, 2}};
@@ -160,6 +163,8 @@ std::vector<bytes> samples() {
           message(runs_of({bytes(3), bytes(), bytes(9)})), message(ack), message(heartbeat),
           message(notice_message{errc::dot_reused, "why", true}),
           message(digests_message{7, {{"", "b", {1, 2}}, {"b", "", {3, 4}}}, true}),
+          message(state_request{{log_index{9}, 100}, 10, 20}),
+          message(state_chunk{{log_index{9}, 100}, 10, shared_bytes(bytes(7, std::byte{3}))}),
           message(unknown_message{9, true})}) {
         out.push_back(encode_message(m));
     }
@@ -217,6 +222,22 @@ void check_refused(const bytes& body, std::string_view why) {
 
 BOOST_AUTO_TEST_SUITE(wire)
 
+// A chunk lies inside its snapshot, and a request asks for no more than a window.
+BOOST_AUTO_TEST_CASE(parts_of_a_snapshot_keep_to_their_limits) {
+    auto refused = [](const message& what, std::string_view why) {
+        check_refused(encode_message(what), why);
+    };
+    refused(state_request{{}, 7, 6}, "until before from");
+    refused(state_request{{}, 7, 8 + limits::transfer_window_bytes}, "state request: bytes");
+    snapshot_ref whole{log_index{1}, 100};
+    refused(state_chunk{whole, 99, shared_bytes(bytes(2))}, "not in its snapshot");
+    refused(state_chunk{whole, UINT64_MAX, shared_bytes(bytes(2))}, "not in its snapshot");
+    refused(state_chunk{whole, 5, {}}, "not in its snapshot");
+    whole.size = 100'000'000;
+    refused(state_chunk{whole, 5, shared_bytes(bytes(limits::transfer_chunk_bytes + 1))},
+            "state chunk: bytes");
+}
+
 BOOST_AUTO_TEST_CASE(every_message_comes_back_as_it_was) {
     BOOST_TEST(rc::check("hello", [] { check_round_trip(any_hello()); }));
     BOOST_TEST(rc::check("interest", [] { check_round_trip(any_interest()); }));
@@ -229,6 +250,23 @@ BOOST_AUTO_TEST_CASE(every_message_comes_back_as_it_was) {
         check_round_trip(notice_message{code, *any_name(notice_bytes_max), any<bool>()});
     }));
     BOOST_TEST(rc::check("digests", [] { check_round_trip(any_digests()); }));
+    BOOST_TEST(rc::check("state request", [] {
+        std::uint64_t from = *rc::gen::inRange<std::uint64_t>(0, UINT64_MAX / 2);
+        std::uint64_t size = *rc::gen::inRange<std::uint64_t>(0, limits::transfer_window_bytes + 1);
+        check_round_trip(state_request{
+            {log_index{any<std::uint64_t>()}, any<std::uint64_t>()}, from, from + size});
+    }));
+    BOOST_TEST(rc::check("state chunk", [] {
+        auto data = *rc::gen::nonEmpty<std::vector<std::uint8_t>>();
+        bytes content;
+        for (std::uint8_t one : data) content.push_back(std::byte{one});
+        state_chunk sent{{log_index{3}, 5'000 + content.size()}, 5'000, shared_bytes(content)};
+        auto got = decode_message(shared_bytes(encode_message(sent)));
+        RC_ASSERT(got.has_value());
+        const auto& chunk = std::get<state_chunk>(*got);
+        RC_ASSERT(chunk.snapshot == sent.snapshot && chunk.offset == sent.offset);
+        RC_ASSERT(equal(chunk.data.view, content));
+    }));
     BOOST_TEST(rc::check("unknown",
                          [] { check_round_trip(unknown_message{any<std::uint16_t>(), true}); }));
     BOOST_TEST(rc::check("runs", [] {

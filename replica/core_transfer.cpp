@@ -1,0 +1,356 @@
+#include "base/check.hpp"
+#include "base/limits.hpp"
+#include "replica/core.hpp"
+
+#include <algorithm>
+
+// State transfer: what a replica does that no log reaches any more, and what its peer does for it.
+//
+//   receiving    a peer's snapshot file, piece by piece, into a file of ours
+//   joining      it is verified, and joined with our state as it stood at one log index
+//   writing      the joined state becomes our snapshot at that index
+//   catching up  our log from that index on is applied to it; then it takes the place of our state
+namespace weft {
+namespace {
+
+// Applied to the joined state between two events.
+constexpr std::size_t catch_up_bytes = 1U << 20U;
+// So long after the link came up, peers whose logs still reach us may bring what we lack.
+constexpr std::int64_t others_first_ms = 3'000;
+
+} // namespace
+
+// ---- receiving
+
+bool core::below_floor(const session& s) const { return !applied_.covers(s.their_floor); }
+
+// It lacks some of our floor, and cannot know, for that has risen since our Hello. Who was below it then
+// fetches our state already.
+bool core::left_behind(const session& s) const {
+    return s.open && !s.known.covers(floor_) && s.known.covers(s.told_floor);
+}
+
+// Who to ask: the one whose bytes are here already, else one that has not just stalled.
+session* core::state_source() {
+    session* best = nullptr;
+    for (auto& [id, s] : sessions_) {
+        if (!s.open || s.bad_state) continue;
+        if (!s.below_floor) {
+            // Somebody's log still reaches us, and may bring it all.
+            bool brings = !s.blocked && !applied_.covers(s.their_applied);
+            if (brings && now_.ms_since(s.opened) < others_first_ms) return nullptr;
+            continue;
+        }
+        bool stalled = transfer_ && transfer_->from == id;
+        bool begun = transfer_ && transfer_->what.from == s.their_id && !stalled;
+        if (begun) return &s;
+        if (best == nullptr || (transfer_ && transfer_->from == best->id)) best = &s;
+    }
+    return best;
+}
+
+void core::want_transfer() {
+    if (transfer_ && transfer_->at != transfer_phase::receiving) return;
+    if (now_ < transfer_not_before_ || disk_full_) return;
+    bool moves = transfer_ && now_.ms_since(transfer_->moved) < limits::transfer_stall_ms;
+    if (moves && transfer_->from) return;
+    session* s = state_source();
+    if (s == nullptr) return;
+    // Whose link was just cut may be back soon: what came of it is worth the wait.
+    if (moves && transfer_->staged > 0 && transfer_->what.from != s->their_id) return;
+    ask_for_state(*s);
+}
+
+void core::ask_for_state(session& s) {
+    bool resumes = transfer_ && transfer_->what.from == s.their_id;
+    if (!resumes) {
+        transfer_ = transfer{};
+        transfer_->what.from = s.their_id;
+        if (staged_ && staged_->what.from == s.their_id) {
+            transfer_->what = staged_->what;
+            transfer_->staged = staged_->bytes;
+            transfer_->of_earlier_life = true;
+        }
+        staged_.reset();
+        report_event(severity::info, "transfer.begin",
+                     "the log of '" + s.name +
+                         "' does not reach this replica any more: its state is "
+                         "fetched" +
+                         (transfer_->staged > 0 ? " from where it was cut" : ""));
+    }
+    transfer& t = *transfer_;
+    t.peer = s.name;
+    t.from = s.id;
+    t.moved = now_;
+    t.asked = t.staged + limits::transfer_window_bytes;
+    send(s, state_request{t.what.snapshot, t.staged, t.asked});
+}
+
+void core::on_state_chunk(session& s, const state_chunk& chunk) {
+    if (!transfer_ || transfer_->from != s.id || transfer_->at != transfer_phase::receiving) return;
+    transfer& t = *transfer_;
+    if (chunk.snapshot != t.what.snapshot) {
+        if (chunk.offset != 0) return; // of an earlier request
+        t.what.snapshot = chunk.snapshot;
+        t.of_earlier_life = false;
+        t.staged = 0;
+        t.asked = limits::transfer_window_bytes;
+    }
+    if (chunk.offset != t.staged) return;
+    effects_.push_back(stage_state{t.what, chunk.offset, chunk.data});
+    t.staged += chunk.data.view.size();
+    t.moved = now_;
+    if (t.staged == t.what.snapshot.size) {
+        t.at = transfer_phase::waiting;
+        return;
+    }
+    if (t.asked - t.staged > limits::transfer_window_bytes / 2 || t.asked >= t.what.snapshot.size)
+        return;
+    std::uint64_t until = t.staged + limits::transfer_window_bytes;
+    send(s, state_request{t.what.snapshot, t.asked, until});
+    t.asked = until;
+}
+
+void core::on_staging_failed(const staging_failed& failed) {
+    if (transfer_ && transfer_->at <= transfer_phase::waiting) give_up_transfer(failed.why, false);
+}
+
+void core::give_up_transfer(const error& why, bool blame_peer) {
+    report_event(severity::warning, "transfer.failed",
+                 "the state of '" + transfer_->peer + "': " + to_string(why) +
+                     "; what came of it is thrown away");
+    session* s = transfer_->from ? find_session(*transfer_->from) : nullptr;
+    bool blames = blame_peer && !transfer_->of_earlier_life;
+    if (transfer_->at >= transfer_phase::joining) snapshotting_ = false;
+    transfer_.reset();
+    transfer_not_before_ = now_.after_ms(limits::transfer_stall_ms);
+    effects_.push_back(discard_staged{});
+    if (s == nullptr || !blames) return;
+    s->bad_state = true;
+    block(*s, why);
+}
+
+// ---- joining
+
+// The joined state is written as a snapshot, so none may be under way, nor begin until we stand on it.
+void core::join_when_ready() {
+    if (!transfer_ || transfer_->at != transfer_phase::waiting || snapshotting_) return;
+    transfer_->at = transfer_phase::joining;
+    snapshotting_ = true;
+    bytes_in_taken_ = bytes_since_snapshot_;
+    effects_.push_back(join_state{image()});
+}
+
+void core::on_state_joined(const state_joined& joined) {
+    if (!transfer_ || transfer_->at != transfer_phase::joining) return;
+    if (!joined.outcome) {
+        errc code = joined.outcome.error().code;
+        return give_up_transfer(joined.outcome.error(),
+                                code != errc::io_failed && code != errc::disk_full);
+    }
+    for (const image_origin& o : joined.outcome->image.header.origins) {
+        if (o.id == id_ && o.counter >= next_counter_) {
+            return give_up_transfer(
+                {errc::dot_reused, "it holds operations of this replica's id "
+                                   "that are not here"},
+                false); // its next heartbeat says so, too, and then the id changes
+        }
+        auto known = origins_.find(o.id);
+        bool ahead = o.counter > applied_.at(o.id);
+        if (ahead && known != origins_.end() && known->second.refused)
+            return give_up_transfer(*known->second.refused, true);
+    }
+    transfer& t = *transfer_;
+    t.at = transfer_phase::writing;
+    t.joined = *joined.outcome;
+    t.applied = t.joined.image.header.vector();
+    t.next = t.joined.image.header.at;
+    taken_ = t.joined.image;
+}
+
+// ---- catching up
+
+result<void> core::apply_to_joined(const shared_bytes& run) {
+    transfer& t = *transfer_;
+    auto header = read_run_header(run.view);
+    WEFT_CHECK(header.has_value());
+    std::uint64_t expected = t.applied.at(header->origin) + 1;
+    if (header->end <= expected) return {};
+    auto& origins = t.joined.image.header.origins;
+    auto at = std::lower_bound(origins.begin(), origins.end(), header->origin,
+                               [](const image_origin& o, replica_id id) { return o.id < id; });
+    if (at == origins.end() || at->id != header->origin)
+        at = origins.insert(at, image_origin{header->origin, 0, {}, {}, {}});
+    if (header->first != expected || header->previous != at->last) {
+        return fail(errc::dot_reused,
+                    "run " + to_string(dot{header->origin, header->first}) +
+                        " of this replica's log does not continue the state that came: two "
+                        "histories under one replica id");
+    }
+    auto decoded = decode_run(run.view);
+    WEFT_CHECK(decoded.has_value()); // it was applied here before
+    if (const auto& who = header->who) at->who = *who;
+    for (const change_view& change : (*decoded)->changes) {
+        for (const auto& e : change.dependencies) at->dependencies.advance(e.replica, e.counter);
+        std::uint64_t counter = change.first;
+        for (const operation& op : change.operations) {
+            t.joined.image.objects.apply(op, {header->origin, counter++}, change.stamp,
+                                         at->dependencies, nullptr);
+        }
+    }
+    at->counter = header->end - 1;
+    at->last = hash_of(run.view);
+    t.applied.advance(header->origin, at->counter);
+    return {};
+}
+
+// Of our own log, for the joined state.
+void core::on_own_log_read(const log_read& read) {
+    if (!transfer_ || !transfer_->reading || read.first != transfer_->next) return;
+    transfer_->reading = false;
+    for (const shared_bytes& run : read.runs) {
+        if (!caught_up_with(run)) return;
+    }
+}
+
+// False if that ended the transfer.
+bool core::caught_up_with(const shared_bytes& run) {
+    auto applied = apply_to_joined(run);
+    if (applied) {
+        transfer_->next = next(transfer_->next);
+        return true;
+    }
+    log_index at = transfer_->joined.image.header.at;
+    effects_.push_back(remove_snapshot{at});
+    std::erase_if(snapshots_, [&](const snapshot_info& s) { return s.at == at; });
+    give_up_transfer(applied.error(), true);
+    return false;
+}
+
+void core::catch_up() {
+    if (!transfer_ || transfer_->at != transfer_phase::catching_up || transfer_->reading) return;
+    transfer& t = *transfer_;
+    std::size_t done_bytes = 0;
+    while (t.next < tail_.end() && done_bytes < catch_up_bytes) {
+        if (t.next < tail_.begin()) {
+            t.reading = true;
+            effects_.push_back(read_log{session_id{}, t.next, {}, catch_up_bytes});
+            return;
+        }
+        const logged_run& run = tail_.at(t.next);
+        done_bytes += run.bytes.view.size();
+        if (!caught_up_with(run.bytes)) return;
+    }
+    if (t.next == tail_.end()) stand_on_joined();
+}
+
+// From here on the joined state is ours, and the vector stands where it does: nothing of it has to come
+// from a log any more.
+void core::stand_on_joined() {
+    transfer done = std::move(*transfer_);
+    transfer_.reset();
+    snapshotting_ = false;
+    std::uint64_t operations = done.applied.operations_beyond(applied_);
+    state_ = std::move(done.joined.image.objects);
+    for (const image_origin& o : done.joined.image.header.origins) {
+        origin& known = origins_[o.id];
+        known.last = o.last;
+        known.dependencies = o.dependencies;
+        if (!o.who.member.empty()) known.who = o.who;
+        held_back_.drop_covered(o.id, o.counter);
+    }
+    applied_ = done.applied;
+    durable_.join(done.joined.image.header.vector()); // its snapshot is durable
+    durable_at_.seen_by(self_member, durable_);
+    floor_.join(done.joined.image.header.floor);
+    (void)clock_.observe(done.joined.image.header.newest, wall_ms_);
+    effects_.push_back(discard_staged{});
+    report_event(severity::info, "transfer.done",
+                 "the state of '" + done.peer +
+                     "' was joined with this one: " + std::to_string(operations) + " operations, " +
+                     std::to_string(done.joined.changed.size()) + " keys");
+    change_event what;
+    what.member = done.peer;
+    std::vector<object_change> objects;
+    if (!subscribers_.empty()) {
+        for (std::string& key : done.joined.changed) {
+            objects.emplace_back();
+            objects.back().key = std::move(key);
+            objects.back().what = "state";
+        }
+    }
+    deliver(std::move(what), objects);
+    retry_held_back();
+    for (auto& [id, s] : sessions_) {
+        s.below_floor = s.open && below_floor(s);
+        if (s.open) send_ack(s);
+    }
+    refresh_interests();
+}
+
+// ---- sending
+
+bool core::is_served(log_index snapshot) const {
+    return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& e) {
+        const session& s = e.second;
+        return s.serving && s.serving->at == snapshot &&
+               now_.ms_since(s.serve_asked) < limits::transfer_stall_ms;
+    });
+}
+
+void core::on_state_request(session& s, const state_request& asked) {
+    if (snapshots_.empty()) { // it asks again
+        take_snapshot([](const result<snapshot_info>&) {});
+        return;
+    }
+    auto found = std::find_if(snapshots_.begin(), snapshots_.end(), [&](const snapshot_info& i) {
+        return i.at == asked.snapshot.at && i.size_bytes == asked.snapshot.size;
+    });
+    bool newest = found == snapshots_.end();
+    if (newest) found = std::prev(snapshots_.end());
+    snapshot_ref ref{found->at, found->size_bytes};
+    std::uint64_t from = newest ? 0 : asked.from;
+    std::uint64_t until = newest ? asked.until - asked.from : asked.until;
+    bool extends = s.serving == ref && s.serve_until == from;
+    if (!s.serving) {
+        report_event(severity::info, "transfer.sending",
+                     "the state at log run " + std::to_string(static_cast<std::uint64_t>(ref.at)) +
+                         ", " + std::to_string(ref.size) + " bytes, to '" + s.name + "'");
+    }
+    s.serving = ref;
+    s.serve_asked = now_;
+    if (!extends) s.serve_next = from;
+    s.serve_until = std::min(until, ref.size);
+}
+
+void core::serve_state(session& s) {
+    if (!s.open || !s.serving || s.serve_reading || s.serve_next >= s.serve_until || room(s) == 0)
+        return;
+    s.serve_reading = true;
+    std::size_t size = static_cast<std::size_t>(
+        std::min<std::uint64_t>(limits::transfer_chunk_bytes, s.serve_until - s.serve_next));
+    effects_.push_back(read_state{s.id, *s.serving, s.serve_next, size});
+}
+
+void core::on_state_read(const state_read& read) {
+    session* s = find_session(read.session);
+    if (s == nullptr) return;
+    s->serve_reading = false;
+    if (s->serving != read.snapshot || s->serve_next != read.offset)
+        return; // asked otherwise since
+    error why{errc::io_failed, "a snapshot ends early"};
+    if (!read.data) why = read.data.error();
+    if (!read.data || read.data->view.empty()) {
+        s->serving.reset();
+        if (why.code == errc::not_found) return; // dropped or replaced: it asks again
+        report_event(severity::error, "transfer.unreadable", to_string(why));
+        return send(*s, notice_message{why.code, "its snapshot: " + why.detail, false});
+    }
+    std::size_t size = read.data->view.size();
+    s->serve_next += size;
+    s->undrained_bytes += size;
+    send(*s, state_chunk{read.snapshot, read.offset, *read.data});
+    if (s->serve_next == read.snapshot.size) s->serving.reset();
+}
+
+} // namespace weft

@@ -1,0 +1,285 @@
+#include "tests/sim/story.hpp"
+
+#include <algorithm>
+
+// State transfer: a replica that no log reaches any more gets the state, and then the log from there on.
+using namespace weft;
+using namespace weft::sim;
+
+namespace {
+
+bool reported(const host& one, std::string_view what, std::string_view words = "") {
+    return std::any_of(one.events().begin(), one.events().end(), [&](const log_event& e) {
+        return e.what == what && e.text.find(words) != std::string::npos;
+    });
+}
+
+// Keeps little log: segments, snapshots and the limit are small.
+host& open_forgetful(story& s, const std::string& name, const std::vector<std::string>& peers) {
+    host& fresh = s.add(name, peers);
+    fresh.options().snapshot_log_bytes = 4'000;
+    fresh.options().log_segment_bytes = 1'000;
+    fresh.options().log_bytes_max = 10'000;
+    s.start(fresh);
+    return fresh;
+}
+
+void write_many(story& s, host& where, int changes) {
+    for (int i = 0; i < changes; ++i) {
+        auto done = where->transact([&](transaction& t) {
+            (void)t.counter("visits").increment(1);
+            (void)t.set<std::string>("tags").add("tag " + std::to_string(i % 40));
+            (void)t.lww_register<std::string>("last of " + where.name()).set(std::string(200, 'x'));
+        });
+        BOOST_REQUIRE(done.has_value());
+        s.run_ms(5);
+    }
+}
+
+// About `kib` KiB that do not compress.
+void write_noise(story& s, host& where, int kib) {
+    for (int i = 0; i < kib / 4; ++i) {
+        std::string noise;
+        while (noise.size() < 4'096) noise += static_cast<char>('!' + s.random().below(90));
+        auto done = where->transact([&](transaction& t) {
+            (void)t.lww_register<std::string>("noise " + std::to_string(i)).set(noise);
+        });
+        BOOST_REQUIRE(done.has_value());
+    }
+}
+
+std::uint64_t floor_of(host& where) {
+    replica_status status = where->status().value();
+    std::uint64_t sum = 0;
+    for (const auto& e : status.floor.entries()) sum += e.counter;
+    return sum;
+}
+
+// `a` has dropped what `b`, which was down meanwhile, would need.
+void leave_behind(story& s, host& a) {
+    write_many(s, a, 150);
+    s.wait_until([&] { return floor_of(a) > 0; });
+    s.run_ms(2'000);
+    BOOST_TEST(a->status().value().log_first > 0U);
+    BOOST_TEST(reported(a, "log.limit", "b'"));
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(simulated_state_transfer)
+
+BOOST_AUTO_TEST_CASE(what_every_member_confirmed_is_dropped_from_the_log) {
+    story s;
+    auto& a = open_forgetful(s, "a", {"b"});
+    auto& b = open_forgetful(s, "b", {"a"});
+    a.options().log_bytes_max = b.options().log_bytes_max = std::uint64_t{1} << 30U;
+    write_many(s, a, 200);
+    s.expect_equal();
+    s.run_ms(3'000);
+    for (host* one : {&a, &b}) {
+        replica_status status = (*one)->status().value();
+        BOOST_TEST(status.log_first > 0U);
+        BOOST_TEST(status.log_bytes < 15'000U);
+        BOOST_TEST(!reported(*one, "log.limit"));
+    }
+    for (host* one : {&a, &b}) { // from snapshot and the rest of the log
+        BOOST_REQUIRE(one->stop());
+        s.start(*one);
+    }
+    s.expect_equal();
+    BOOST_TEST(count_of(b, "visits") == 200);
+    BOOST_TEST(!reported(b, "transfer.begin"));
+    s.expect_sound();
+}
+
+BOOST_AUTO_TEST_CASE(a_member_that_confirmed_nothing_holds_the_log_and_status_says_so) {
+    story s;
+    host& a = s.add("a", {"b"});
+    a.options().snapshot_log_bytes = 4'000;
+    a.options().log_segment_bytes = 1'000;
+    s.start(a);
+    write_many(s, a, 150);
+    s.run_ms(2'000);
+    replica_status status = a->status().value();
+    BOOST_TEST(status.log_first == 0U);
+    BOOST_TEST(status.log_held.find("sim:b") != std::string::npos, status.log_held);
+}
+
+BOOST_AUTO_TEST_CASE(a_replica_without_its_disk_gets_the_state) {
+    story s;
+    auto& a = open_forgetful(s, "a", {"b"});
+    auto& b = open_forgetful(s, "b", {"a"});
+    write_many(s, a, 10);
+    s.expect_equal();
+    b.kill(true);
+    leave_behind(s, a);
+    b.replace_directory(std::make_unique<sim_directory>(fresh_facts(99), "b"));
+    s.start(b);
+    add_to(b, "visits", 1'000);
+    s.wait_until([&] { return reported(b, "transfer.done"); });
+    write_many(s, b, 5);
+    s.expect_equal();
+    BOOST_TEST(count_of(b, "visits") == 1'165);
+    BOOST_TEST(floor_of(b) > 0U);
+    BOOST_REQUIRE(b.stop());
+    s.start(b);
+    BOOST_TEST(count_of(b, "visits") == 1'165, "the joined state was its snapshot");
+    s.expect_equal();
+    s.expect_sound();
+}
+
+BOOST_AUTO_TEST_CASE(what_was_removed_stays_removed_and_what_was_not_sent_survives) {
+    story s;
+    auto& a = open_forgetful(s, "a", {"b"});
+    auto& b = open_forgetful(s, "b", {"a"});
+    (void)a->transact([](transaction& t) {
+        (void)t.set<std::string>("set").add("removed by a");
+        (void)t.set<std::string>("set").add("removed by b");
+        (void)t.set<std::string>("set").add("kept");
+        (void)t.lww_register<std::string>("deleted").set("once");
+    });
+    s.expect_equal();
+    std::vector<std::string> alone{"b"};
+    s.partition(alone, sim_partition::lose);
+    (void)a->transact([](transaction& t) {
+        (void)t.set<std::string>("set").remove_element("removed by a");
+        (void)t.remove("deleted");
+    });
+    (void)b->transact([](transaction& t) {
+        (void)t.set<std::string>("set").remove_element("removed by b");
+        (void)t.set<std::string>("set").add("of b");
+        (void)t.counter("visits").increment(7);
+    });
+    leave_behind(s, a);
+    s.network().heal_all();
+    s.wait_until([&] { return reported(b, "transfer.done"); }, 60'000);
+    s.expect_equal();
+    for (host* one : {&a, &b}) {
+        auto set = (*one)->set<std::string>("set").elements().value();
+        BOOST_TEST(set.size() == 2U);
+        BOOST_TEST(count_of(*one, "visits") == 157);
+        BOOST_TEST(!(*one)->lww_register<std::string>("deleted").get().value().has_value());
+    }
+    s.expect_sound();
+}
+
+// Both kept so little that neither log reaches the other.
+BOOST_AUTO_TEST_CASE(two_that_left_each_other_behind_fetch_both_states) {
+    story s;
+    auto& a = open_forgetful(s, "a", {"b"});
+    auto& b = open_forgetful(s, "b", {"a"});
+    s.expect_equal();
+    std::vector<std::string> alone{"b"};
+    s.partition(alone, sim_partition::lose);
+    write_many(s, a, 150);
+    write_many(s, b, 150);
+    s.run_ms(2'000);
+    s.network().heal_all();
+    s.wait_until([&] { return reported(a, "transfer.done") && reported(b, "transfer.done"); });
+    write_many(s, a, 3);
+    s.expect_equal();
+    BOOST_TEST(count_of(a, "visits") == 303);
+    s.expect_sound();
+}
+
+// A link that is cut again and again: the transfer goes on where it was.
+BOOST_AUTO_TEST_CASE(a_transfer_goes_on_where_its_link_was_cut) {
+    story s({.latency_us_min = 1'000,
+             .latency_us_max = 1'000,
+             .bytes_per_ms_min = 200,
+             .bytes_per_ms_max = 200});
+    auto& a = open_forgetful(s, "a", {"b"});
+    auto& b = open_forgetful(s, "b", {"a"});
+    write_noise(s, a, 1'600);
+    b.kill(true);
+    leave_behind(s, a);
+    b.replace_directory(std::make_unique<sim_directory>(fresh_facts(99), "b"));
+    s.start(b);
+    bool killed = false;
+    int cuts = 0;
+    std::uint64_t most = 0, least_after_cut = UINT64_MAX;
+    for (; !reported(b, "transfer.done") && cuts < 60; ++cuts) {
+        s.run_ms(1'500);
+        if (reported(b, "transfer.done")) break;
+        if (auto now = b->status().value().transfer) {
+            if (cuts > 0 && most > 0) least_after_cut = std::min(least_after_cut, now->bytes);
+            most = std::max(most, now->bytes);
+        }
+        add_to(a, "visits");
+        if (cuts == 3) { // a process's death is such a cut too
+            b.kill(false);
+            s.start(b);
+            killed = true;
+            continue;
+        }
+        s.network().cut("a", "b");
+    }
+    BOOST_TEST(killed);
+    BOOST_TEST(cuts < 60);
+    BOOST_TEST(reported(b, "transfer.begin", "from where it was cut"));
+    BOOST_TEST(b.count("transfer.begin") == 2U, "once in each life");
+    s.expect_equal(60'000);
+    s.expect_sound();
+}
+
+// What came is not what was sent: it is thrown away, and another attempt brings it.
+BOOST_AUTO_TEST_CASE(a_state_that_was_damaged_on_its_way_is_thrown_away) {
+    story s({.latency_us_min = 1'000,
+             .latency_us_max = 1'000,
+             .bytes_per_ms_min = 100,
+             .bytes_per_ms_max = 100});
+    auto& a = open_forgetful(s, "a", {"b"});
+    auto& b = open_forgetful(s, "b", {"a"});
+    write_noise(s, a, 200);
+    b.kill(true);
+    leave_behind(s, a);
+    b.replace_directory(std::make_unique<sim_directory>(fresh_facts(99), "b"));
+    s.start(b);
+    auto staged = [&]() -> std::optional<std::string> {
+        for (const std::string& name : b.directory().names()) {
+            if (name.starts_with("transfer-") && b.directory().contents(name).size() > 1'000)
+                return name;
+        }
+        return std::nullopt;
+    };
+    s.wait_until([&] { return staged().has_value(); });
+    b.kill(false);
+    auto name = staged();
+    bytes content = b.directory().contents(*name);
+    content[content.size() / 2] ^= std::byte{1};
+    b.directory().overwrite(*name, content);
+    s.start(b);
+    s.wait_until([&] { return reported(b, "transfer.failed", "damaged at byte"); }, 60'000);
+    BOOST_TEST(count_of(b, "visits") == 0, "nothing of it was taken");
+    BOOST_TEST(!reported(b, "session.blocked"), "this disk may have done it, not the peer");
+    s.wait_until([&] { return reported(b, "transfer.done"); }, 60'000);
+    s.expect_equal();
+    BOOST_TEST(!staged().has_value());
+}
+
+BOOST_AUTO_TEST_CASE(subscribers_are_told_once_which_keys_read_otherwise) {
+    story s;
+    auto& a = open_forgetful(s, "a", {"b"});
+    auto& b = open_forgetful(s, "b", {});
+    b.kill(true);
+    leave_behind(s, a);
+    b.replace_directory(std::make_unique<sim_directory>(fresh_facts(99), "b"));
+    s.start(b);
+    (void)b->transact([](transaction& t) { (void)t.lww_register<std::string>("own").set("b's"); });
+    std::vector<std::vector<std::string>> told;
+    auto subscribed = b->subscribe_prefix("", [&](const change_event& change) {
+        if (change.first.counter > 0) return;
+        told.emplace_back();
+        for (const object_change& o : change.objects) told.back().push_back(o.key + " " + o.what);
+    });
+    BOOST_REQUIRE(subscribed.has_value());
+    s.wait_until([&] { return reported(b, "transfer.done"); });
+    BOOST_REQUIRE(told.size() == 1U);
+    BOOST_TEST(told[0] ==
+                   (std::vector<std::string>{"last of a state", "tags state", "visits state"}),
+               boost::test_tools::per_element());
+    s.expect_equal();
+    s.expect_sound();
+}
+
+BOOST_AUTO_TEST_SUITE_END()
