@@ -289,9 +289,10 @@ public:
         return out;
     }
 
-    [[nodiscard]] bool at_end() const {
+    [[nodiscard]] result<bool> at_end() const {
         auto size = from_.size();
-        return size && *size == offset_;
+        if (!size) return fail(size.error()); // an unreadable file is not a damaged one
+        return *size == offset_;
     }
     [[nodiscard]] error damaged(const std::string& how) const { return damaged_at(offset_, how); }
     [[nodiscard]] error damaged_before(const std::string& how) const { // in the record just read
@@ -372,7 +373,9 @@ result<bool> snapshot_source::next(const std::function<result<void>(image_part&&
     std::array<std::uint64_t, 2> hash{end.u64(), end.u64()};
     if (!end.good() || !end.at_end() || stated != at_->count || hash != at_->whole.words())
         return fail(in.damaged_before("chunks are missing, or are of another snapshot"));
-    if (!in.at_end()) return fail(in.damaged("bytes after the end record"));
+    auto at_end = in.at_end();
+    if (!at_end) return fail(at_end.error());
+    if (!*at_end) return fail(in.damaged("bytes after the end record"));
     return false;
 }
 

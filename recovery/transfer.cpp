@@ -33,7 +33,7 @@ public:
     std::optional<staged_transfer> staged() const override { return staged_; }
 
     result<void> append(const transfer_ref& what, std::uint64_t offset, byte_view data) override {
-        WEFT_CHECK(!job_);
+        if (job_) return fail(errc::io_failed, "the state before is still being joined");
         if (offset == 0) {
             if (auto gone = discard(); !gone) return gone;
             auto made = files_.create(transfer_name(what));
@@ -52,7 +52,7 @@ public:
     }
 
     void join_later(state_image mine, std::function<void(result<joined_state>)> done) override {
-        WEFT_CHECK(!job_ && staged_);
+        WEFT_CHECK(!job_);
         job_.emplace();
         job_->mine = std::move(mine);
         job_->done = std::move(done);
@@ -91,6 +91,8 @@ private:
     }
 
     void begin() {
+        if (!staged_ || staged_->bytes != staged_->what.snapshot.size) // a piece could not be kept
+            return finish(fail(errc::io_failed, "a piece of the state is missing here"));
         if (auto opened = open(); !opened) return finish(fail(opened.error()));
         job_->source = std::make_unique<snapshot_source>(
             *file_, files_.place() + "/" + transfer_name(staged_->what), staged_->what.snapshot.at);

@@ -308,7 +308,8 @@ private:
         instant moved;           // when bytes came last
         // Once it was joined: the state that takes the place of ours when it has caught up with our log.
         joined_state joined;
-        version_vector applied;
+        version_vector written; // what of it the snapshot holds …
+        version_vector applied; // … and with what our log held since
         log_index next{};
         bool reading = false;
     };

@@ -112,7 +112,8 @@ void core::on_state_chunk(session& s, const state_chunk& chunk) {
 }
 
 void core::on_staging_failed(const staging_failed& failed) {
-    if (transfer_ && transfer_->at <= transfer_phase::waiting) give_up_transfer(failed.why, false);
+    // The last piece may have been followed by the wish to join at once.
+    if (transfer_ && transfer_->at <= transfer_phase::joining) give_up_transfer(failed.why, false);
 }
 
 void core::give_up_transfer(const error& why, bool blame_peer) {
@@ -163,7 +164,7 @@ void core::on_state_joined(const state_joined& joined) {
     transfer& t = *transfer_;
     t.at = transfer_phase::writing;
     t.joined = *joined.outcome;
-    t.applied = t.joined.image.header.vector();
+    t.applied = t.written = t.joined.image.header.vector();
     t.next = t.joined.image.header.at;
     taken_ = t.joined.image;
 }
@@ -260,7 +261,7 @@ void core::stand_on_joined() {
         held_back_.drop_covered(o.id, o.counter);
     }
     applied_ = done.applied;
-    durable_.join(done.joined.image.header.vector()); // its snapshot is durable
+    durable_.join(done.written); // the rest is as durable as the log
     durable_at_.seen_by(self_member, durable_);
     floor_.join(done.joined.image.header.floor);
     (void)clock_.observe(done.joined.image.header.newest, wall_ms_);

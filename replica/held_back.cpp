@@ -6,7 +6,10 @@ namespace weft {
 
 bool held_back::add(const run_header& header, waiting one) {
     auto& waiting_here = by_origin_[header.origin];
-    if (waiting_here.contains(header.first)) return true;
+    if (auto known = waiting_here.find(header.first); known != waiting_here.end()) {
+        known->second.from = one.from; // which sent it, and will not again
+        return true;
+    }
     if (runs_ >= limits::held_back_runs_max ||
         bytes_ + one.run.view.size() > limits::held_back_bytes_max) {
         if (waiting_here.empty()) by_origin_.erase(header.origin);

@@ -18,7 +18,8 @@ public:
         dot missing; // a cause that was not there when it was last looked at
     };
 
-    // False if it would not fit; true also if that run waits here already.
+    // False if it would not fit; true also if that run waits here already, which then counts as come from
+    // there.
     [[nodiscard]] bool add(const run_header& header, waiting one);
 
     // The next candidate of each origin: the waiting run that starts lowest.

@@ -243,7 +243,18 @@ def check_headers_alone(tree):
                 tree.report(path, 1, f"does not compile by itself: {failure}")
 
 
-CHECKS = [check_layers, check_doors, check_names, check_size, check_marks, check_dead_files]
+def check_planted(tree):
+    """Every deliberate bug of the simulator still fits the sources."""
+    path = "tests/sim/planted/bugs.py"
+    table = {"BUGS": []}
+    exec(compile(tree.text.get(path, ""), path, "exec"), table)
+    for name, where, text, _ in table["BUGS"]:
+        count = tree.text.get(where, "").count(text)
+        if count != 1:
+            tree.report(path, 1, f"bug {name}: its text stands {count} times in {where}")
+
+
+CHECKS = [check_layers, check_doors, check_names, check_size, check_marks, check_dead_files, check_planted]
 
 
 def main(arguments):

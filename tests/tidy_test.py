@@ -108,6 +108,10 @@ class TidyTest(unittest.TestCase):
         self.finds("crdt/map.cpp", 1, "no meson.build", {"crdt/map.cpp": ""})
         self.finds("crdt/map.hpp", 1, "nothing includes", {"crdt/map.hpp": ""})
 
+    def test_a_planted_bug_must_fit(self):
+        table = "tests/sim/planted/bugs.py"
+        self.finds(table, 1, "0 times", {table: 'BUGS = [("b", "crdt/set.cpp", "no such text", "")]\n'})
+
     def test_a_header_must_compile_by_itself(self):
         planted = {"clock/dot.hpp": "#pragma once\nstd::vector<int> dots();\n"}
         self.finds("clock/dot.hpp", 1, "does not compile by itself", planted, compiling=True)

@@ -138,6 +138,26 @@ BOOST_AUTO_TEST_CASE(every_damage_of_a_snapshot_is_found) {
 }
 
 // Whatever operation fails, and wherever the machine stops: a snapshot that is there is whole.
+// Else a good snapshot would be thrown away because of a disk that failed for a moment.
+BOOST_AUTO_TEST_CASE(a_disk_that_cannot_be_read_is_not_damage) {
+    snapshot_world world;
+    REQUIRE_GOOD(world.open());
+    REQUIRE_GOOD(world.write(some_image(7, 50, 20)));
+    sim_fault fault{0, errc::io_failed, false, false};
+    for (;; ++fault.at) {
+        world.directory.fail(fault);
+        auto read = world.read(log_index{7});
+        if (world.directory.operations() <= fault.at) {
+            REQUIRE_GOOD(read);
+            break;
+        }
+        BOOST_TEST_INFO_SCOPE("operation " << fault.at);
+        BOOST_REQUIRE(!read.has_value());
+        BOOST_TEST((read.error().code == errc::io_failed));
+    }
+    BOOST_TEST(fault.at > 5U);
+}
+
 BOOST_AUTO_TEST_CASE(a_snapshot_is_there_whole_or_not_at_all) {
     random_generator random(seeds::unit);
     state_image image = some_image(3, 40'000, 90); // several syncs

@@ -47,10 +47,12 @@ void dot_checker::on_run(const std::string& where, byte_view run) {
 }
 
 problems check_log_order(const std::string& name, std::span<const bytes> log,
-                         const version_vector& floor) {
+                         const version_vector& floor, bool near_clocks) {
     problems out;
     version_vector seen;
     std::map<replica_id, run_hash> last;
+    std::map<replica_id, std::map<std::uint64_t, hlc>>
+        stamps; // of changes, by their last operation
     for (const bytes& run : log) {
         auto decoded = decode_run(run);
         if (!decoded) {
@@ -74,6 +76,20 @@ problems check_log_order(const std::string& name, std::span<const bytes> log,
                 out.push_back(what + " depends on " + to_string(dot{e.replica, e.counter}) +
                               ", which is not before it");
             }
+            auto above = [&](replica_id origin, std::uint64_t counter) {
+                auto& its = stamps[origin];
+                auto newest = its.upper_bound(counter);
+                if (newest == its.begin()) return;
+                hlc earlier = std::prev(newest)->second;
+                if (earlier < change.stamp) return;
+                out.push_back(what + " is stamped " + to_string(change.stamp) + ", not above " +
+                              to_string(earlier) + " of what it had seen");
+            };
+            above(header.origin, change.first);
+            for (const auto& e : change.dependencies) {
+                if (near_clocks) above(e.replica, e.counter);
+            }
+            stamps[header.origin][change.end - 1] = change.stamp;
         }
         seen.advance(header.origin, header.end - 1);
         last[header.origin] = hash_of(run);
@@ -124,7 +140,9 @@ problems check_kept(const host& one, std::span<const promise> given) {
     for (const promise& p : given) {
         bool its_own = p.host == one.name() && p.level.what == ack_level::kind::disk && !p.void_now;
         if (!its_own || applied.at(p.first.replica) >= p.end - 1) continue;
-        out.push_back(tell(p) + " was not there when it started again");
+        out.push_back(tell(p) + " was not there when it started again: of " +
+                      std::to_string(p.end - 1) + " operations " +
+                      std::to_string(applied.at(p.first.replica)));
     }
     return out;
 }

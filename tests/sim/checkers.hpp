@@ -35,10 +35,11 @@ private:
     problems found_;
 };
 
-// A log is a linear extension of causality, and each origin's chain of hashes is whole. What `floor` covers
-// may be missing in it.
+// A log is a linear extension of causality, each origin's chain of hashes is whole, its stamps rise, and,
+// if no clock was too far ahead to be followed, they are above those of what it had seen. What `floor`
+// covers may be missing.
 [[nodiscard]] problems check_log_order(const std::string& name, std::span<const bytes> log,
-                                       const version_vector& floor = {});
+                                       const version_vector& floor, bool near_clocks);
 
 // What a caller was promised, until the end of the world.
 struct promise {

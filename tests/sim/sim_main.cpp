@@ -23,11 +23,13 @@ int usage(const char* wrong) {
     if (wrong != nullptr) std::fprintf(stderr, "sim_main: %s\n", wrong);
     std::fprintf(
         stderr,
-        "usage: sim_main [SEED] [--seed N] [--seeds N] [--replicas N] [--ms N] [--verbose]\n"
+        "usage: sim_main [SEED] [--seed N] [--seeds N] [--replicas N] [--ms N] [--until-failure] "
+        "[--verbose]\n"
         "  --seed N      the first seed (default 1); SEED alone runs that one\n"
         "  --seeds N     how many, one after the other; 0 for ever (default 200)\n"
         "  --replicas N  in each world, 2 to 26 (default 5)\n"
         "  --ms N        virtual milliseconds with faults (default: drawn)\n"
+        "  --until-failure  ends with the first seed that fails\n"
         "  --verbose     prints what replicas report\n"
         "exit status: 0 all is well, 1 usage, 2 something is wrong\n");
     return 1;
@@ -38,11 +40,16 @@ int usage(const char* wrong) {
 int main(int count, char** words) {
     std::uint64_t first = 1;
     std::uint64_t seeds = 200;
+    bool until_failure = false;
     weft::sim::world_options options;
     for (int i = 1; i < count; ++i) {
         std::string word = words[i];
         if (word == "--verbose") {
             options.print = true;
+            continue;
+        }
+        if (word == "--until-failure") {
+            until_failure = true;
             continue;
         }
         bool named = word.starts_with("--");
@@ -70,7 +77,7 @@ int main(int count, char** words) {
     }
     std::signal(SIGABRT, say_seed);
     std::uint64_t failed = 0;
-    for (std::uint64_t n = 0; n < seeds || seeds == 0; ++n) {
+    for (std::uint64_t n = 0; (n < seeds || seeds == 0) && !(until_failure && failed > 0); ++n) {
         options.seed = running_seed = first + n;
         weft::sim::world world(options);
         std::printf("%s", world.describe().c_str());

@@ -16,7 +16,8 @@ std::string workload::word() {
 
 value workload::content() {
     if (random_.chance(options_.large)) {
-        return std::string(1 + random_.below(20'000), static_cast<char>('a' + random_.below(26)));
+        return std::string(1 + random_.below(options_.large_bytes),
+                           static_cast<char>('a' + random_.below(26)));
     }
     switch (random_.below(6)) {
         case 0: return value();

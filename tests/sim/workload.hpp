@@ -11,10 +11,11 @@ namespace weft::sim {
 inline constexpr std::int64_t stock_bound = 0;
 
 struct workload_options {
-    std::uint64_t keys = 3; // of each type: few, so that replicas meet
-    double large = 0.02;    // of values: up to 20 KB
-    double burst = 0.01;    // of transactions: hundreds of operations
-    double refused = 0.05;  // of transactions: a bad use, or a change of mind, at the end
+    std::uint64_t keys = 3;             // of each type: few, so that replicas meet
+    double large = 0.02;                // of values …
+    std::uint64_t large_bytes = 20'000; // … up to so much
+    double burst = 0.01;                // of transactions: hundreds of operations
+    double refused = 0.05; // of transactions: a bad use, or a change of mind, at the end
 };
 
 // Writes random things of every type.

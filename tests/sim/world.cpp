@@ -42,8 +42,8 @@ world::drawn world::draw(random_generator& random, const world_options& options)
     out.fault_gap_ms =
         random.chance(0.1) ? 0 : random.between(50, out.fault_ms > 4'000 ? 700 : 300);
     out.clock_far_ahead = random.chance(0.1);
-    out.loses_a_disk = random.chance(0.15);
-    out.sync_ms_max = random.chance(0.5) ? 3 : up_to(60);
+    out.loses_a_disk = random.chance(0.2);
+    out.sync_ms_max = random.chance(0.5) ? 3 : up_to(random.chance(0.2) ? 1'500 : 60);
     if (random.chance(0.6)) out.snapshot_log_bytes = 1'000 + random.below(60'000);
     if (random.chance(0.3)) out.snapshot_interval_ms = 200 + random.below(5'000);
     out.segment_bytes =
@@ -57,6 +57,18 @@ world::drawn world::draw(random_generator& random, const world_options& options)
     out.load.keys = 1 + random.below(4);
     out.load.large = random.chance(0.2) ? 0.2 : 0.01;
     out.load.burst = random.chance(0.2) ? 0.03 : 0.002;
+    // Segments are synced one after the other, so many small ones on a slow disk never end.
+    if (out.sync_ms_max > 60) {
+        out.segment_bytes = std::max<std::uint64_t>(out.segment_bytes, 3'000);
+        out.log_bytes_max = std::max<std::uint64_t>(out.log_bytes_max, 24'000);
+    }
+    out.heavy = !narrow && random.chance(0.03);
+    if (out.heavy) { // more than the credit of a session
+        out.load.large = 0.4;
+        out.load.large_bytes = 150'000;
+        out.load.burst = 0;
+        out.fault_ms = std::max<std::int64_t>(out.fault_ms, 6'000);
+    }
     for (std::uint64_t* weight : {&out.kill, &out.power_cut, &out.stop, &out.disk_fails, &out.pause,
                                   &out.partition, &out.cut, &out.command, &out.clock}) {
         *weight = random.chance(0.3) ? 0 : 1 + random.below(4);
@@ -106,7 +118,7 @@ void world::build() {
     for (std::size_t i = 0; i < n; ++i) {
         auto sync = static_cast<sync_policy>(random_.below(3));
         host& fresh = cluster_.add(name_of(i), peers[i], sync);
-        fresh.options().packed = static_cast<codec>(random_.below(4));
+        fresh.options().packed = drawn_.heavy ? codec::none : static_cast<codec>(random_.below(4));
         fresh.options().snapshot_log_bytes = drawn_.snapshot_log_bytes;
         fresh.options().snapshot_interval_ms = drawn_.snapshot_interval_ms;
         fresh.options().log_segment_bytes = drawn_.segment_bytes;
@@ -131,8 +143,8 @@ std::string world::describe() const {
            " arrive twice\n";
     out += "  a transaction every " + std::to_string(drawn_.write_gap_us) + " us, " +
            std::to_string(drawn_.load.keys) + " keys of a type, large " +
-           std::to_string(drawn_.load.large) + ", burst " + std::to_string(drawn_.load.burst) +
-           "\n";
+           std::to_string(drawn_.load.large) + (drawn_.heavy ? " (heavy)" : "") + ", burst " +
+           std::to_string(drawn_.load.burst) + "\n";
     out += "  a snapshot every " + std::to_string(drawn_.snapshot_log_bytes) +
            " bytes of log and every " + std::to_string(drawn_.snapshot_interval_ms) +
            " ms; 0 for never; segments of " + std::to_string(drawn_.segment_bytes) +
@@ -226,6 +238,17 @@ void world::lose_disk(std::size_t index) {
             only_there = one.options().peers.empty();
         }
         if (p.host == one.name() && only_there) p.void_now = true;
+    }
+    if (old) { // it may write before it learns what it has lost
+        std::vector<std::string> alone{one.name()};
+        cluster_.partition(alone, sim_partition::lose);
+        cluster_.timeline().at(cluster_.timeline().now().after_ms(random_.between(500, 5'000)),
+                               [this] { cluster_.network().heal_all(); });
+    }
+    // What was promised to survive the loss of one disk does so though others lose power with it.
+    for (std::size_t other = 0; other < machines_.size(); ++other) {
+        bool active = other != index && cluster_.all()[other]->active();
+        if (active && random_.chance(0.5)) take_down(other, true);
     }
 }
 

@@ -49,6 +49,7 @@ private:
         std::int64_t fault_gap_ms = 0; // between faults, on average; 0: none
         bool clock_far_ahead = false;  // of one host, beyond the drift bound
         bool loses_a_disk = false;     // one host, once
+        bool heavy = false;            // large values, uncompressed
         std::int64_t sync_ms_max = 0;
         std::uint64_t snapshot_log_bytes = 0, snapshot_interval_ms = 0;
         std::uint64_t segment_bytes = 0, log_bytes_max = limits::log_bytes_max;
