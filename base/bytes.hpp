@@ -1,6 +1,9 @@
 #pragma once
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <string>
@@ -37,6 +40,13 @@ struct shared_bytes {
 
 [[nodiscard]] inline std::string_view as_text(byte_view data) {
     return {reinterpret_cast<const char*>(data.data()), data.size()};
+}
+
+// The first eight bytes as a number, zeros where there are fewer: it is not greater for what is less.
+[[nodiscard]] inline std::uint64_t first_bytes(std::string_view text) {
+    std::uint64_t out = 0;
+    if (!text.empty()) std::memcpy(&out, text.data(), std::min(text.size(), sizeof out));
+    return std::endian::native == std::endian::little ? __builtin_bswap64(out) : out;
 }
 
 [[nodiscard]] inline bool equal(byte_view a, byte_view b) { return as_text(a) == as_text(b); }

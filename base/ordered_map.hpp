@@ -1,23 +1,36 @@
 #pragma once
-#include "base/copy_on_write.hpp"
+#include "base/check.hpp"
 
 #include <algorithm>
+#include <array>
+#include <atomic>
+#include <concepts>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <new>
+#include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace weft {
 
-// A sorted map in pages: entries lie side by side in pages of about 4 KiB, so a small entry costs
-// little more than its own bytes, and a scan runs over arrays. A map of up to one page is one
-// array.
+// A sorted map as a B+ tree, whose copies share nodes until one of them changes an entry there. Entries
+// lie side by side in leaves of about 4 KiB, which are no larger than what they hold asks for: a small
+// entry costs little more than its own bytes, and a scan runs over arrays. An empty map owns nothing.
 //
-//   cost     find, insert, erase: O(log n) comparisons plus a move inside one page; a full page
-//            splits
-//   order    of Less, which may compare Key with other types (transparent)
-//   copy     O(n / page): copies share pages until one of them changes an entry there
+//   cost     find, insert, erase: O(log n) comparisons plus a move inside one leaf; a full leaf splits
+//   order    of Less, which may compare Key with other types (transparent); with `Less::tag(key)`, eight bits
+//            of a hash that are equal for equal keys, what is sought is found in a leaf at one look, and
+//            almost always so is that it is not there; with `Less::head(key)`, 64 bits that are not greater
+//            for a key that is less, the way to the leaf mostly compares these
+//   copy     O(1): one atomic increment; what either changes from then on, it copies first, leaf by leaf
+//   threads  one map belongs to one thread at a time; different copies are independent
 //   invalid  insert and erase move other entries, and after a copy so does every access that may change
 //            one: keep no pointers across them
+//   source   Comer 1979, "The Ubiquitous B-Tree"; path copying: Driscoll, Sarnak, Sleator, Tarjan 1989
 template <class Key, class Value, class Less = std::less<>>
 class ordered_map {
 public:
@@ -27,10 +40,92 @@ public:
     };
 
 private:
-    using page = std::vector<entry>;
-    using page_list = std::vector<copy_on_write<page>>;
-    static constexpr std::size_t page_entries_max =
-        std::clamp<std::size_t>(4096 / sizeof(entry), 16, 256);
+    // A node: this, and `room` items behind it, `count` of them made. Items of height 0 are entries, else
+    // fences. Between lie their marks, if there are any: the tags of entries, the heads of fences. Items
+    // are far apart in memory, and to compare with several of them is what costs time.
+    struct alignas(std::uint64_t) node {
+        std::atomic<std::uint32_t> owners{1};
+        std::uint16_t count = 0;
+        std::uint16_t room;
+        std::uint32_t height;
+
+        node(std::uint32_t h, std::size_t items)
+            : room(static_cast<std::uint16_t>(items)), height(h) {}
+    };
+    struct fence;
+    static constexpr std::size_t height_max = 12;
+    using path = std::array<std::uint16_t, height_max + 1>; // which item, by height
+
+    static std::size_t items_max(std::uint32_t height) {
+        return std::clamp<std::size_t>(4096 / (height == 0 ? sizeof(entry) : sizeof(fence)), 16,
+                                       256);
+    }
+    static constexpr bool tagged = requires(const Key& k) { Less::tag(k); };
+    static constexpr bool headed = requires(const Key& k) { Less::head(k); };
+    template <class Item>
+    static constexpr bool marked = std::same_as<Item, entry> ? tagged : headed;
+    template <class Item>
+    using mark = std::conditional_t<std::same_as<Item, entry>, std::uint8_t, std::uint64_t>;
+    template <class Item>
+    static std::size_t items_at(std::size_t room) {
+        std::size_t before = sizeof(node) + (marked<Item> ? room * sizeof(mark<Item>) : 0);
+        return (before + alignof(Item) - 1) / alignof(Item) * alignof(Item);
+    }
+    template <class Item>
+    static mark<Item>* marks(const node* of) {
+        return reinterpret_cast<mark<Item>*>(const_cast<node*>(of) + 1);
+    }
+    template <class Item>
+    static Item* items(const node* of) {
+        static_assert(alignof(Item) <= alignof(std::max_align_t));
+        return reinterpret_cast<Item*>(reinterpret_cast<std::byte*>(const_cast<node*>(of)) +
+                                       items_at<Item>(of->room));
+    }
+
+    // Owns a node together with other pointers to it.
+    class node_pointer {
+    public:
+        node_pointer() = default;
+        template <class Item>
+        static node_pointer make(std::uint32_t height, std::size_t room) {
+            node_pointer out;
+            std::size_t size = items_at<Item>(room) + room * sizeof(Item);
+            out.to_ = ::new (::operator new(size)) node(height, room);
+            return out;
+        }
+        node_pointer(const node_pointer& other) noexcept : to_(other.to_) {
+            if (to_ != nullptr) to_->owners.fetch_add(1, std::memory_order_relaxed);
+        }
+        node_pointer(node_pointer&& other) noexcept : to_(std::exchange(other.to_, nullptr)) {}
+        node_pointer& operator=(node_pointer other) noexcept {
+            std::swap(to_, other.to_);
+            return *this;
+        }
+        ~node_pointer() {
+            if (to_ == nullptr || to_->owners.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+            if (to_->height == 0) {
+                std::destroy_n(items<entry>(to_), to_->count);
+            } else {
+                std::destroy_n(items<fence>(to_), to_->count);
+            }
+            to_->~node();
+            ::operator delete(to_);
+        }
+        explicit operator bool() const { return to_ != nullptr; }
+        node* operator->() const { return to_; }
+        node* get() const { return to_; }
+        // Acquire: what the last other owner read, it read before we write.
+        [[nodiscard]] bool shared() const {
+            return to_->owners.load(std::memory_order_acquire) != 1;
+        }
+
+    private:
+        node* to_ = nullptr;
+    };
+    struct fence { // no key below is less than `first`, but for the first fence of a node
+        Key first;
+        node_pointer below;
+    };
 
 public:
     class const_iterator {
@@ -41,13 +136,11 @@ public:
 
         const_iterator() = default;
 
-        reference operator*() const { return (*(*pages_)[page_])[at_]; }
+        reference operator*() const { return items<entry>(nodes_[0])[at_[0]]; }
         const entry* operator->() const { return &**this; }
         const_iterator& operator++() {
-            if (++at_ == (*pages_)[page_]->size()) {
-                ++page_;
-                at_ = 0;
-            }
+            ++at_[0];
+            settle();
             return *this;
         }
         const_iterator operator++(int) {
@@ -56,25 +149,47 @@ public:
             return before;
         }
         bool operator==(const const_iterator& other) const {
-            return page_ == other.page_ && at_ == other.at_;
+            return nodes_[0] == other.nodes_[0] && (nodes_[0] == nullptr || at_[0] == other.at_[0]);
         }
 
     private:
         friend class ordered_map;
-        const_iterator(const page_list* all, std::size_t at_page, std::size_t at)
-            : pages_(all), page_(at_page), at_(at) {}
+        const_iterator(const node* root, const path& at) : at_(at) {
+            if (root == nullptr) return;
+            height_ = root->height;
+            nodes_[height_] = root;
+            descend(height_);
+            settle();
+        }
+        void descend(std::size_t from) {
+            for (std::size_t h = from; h > 0; --h) {
+                nodes_[h - 1] = items<fence>(nodes_[h])[at_[h]].below.get();
+            }
+        }
+        void settle() { // behind the last entry of a leaf is the first of the next
+            std::size_t h = 0;
+            while (at_[h] == nodes_[h]->count) {
+                if (h == height_) {
+                    *this = {};
+                    return;
+                }
+                at_[h++] = 0;
+                ++at_[h];
+            }
+            descend(h);
+        }
 
-        const page_list* pages_ = nullptr;
-        std::size_t page_ = 0;
-        std::size_t at_ = 0;
+        std::array<const node*, height_max + 1> nodes_{};
+        path at_{};
+        std::size_t height_ = 0;
     };
 
     ordered_map() = default;
     ordered_map(const ordered_map&) = default;
     ordered_map(ordered_map&& other) noexcept
-        : pages_(std::move(other.pages_)), size_(std::exchange(other.size_, 0)) {}
+        : root_(std::move(other.root_)), size_(std::exchange(other.size_, 0)) {}
     ordered_map& operator=(ordered_map other) noexcept {
-        std::swap(pages_, other.pages_);
+        std::swap(root_, other.root_);
         std::swap(size_, other.size_);
         return *this;
     }
@@ -82,114 +197,309 @@ public:
 
     [[nodiscard]] std::size_t size() const { return size_; }
     [[nodiscard]] bool empty() const { return size_ == 0; }
-    [[nodiscard]] const_iterator begin() const { return {&pages_, 0, 0}; }
-    [[nodiscard]] const_iterator end() const { return {&pages_, pages_.size(), 0}; }
+    [[nodiscard]] const_iterator begin() const { return {root_.get(), {}}; }
+    [[nodiscard]] const_iterator end() const { return {}; }
 
     template <class K>
     [[nodiscard]] const_iterator lower_bound(const K& key) const {
-        auto [at_page, at] = place(key);
-        if (at_page < pages_.size() && at == pages_[at_page]->size())
-            return {&pages_, at_page + 1, 0};
-        return {&pages_, at_page, at};
+        place where = descend(key);
+        if (where.leaf != nullptr) where.at[0] = lower_bound(where.leaf, key);
+        return {root_.get(), where.at};
     }
 
     template <class K>
     [[nodiscard]] Value* find(const K& key) {
-        auto [at_page, at] = place(key);
-        if (!is_at(at_page, at, key)) return nullptr;
-        return &pages_[at_page].change()[at].value;
+        place where = seek(key);
+        return where.found ? &items<entry>(own(where.at))[where.at[0]].value : nullptr;
     }
     template <class K>
     [[nodiscard]] const Value* find(const K& key) const {
-        auto [at_page, at] = place(key);
-        return is_at(at_page, at, key) ? &(*pages_[at_page])[at].value : nullptr;
+        place where = seek(key);
+        return where.found ? &items<entry>(where.leaf)[where.at[0]].value : nullptr;
     }
 
-    // The value under `key`; if there is none, `make()` gives the entry's value and `Key(key)` its
-    // key.
+    // The value under `key`; if there is none, `make()` gives the entry's value and `Key(key)` its key.
     template <class K, class Make>
     Value& find_or_insert(const K& key, Make make) {
-        auto [at_page, at] = place(key);
-        if (pages_.empty()) pages_.emplace_back();
-        if (is_at(at_page, at, key)) return pages_[at_page].change()[at].value;
-        if (pages_[at_page]->size() == page_entries_max) {
-            split(at_page, at);
-            if (at > pages_[at_page]->size()) {
-                at -= pages_[at_page]->size();
-                ++at_page;
-            }
-        }
-        page& here = pages_[at_page].change();
+        place where = seek(key);
+        if (where.found) return items<entry>(own(where.at))[where.at[0]].value;
+        entry fresh{Key(key), make()};
+        if (!root_) root_ = node_pointer::template make<entry>(0, 1);
+        if (tagged && where.leaf != nullptr) where.at[0] = lower_bound(where.leaf, key);
+        node_pointer right = insert(root_, where.at, fresh, true);
         ++size_;
-        return here.insert(here.begin() + static_cast<std::ptrdiff_t>(at), entry{Key(key), make()})
-            ->value;
+        if (!right) return items<entry>(leaf_at(where.at))[where.at[0]].value;
+        if (right->height == root_->height) raise(std::move(right));
+        return *find(key);
     }
 
     template <class K>
     bool erase(const K& key) {
-        auto [at_page, at] = place(key);
-        if (!is_at(at_page, at, key)) return false;
-        page& here = pages_[at_page].change();
-        here.erase(here.begin() + static_cast<std::ptrdiff_t>(at));
-        if (here.empty()) pages_.erase(pages_.begin() + static_cast<std::ptrdiff_t>(at_page));
+        place where = seek(key);
+        if (!where.found) return false;
+        erase_at(root_, where.at);
         --size_;
+        lower();
         return true;
     }
 
     template <class Predicate> // called with entry&, in order
     void erase_if(Predicate drop) {
-        for (auto& p : pages_) {
-            size_ -= p->size();
-            std::erase_if(p.change(), [&](entry& e) { return drop(e); });
-            size_ += p->size();
-        }
-        std::erase_if(pages_, [](const auto& p) { return p->empty(); });
+        if (!root_) return;
+        erase_below(root_, drop);
+        lower();
     }
 
-    void clear() {
-        pages_.clear();
-        size_ = 0;
-    }
+    void clear() { *this = {}; }
 
 private:
-    // The page that holds or would hold `key`, and the first entry there that is not less.
+    struct place {
+        path at{};
+        const node* leaf = nullptr;
+        bool found = false;
+    };
+
+    // The leaf that holds or would hold `key`.
     template <class K>
-    [[nodiscard]] std::pair<std::size_t, std::size_t> place(const K& key) const {
-        if (pages_.empty()) return {0, 0};
-        auto after =
-            std::upper_bound(pages_.begin(), pages_.end(), key, [this](const K& k, const auto& p) {
-                return less_(k, p->front().key);
-            });
-        auto at_page = static_cast<std::size_t>(after - pages_.begin());
-        if (at_page > 0) --at_page;
-        const page& here = *pages_[at_page];
+    [[nodiscard]] place descend(const K& key) const {
+        place out;
+        out.leaf = root_.get();
+        if (out.leaf == nullptr) return out;
+        while (out.leaf->height > 0) {
+            const fence* first = items<fence>(out.leaf);
+            const fence* begin = first + 1;
+            const fence* end = first + out.leaf->count;
+            if constexpr (headed) { // only those of the same head are left to compare
+                const std::uint64_t* heads = marks<fence>(out.leaf);
+                const std::uint64_t* last = heads + out.leaf->count;
+                std::uint64_t head = Less::head(key);
+                const std::uint64_t* same = std::lower_bound(heads + 1, last, head);
+                begin = first + (same - heads);
+                end = first + (std::upper_bound(same, last, head) - heads);
+            }
+            auto after = std::upper_bound(
+                begin, end, key, [this](const K& k, const fence& f) { return less_(k, f.first); });
+            out.at[out.leaf->height] = static_cast<std::uint16_t>(after - first - 1);
+            out.leaf = (after - 1)->below.get();
+        }
+        return out;
+    }
+    // Of the entries of a leaf the first that is not less.
+    template <class K>
+    [[nodiscard]] std::uint16_t lower_bound(const node* leaf, const K& key) const {
+        const entry* first = items<entry>(leaf);
         auto found =
-            std::lower_bound(here.begin(), here.end(), key,
+            std::lower_bound(first, first + leaf->count, key,
                              [this](const entry& e, const K& k) { return less_(e.key, k); });
-        return {at_page, static_cast<std::size_t>(found - here.begin())};
+        return static_cast<std::uint16_t>(found - first);
     }
-
+    // Where `key` is. If it is not there and entries have no tags, where it would be.
     template <class K>
-    [[nodiscard]] bool is_at(std::size_t at_page, std::size_t at, const K& key) const {
-        return at_page < pages_.size() && at < pages_[at_page]->size() &&
-               !less_(key, (*pages_[at_page])[at].key);
+    [[nodiscard]] place seek(const K& key) const {
+        place out = descend(key);
+        if (out.leaf == nullptr) return out;
+        const entry* all = items<entry>(out.leaf);
+        if constexpr (tagged) {
+            const std::uint8_t* first = marks<entry>(out.leaf);
+            const std::uint8_t* end = first + out.leaf->count;
+            std::uint8_t tag = Less::tag(key);
+            for (const std::uint8_t* at = first; (at = std::find(at, end, tag)) != end; ++at) {
+                const Key& here = all[at - first].key;
+                if (less_(here, key) || less_(key, here)) continue;
+                out.at[0] = static_cast<std::uint16_t>(at - first);
+                out.found = true;
+                return out;
+            }
+        } else {
+            out.at[0] = lower_bound(out.leaf, key);
+            out.found = out.at[0] < out.leaf->count && !less_(key, all[out.at[0]].key);
+        }
+        return out;
     }
 
-    // Halves a full page; appending at the very end starts a new page instead, so that keys that
-    // come in order leave full pages behind.
-    void split(std::size_t at_page, std::size_t at) {
-        page& full = pages_[at_page].change();
-        bool appending = at_page + 1 == pages_.size() && at == full.size();
-        std::size_t keep = appending ? full.size() - 1 : full.size() / 2;
-        page upper;
-        upper.reserve(appending ? page_entries_max / 4 : full.size());
-        auto middle = full.begin() + static_cast<std::ptrdiff_t>(keep);
-        std::move(middle, full.end(), std::back_inserter(upper));
-        full.erase(middle, full.end());
-        pages_.emplace(pages_.begin() + static_cast<std::ptrdiff_t>(at_page) + 1, std::move(upper));
+    // What moves with items.
+    template <class Item>
+    static void move_marks(node* to, std::size_t at, const node* from, std::size_t begin,
+                           std::size_t end) {
+        if constexpr (marked<Item>) {
+            std::memmove(marks<Item>(to) + at, marks<Item>(from) + begin,
+                         (end - begin) * sizeof(mark<Item>));
+        }
+    }
+    static void put_mark(node* into, std::size_t at, const entry& of) {
+        if constexpr (tagged) marks<entry>(into)[at] = Less::tag(of.key);
+    }
+    static void put_mark(node* into, std::size_t at, const fence& of) {
+        if constexpr (headed) marks<fence>(into)[at] = Less::head(of.first);
     }
 
-    page_list pages_;
+    // A node with room for `room` and the items of `from` in [begin, end), moved if nobody shares it.
+    template <class Item>
+    static node_pointer taken(node_pointer& from, std::size_t begin, std::size_t end,
+                              std::size_t room) {
+        auto out = node_pointer::template make<Item>(from->height, room);
+        Item* there = items<Item>(from.get());
+        bool shared = from.shared();
+        for (std::size_t i = begin; i < end; ++i, ++out->count) {
+            if (shared) {
+                std::construct_at(items<Item>(out.get()) + out->count, there[i]);
+            } else {
+                std::construct_at(items<Item>(out.get()) + out->count, std::move(there[i]));
+            }
+        }
+        move_marks<Item>(out.get(), 0, from.get(), begin, end);
+        return out;
+    }
+    static std::size_t roomy(std::size_t count) { return count + count / 8 + 1; }
+
+    template <class Item>
+    static void own(node_pointer& which) {
+        if (which.shared()) which = taken<Item>(which, 0, which->count, which->count);
+    }
+    static fence& own_fence(node_pointer& which, const path& at) {
+        own<fence>(which);
+        return items<fence>(which.get())[at[which->height]];
+    }
+    node* own(const path& at) { // the leaf, this map's own, as all above it
+        node_pointer* which = &root_;
+        while ((*which)->height > 0) which = &own_fence(*which, at).below;
+        own<entry>(*which);
+        return which->get();
+    }
+    node* leaf_at(const path& at) {
+        node* which = root_.get();
+        while (which->height > 0) which = items<fence>(which)[at[which->height]].below.get();
+        return which;
+    }
+
+    // Puts `fresh` where `at` says. Where a node is full it splits, and what this gives is its new right
+    // neighbour, which is also linked above it if there is an above.
+    node_pointer insert(node_pointer& which, const path& at, entry& fresh, bool last) {
+        if (which->height == 0) return insert_item(which, at[0], fresh, last);
+        std::size_t here = at[which->height];
+        fence& down = own_fence(which, at);
+        node_pointer split = insert(down.below, at, fresh, last && here + 1U == which->count);
+        if (!split || split->height + 1 != which->height) return split;
+        fence next{first_of(split.get()), split};
+        node_pointer right = insert_item(which, here + 1, next, last);
+        return right ? right : split;
+    }
+
+    // Halves a full node; at the very end of the map it starts a new one instead, so that keys that come
+    // in order leave full nodes behind.
+    template <class Item>
+    static node_pointer insert_item(node_pointer& which, std::size_t at, Item& fresh, bool last) {
+        std::size_t count = which->count;
+        std::size_t most = items_max(which->height);
+        if (count < most) {
+            bool full = count == which->room;
+            if (full || which.shared()) {
+                which =
+                    taken<Item>(which, 0, count, full ? std::min(most, roomy(count)) : which->room);
+            }
+            put(which.get(), at, fresh);
+            return {};
+        }
+        if (last && at == count) {
+            auto right = node_pointer::template make<Item>(which->height, most);
+            put(right.get(), 0, fresh);
+            return right;
+        }
+        std::size_t half = count / 2;
+        auto right = taken<Item>(which, half, count, roomy(count - half));
+        which = taken<Item>(which, 0, half, roomy(half));
+        if (at <= half) {
+            put(which.get(), at, fresh);
+        } else {
+            put(right.get(), at - half, fresh);
+        }
+        return right;
+    }
+    template <class Item>
+    static void put(node* into, std::size_t at, Item& fresh) { // it has room
+        Item* all = items<Item>(into);
+        std::size_t count = into->count;
+        move_marks<Item>(into, at + 1, into, at, count);
+        put_mark(into, at, fresh);
+        if (at == count) {
+            std::construct_at(all + at, std::move(fresh));
+        } else {
+            std::construct_at(all + count, std::move(all[count - 1]));
+            std::move_backward(all + at, all + count - 1, all + count);
+            all[at] = std::move(fresh);
+        }
+        ++into->count;
+    }
+    static const Key& first_of(const node* which) {
+        return which->height == 0 ? items<entry>(which)->key : items<fence>(which)->first;
+    }
+    void raise(node_pointer right) {
+        WEFT_CHECK(root_->height < height_max);
+        auto top = node_pointer::template make<fence>(root_->height + 1, items_max(1));
+        fence left{first_of(root_.get()), root_};
+        fence next{first_of(right.get()), std::move(right)};
+        put(top.get(), 0, left);
+        put(top.get(), 1, next);
+        root_ = std::move(top);
+    }
+
+    template <class Item>
+    static void take_out(node_pointer& which, std::size_t at) {
+        Item* all = items<Item>(which.get());
+        move_marks<Item>(which.get(), at, which.get(), at + 1, which->count);
+        std::move(all + at + 1, all + which->count, all + at);
+        std::destroy_at(all + --which->count);
+        if (which->count < which->room / 2U && which->count > 0) {
+            which = taken<Item>(which, 0, which->count, roomy(which->count));
+        }
+    }
+    static void erase_at(node_pointer& which, const path& at) {
+        if (which->height == 0) {
+            own<entry>(which);
+            return take_out<entry>(which, at[0]);
+        }
+        fence& down = own_fence(which, at);
+        erase_at(down.below, at);
+        if (down.below->count == 0) take_out<fence>(which, at[which->height]);
+    }
+    template <class Predicate>
+    void erase_below(node_pointer& which, Predicate& drop) {
+        if (which->height == 0) {
+            own<entry>(which);
+            erase_items<entry>(which, [&](entry& e) {
+                bool gone = drop(e);
+                size_ -= gone ? 1 : 0;
+                return gone;
+            });
+        } else {
+            own<fence>(which);
+            erase_items<fence>(which, [&](fence& f) {
+                erase_below(f.below, drop);
+                return f.below->count == 0;
+            });
+        }
+    }
+    template <class Item, class Predicate>
+    static void erase_items(node_pointer& which, Predicate drop) {
+        Item* all = items<Item>(which.get());
+        std::uint16_t kept = 0;
+        for (std::uint16_t i = 0; i < which->count; ++i) {
+            if (drop(all[i])) continue;
+            if (kept != i) all[kept] = std::move(all[i]);
+            move_marks<Item>(which.get(), kept++, which.get(), i, i + 1U);
+        }
+        std::destroy(all + kept, all + which->count);
+        which->count = kept;
+    }
+    void lower() { // no root without items, and none with a single way down
+        while (root_ && root_->height > 0 && root_->count == 1) {
+            node_pointer only = items<fence>(root_.get())->below;
+            root_ = std::move(only);
+        }
+        if (root_ && root_->count == 0) root_ = {};
+    }
+
+    node_pointer root_;
     std::size_t size_ = 0;
     [[no_unique_address]] Less less_;
 };

@@ -7,7 +7,7 @@ map map::wrap(std::string_view field, type_id type, causal<object> part) {
     out.state_.store = map_store::partial();
     object& child = out.state_.store.find_or_insert({field, type});
     child = std::move(part.store);
-    out.state_.store.settle({field, type}, false);
+    out.state_.store.settle({field, type}, child, false);
     out.state_.context = std::move(part.context);
     return out;
 }

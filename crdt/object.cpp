@@ -94,20 +94,16 @@ bool admits(element_kind kind, const value& element) {
     return static_cast<value_kind>(kind) == element.kind();
 }
 
-map_store::map_store() : children_(std::make_unique<children_type>()) {}
-map_store::map_store(const map_store& other)
-    : children_(std::make_unique<children_type>(*other.children_)), live_(other.live_),
-      partial_(other.partial_) {}
-// The moved-from map keeps a (new) empty table: every map_store has one.
-map_store::map_store(map_store&& other) noexcept : map_store() {
-    std::swap(children_, other.children_);
-    std::swap(live_, other.live_);
-    std::swap(partial_, other.partial_);
-}
-map_store& map_store::operator=(map_store other) noexcept {
-    std::swap(children_, other.children_);
-    std::swap(live_, other.live_);
-    std::swap(partial_, other.partial_);
+map_store::map_store() = default;
+map_store::map_store(const map_store&) = default;
+map_store::map_store(map_store&& other) noexcept
+    : children_(std::move(other.children_)), live_(std::exchange(other.live_, 0)),
+      partial_(std::exchange(other.partial_, false)) {}
+map_store& map_store::operator=(const map_store&) = default;
+map_store& map_store::operator=(map_store&& other) noexcept {
+    children_ = std::move(other.children_);
+    live_ = std::exchange(other.live_, 0);
+    partial_ = std::exchange(other.partial_, false);
     return *this;
 }
 map_store::~map_store() = default;
@@ -118,33 +114,31 @@ map_store map_store::partial() {
     return out;
 }
 
-bool map_store::empty() const { return children_->empty(); }
+bool map_store::empty() const { return children_.empty(); }
 
 const object* map_store::find(child_ref child) const {
-    return std::as_const(*children_).find(child);
+    return std::as_const(children_).find(child);
 }
-object* map_store::find(child_ref child) { return children_->find(child); }
+object* map_store::find(child_ref child) { return children_.find(child); }
 object& map_store::find_or_insert(child_ref child) {
-    return children_->find_or_insert(child, [&] { return object::of_type(child.type.kind); });
+    return children_.find_or_insert(child, [&] { return object::of_type(child.type.kind); });
 }
 void map_store::erase(child_ref child) {
     if (const object* there = find(child)) {
         live_ -= there->live() ? 1 : 0;
-        children_->erase(child);
+        children_.erase(child);
     }
 }
 
-void map_store::settle(child_ref child, bool was_live) {
-    const object* there = find(child);
-    bool is_live = there != nullptr && there->live();
-    live_ = live_ + (is_live ? 1 : 0) - (was_live ? 1 : 0);
-    if (there != nullptr && there->empty() && !partial_) children_->erase(child);
+void map_store::settle(child_ref child, const object& there, bool was_live) {
+    live_ = live_ + (there.live() ? 1 : 0) - (was_live ? 1 : 0);
+    if (there.empty() && !partial_) children_.erase(child);
 }
 
 void map_store::encode_to(byte_writer& out) const {
     out.u8(partial_ ? 1 : 0);
-    out.varint(children_->size());
-    for (const auto& child : *children_) {
+    out.varint(children_.size());
+    for (const auto& child : children_) {
         out.text(*child.key.name.as_text());
         encode(out, child.key.type);
         child.value.encode_to(out);
@@ -179,10 +173,10 @@ bool map_store::operator==(const map_store& other) const {
         while (at != end && at->value.blank()) ++at;
         return at;
     };
-    auto my_end = std::as_const(*children_).end();
-    auto their_end = std::as_const(*other.children_).end();
-    auto mine = present(std::as_const(*children_).begin(), my_end);
-    auto theirs = present(std::as_const(*other.children_).begin(), their_end);
+    auto my_end = std::as_const(children_).end();
+    auto their_end = std::as_const(other.children_).end();
+    auto mine = present(std::as_const(children_).begin(), my_end);
+    auto theirs = present(std::as_const(other.children_).begin(), their_end);
     while (mine != my_end && theirs != their_end) {
         if (mine->key != theirs->key || !(mine->value == theirs->value)) return false;
         mine = present(++mine, my_end);

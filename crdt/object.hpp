@@ -5,7 +5,6 @@
 #include "crdt/register.hpp"
 #include "crdt/set.hpp"
 
-#include <memory>
 #include <optional>
 #include <string_view>
 #include <variant>
@@ -79,9 +78,17 @@ struct child_ref { // the same, borrowed
     explicit operator child_key() const { return {value(name), type}; }
 };
 struct child_less {
-    static auto parts(const child_key& k) { return std::pair(*k.name.as_text(), k.type); }
-    static auto parts(const child_ref& k) { return std::pair(k.name, k.type); }
-    bool operator()(const auto& a, const auto& b) const { return parts(a) < parts(b); }
+    static std::string_view name(const child_key& k) { return *k.name.as_text(); }
+    static std::string_view name(const child_ref& k) { return k.name; }
+    // See ordered_map.
+    static std::uint8_t tag(const auto& of) {
+        return static_cast<std::uint8_t>(std::hash<std::string_view>{}(name(of)));
+    }
+    static std::uint64_t head(const auto& of) { return first_bytes(name(of)); }
+    bool operator()(const auto& a, const auto& b) const {
+        int order = name(a).compare(name(b));
+        return order < 0 || (order == 0 && a.type < b.type);
+    }
 };
 
 class object;
@@ -96,7 +103,8 @@ public:
     map_store();
     map_store(const map_store&);
     map_store(map_store&&) noexcept;
-    map_store& operator=(map_store) noexcept;
+    map_store& operator=(const map_store&);
+    map_store& operator=(map_store&&) noexcept;
     ~map_store();
 
     [[nodiscard]] static map_store partial(); // see dot_map
@@ -106,9 +114,9 @@ public:
     [[nodiscard]] object& find_or_insert(child_ref child);
     void erase(child_ref child);
     // To be called after a child changed: drops an empty record and keeps `live_children` right.
-    void settle(child_ref child, bool was_live);
+    void settle(child_ref child, const object& there, bool was_live);
 
-    [[nodiscard]] const children_type& children() const { return *children_; }
+    [[nodiscard]] const children_type& children() const { return children_; }
     [[nodiscard]] std::size_t live_children() const { return live_; }
     [[nodiscard]] bool live() const { return live_ > 0; }
     [[nodiscard]] bool empty() const;
@@ -124,7 +132,7 @@ public:
     bool operator==(const map_store& other) const;
 
 private:
-    std::unique_ptr<children_type> children_;
+    children_type children_;
     std::size_t live_ = 0;
     bool partial_ = false;
 };
@@ -236,8 +244,8 @@ void map_store::join(const map_store& other, const Mine& my_seen, const Theirs& 
     if (!other.partial_) {
         // Every child that the other side does not name has been removed there, as far as it has
         // seen.
-        children_->erase_if([&](auto& child) {
-            if (other.children_->find(child.key) != nullptr) return false;
+        children_.erase_if([&](auto& child) {
+            if (other.children_.find(child.key) != nullptr) return false;
             bool was_live = child.value.live();
             child.value.join(object::of_type(child.key.type.kind), my_seen, their_seen);
             // A remove-wins set may also come to life, when the removal has seen its remove marks
@@ -246,19 +254,19 @@ void map_store::join(const map_store& other, const Mine& my_seen, const Theirs& 
             return child.value.empty();
         });
     }
-    for (const auto& theirs : *other.children_) {
+    for (const auto& theirs : other.children_) {
         child_ref child{*theirs.key.name.as_text(), theirs.key.type};
-        object& mine = children_->find_or_insert(
+        object& mine = children_.find_or_insert(
             child, [&] { return object::of_type(child.type.kind, partial_); });
         bool was_live = mine.live();
         mine.join(theirs.value, my_seen, their_seen);
-        settle(child, was_live);
+        settle(child, mine, was_live);
     }
 }
 
 template <class Visit>
 void map_store::for_each_dot(Visit visit) const {
-    for (const auto& child : *children_) child.value.for_each_dot(visit);
+    for (const auto& child : children_) child.value.for_each_dot(visit);
 }
 
 } // namespace weft

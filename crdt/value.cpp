@@ -86,27 +86,6 @@ value value::of_time_ms(std::int64_t unix_ms) {
     return out;
 }
 
-value::value(const value& other) : size_(other.size_), kind_(other.kind_) {
-    if (size_ == on_heap) {
-        hold(kind_, other.content());
-    } else {
-        std::memcpy(store_, other.store_, sizeof store_);
-    }
-}
-
-value::value(value&& other) noexcept : size_(other.size_), kind_(other.kind_) {
-    std::memcpy(store_, other.store_, sizeof store_);
-    other.size_ = 0;
-    other.kind_ = value_kind::null;
-}
-
-value& value::operator=(value other) noexcept {
-    std::swap(store_, other.store_);
-    std::swap(size_, other.size_);
-    std::swap(kind_, other.kind_);
-    return *this;
-}
-
 void value::hold(value_kind kind, byte_view content) {
     kind_ = kind;
     if (content.size() <= inside_max) {
@@ -116,30 +95,18 @@ void value::hold(value_kind kind, byte_view content) {
     }
     WEFT_CHECK(content.size() <= UINT32_MAX);
     size_ = on_heap;
-    auto* data = new std::byte[content.size()];
-    std::memcpy(data, content.data(), content.size());
     auto size = static_cast<std::uint32_t>(content.size());
-    std::memcpy(store_, static_cast<const void*>(&data), sizeof data);
-    std::memcpy(store_ + sizeof data, &size, sizeof size);
+    auto* part = ::new (::operator new(sizeof(heap_part) + size)) heap_part;
+    std::memcpy(static_cast<void*>(part + 1), content.data(), size);
+    std::memcpy(store_, static_cast<const void*>(&part), sizeof part);
+    std::memcpy(store_ + sizeof part, &size, sizeof size);
 }
 
 void value::release() {
-    if (size_ == on_heap) delete[] load<std::byte*>();
-    size_ = 0;
-}
-
-template <class T>
-T value::load() const {
-    T out;
-    std::memcpy(static_cast<void*>(&out), store_, sizeof out);
-    return out;
-}
-
-byte_view value::content() const {
-    if (size_ != on_heap) return {store_, size_};
-    std::uint32_t size = 0;
-    std::memcpy(&size, store_ + sizeof(std::byte*), sizeof size);
-    return {load<std::byte*>(), size};
+    heap_part* part = shared();
+    if (part->owners.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    part->~heap_part();
+    ::operator delete(part);
 }
 
 std::optional<bool> value::as_bool() const {
@@ -155,16 +122,6 @@ std::optional<std::int64_t> value::as_int() const {
 std::optional<double> value::as_double() const {
     if (kind_ != value_kind::real) return std::nullopt;
     return load<double>();
-}
-
-std::optional<std::string_view> value::as_text() const {
-    if (kind_ != value_kind::text) return std::nullopt;
-    return weft::as_text(content());
-}
-
-std::optional<byte_view> value::as_binary() const {
-    if (kind_ != value_kind::binary) return std::nullopt;
-    return content();
 }
 
 std::optional<std::int64_t> value::as_time_ms() const {

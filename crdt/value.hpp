@@ -2,12 +2,15 @@
 #include "base/bytes.hpp"
 #include "base/codec.hpp"
 
+#include <atomic>
 #include <compare>
 #include <concepts>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace weft {
 
@@ -29,8 +32,10 @@ inline constexpr bool fits_integer = sizeof(I) < sizeof(std::int64_t) ||
                                      (sizeof(I) == sizeof(std::int64_t) && std::signed_integral<I>);
 
 // A scalar: a JSON scalar made precise. An immutable regular type of 16 bytes; text and binary of
-// up to 14 bytes lie inside it.
+// up to 14 bytes lie inside it, longer ones on the heap, where all copies share them.
 //
+//   cost    copy and move: O(1)
+//   threads each value belongs to one thread at a time; copies are independent
 //   order   by kind, then by content; doubles by IEEE total order, with one NaN, so that every
 //           replica sorts alike; 1 and 1.0 are two values
 class value {
@@ -47,10 +52,24 @@ public:
     [[nodiscard]] static value of_bytes(byte_view data);
     [[nodiscard]] static value of_time_ms(std::int64_t unix_ms);
 
-    value(const value& other);
-    value(value&& other) noexcept;
-    value& operator=(value other) noexcept;
-    ~value() { release(); }
+    value(const value& other) noexcept : size_(other.size_), kind_(other.kind_) {
+        std::memcpy(store_, other.store_, sizeof store_);
+        if (size_ == on_heap) shared()->owners.fetch_add(1, std::memory_order_relaxed);
+    }
+    value(value&& other) noexcept
+        : size_(std::exchange(other.size_, std::uint8_t{0})),
+          kind_(std::exchange(other.kind_, value_kind::null)) {
+        std::memcpy(store_, other.store_, sizeof store_);
+    }
+    value& operator=(value other) noexcept {
+        std::swap(store_, other.store_);
+        std::swap(size_, other.size_);
+        std::swap(kind_, other.kind_);
+        return *this;
+    }
+    ~value() {
+        if (size_ == on_heap) release();
+    }
 
     [[nodiscard]] value_kind kind() const { return kind_; }
 
@@ -58,8 +77,14 @@ public:
     [[nodiscard]] std::optional<bool> as_bool() const;
     [[nodiscard]] std::optional<std::int64_t> as_int() const;
     [[nodiscard]] std::optional<double> as_double() const;
-    [[nodiscard]] std::optional<std::string_view> as_text() const; // lives as long as this value
-    [[nodiscard]] std::optional<byte_view> as_binary() const;      // lives as long as this value
+    [[nodiscard]] std::optional<std::string_view> as_text() const { // lives as long as this value
+        if (kind_ != value_kind::text) return std::nullopt;
+        return weft::as_text(content());
+    }
+    [[nodiscard]] std::optional<byte_view> as_binary() const { // lives as long as this value
+        if (kind_ != value_kind::binary) return std::nullopt;
+        return content();
+    }
     [[nodiscard]] std::optional<std::int64_t> as_time_ms() const;
 
     // Bytes of text or binary; 0 for the others.
@@ -76,16 +101,24 @@ private:
 
     value(integer_tag, std::int64_t number);
     void hold(value_kind kind, byte_view content);
-    void release();
-    [[nodiscard]] byte_view content() const;
-    template <class T>
-    [[nodiscard]] T load() const;
-
-    struct heap_part {
-        std::byte* data;
-        std::uint32_t size;
+    struct heap_part { // the content follows
+        std::atomic<std::uint32_t> owners{1};
     };
-    alignas(8) std::byte store_[inside_max] = {};
+    void release();
+    template <class T>
+    [[nodiscard]] T load(std::size_t at = 0) const {
+        T out;
+        std::memcpy(static_cast<void*>(&out), store_ + at, sizeof out);
+        return out;
+    }
+    [[nodiscard]] heap_part* shared() const { return load<heap_part*>(); }
+    [[nodiscard]] byte_view content() const {
+        if (size_ != on_heap) return {store_, size_};
+        return {reinterpret_cast<const std::byte*>(shared() + 1),
+                load<std::uint32_t>(sizeof(heap_part*))};
+    }
+
+    alignas(8) std::byte store_[inside_max] = {}; // or where it is on the heap, and its size
     std::uint8_t size_ = 0;
     value_kind kind_ = value_kind::null;
 };

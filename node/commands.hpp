@@ -13,6 +13,7 @@ namespace weft {
 enum exit_status : std::uint8_t { done = 0, wrong_usage = 1, data_problem = 2, no_node = 3 };
 
 int run(const serve_command& given);
+int run(const repair_command& given);
 int run(const link_command& given);
 int run(const snapshot_command& given);
 int run(const status_command& given);

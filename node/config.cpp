@@ -47,6 +47,7 @@ public:
         app_.require_subcommand(1);
         app_.set_help_flag("-h,--help", "this help");
         describe_serve();
+        describe_repair();
         describe_reading();
         describe_writing();
         describe_import();
@@ -142,6 +143,7 @@ private:
     }
 
     void describe_serve();
+    void describe_repair();
     void describe_reading();
     void describe_writing();
     void describe_import();
@@ -211,6 +213,20 @@ void command_line::describe_serve() {
         ->type_name("SIZE");
     serve.add_flag("--insecure-listen", given.insecure_listen,
                    "allow --listen on addresses that others reach, without TLS");
+    serve.add_flag("--repair", given.repair,
+                   "if the directory is damaged, do first what 'weft repair' does");
+}
+
+void command_line::describe_repair() {
+    auto [repair, given] = add<repair_command>("repair",
+                                               "make a damaged directory open again, while nothing "
+                                               "runs on it: keeps what is good, puts the "
+                                               "rest aside",
+                                               "  weft repair --dir /var/lib/weft --dry-run");
+    directory(repair, given.dir);
+    repair.add_option("--cluster", given.cluster, "of the directory; default weft")
+        ->type_name("NAME");
+    repair.add_flag("--dry-run", given.dry_run, "say what it would do, and change nothing");
 }
 
 void command_line::describe_reading() {

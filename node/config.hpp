@@ -19,6 +19,13 @@ struct serve_command {
     replica_options options; // an empty name means the default one
     std::string http;        // HOST:PORT, empty for none
     bool insecure_listen = false;
+    bool repair = false; // what is damaged, before it opens
+};
+
+struct repair_command {
+    std::string dir;
+    std::string cluster = "weft";
+    bool dry_run = false;
 };
 
 struct link_command {
@@ -117,10 +124,10 @@ struct completion_command {
     std::string script;
 };
 
-using command = std::variant<serve_command, link_command, snapshot_command, status_command,
-                             set_command, incr_command, transfer_command, add_command,
-                             remove_command, put_command, delete_command, get_command, keys_command,
-                             watch_command, import_command, completion_command>;
+using command = std::variant<serve_command, repair_command, link_command, snapshot_command,
+                             status_command, set_command, incr_command, transfer_command,
+                             add_command, remove_command, put_command, delete_command, get_command,
+                             keys_command, watch_command, import_command, completion_command>;
 
 // The command, or the exit status if help was asked for (0) or the usage is wrong (1); then all is
 // said.

@@ -32,6 +32,8 @@ bytes encode(const identity& who, const file_facts& self) {
     out.u64(static_cast<std::uint64_t>(who.where.birth_ns));
     out.u64(who.ceiling.raw);
     out.u8(static_cast<std::uint8_t>(who.policy));
+    out.u64(who.durable);
+    out.u64(who.base ? static_cast<std::uint64_t>(*who.base) + 1 : 0);
     return seal(identity_magic, identity_version, out.view());
 }
 
@@ -54,6 +56,8 @@ result<identity> decode(byte_view body, const file_facts& self) {
     std::uint8_t policy = in.u8();
     if (policy > static_cast<std::uint8_t>(sync_policy::none)) in.reject("unknown sync policy");
     out.policy = sync_policy{policy};
+    out.durable = in.u64();
+    if (std::uint64_t base = in.u64(); base > 0) out.base = log_index{base - 1};
     if (!in.at_end()) in.reject("bytes left over");
     if (!in.good()) return fail(errc::log_damaged, in.problem());
     if (written != self) out.where = {};
@@ -79,7 +83,7 @@ identity_decision decide_identity(const std::optional<identity>& stored,
     if (!stored && !log.exists) return {false, "a new directory"};
     if (!stored) return {false, "there is a log, but no readable identity file beside it"};
     if (stored->where == directory_facts{}) {
-        return {false, "the identity file is a copy: the directory was restored"};
+        return {false, "the identity file is a copy: the directory was restored, or repaired"};
     }
     if (stored->where.machine != here.machine) {
         return {false, "the directory was last used on another machine"};
@@ -103,7 +107,11 @@ identity_decision decide_identity(const std::optional<identity>& stored,
 
 identity settle_identity(const std::optional<identity>& stored, const identity_decision& decision,
                          identity now, replica_id fresh) {
-    if (stored) now.ceiling = std::max(now.ceiling, stored->ceiling);
+    if (stored) {
+        now.ceiling = std::max(now.ceiling, stored->ceiling);
+        now.durable = std::max(now.durable, stored->durable);
+        now.base = stored->base;
+    }
     if (decision.keep) {
         WEFT_CHECK(stored.has_value());
         now.id = stored->id;
@@ -125,22 +133,22 @@ result<std::optional<identity>> load_identity(disk& files) {
     if (!content) return fail(content.error());
 
     std::string path = files.place() + "/" + std::string(identity_name);
-    auto damaged = [&](const std::string& why) {
-        return fail(errc::log_damaged,
-                    path + ": " + why + ". Start without it, under a new replica id");
+    auto damaged = [&](std::size_t at, const std::string& why) {
+        return fail(errc::log_damaged, path + ": damaged at byte " + std::to_string(at) + ": " +
+                                           why + ". Start without it, under a new replica id");
     };
     auto envelope = unseal(identity_magic, *content);
-    if (!envelope) return damaged(envelope.error().detail);
+    if (!envelope) return damaged(0, envelope.error().detail);
     if (envelope->version != identity_version) {
         return fail(errc::incompatible,
                     path + ": identity format " + std::to_string(envelope->version) +
                         ", this release reads " + std::to_string(identity_version));
     }
-    if (envelope->size != content->size()) return damaged("bytes follow its end");
+    if (envelope->size != content->size()) return damaged(envelope->size, "bytes follow its end");
     auto self = (*opened)->facts();
     if (!self) return fail(self.error());
     auto who = decode(envelope->body, *self);
-    if (!who) return damaged(who.error().detail);
+    if (!who) return damaged(0, who.error().detail);
     return *who;
 }
 

@@ -21,6 +21,8 @@ struct identity {
     directory_facts where;
     hlc ceiling;                              // no stamp was above it
     sync_policy policy = sync_policy::commit; // in force when the directory was last opened
+    std::uint64_t durable = 0; // log position up to which the log was durable when this was written
+    std::optional<log_index> base; // as in replica_identity
 
     bool operator==(const identity&) const = default;
 };

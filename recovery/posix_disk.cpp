@@ -26,7 +26,8 @@ tl::unexpected<error> refused(std::string_view call, const std::string& path, in
                                                  : errc::io_failed;
     std::array<char, 128> room{};
     return fail(what, path + ": " + std::string(call) + ": " +
-                          strerror_r(code, room.data(), room.size()));
+                          strerror_r(code, room.data(), room.size()) +
+                          (what == errc::disk_full ? "; free space on that file system" : ""));
 }
 
 // Calls until it was not a signal that ended the call.

@@ -4,18 +4,18 @@
 #include "clock/system_time.hpp"
 #include "recovery/identity.hpp"
 #include "recovery/posix_disk.hpp"
+#include "recovery/replay.hpp"
 #include "recovery/snapshot.hpp"
 #include "recovery/transfer.hpp"
-#include "recovery/wal.hpp"
 #include "replica/driver.hpp"
 #include "transport/asio_loop.hpp"
 #include "transport/inproc.hpp"
 #include "transport/tcp.hpp"
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <future>
+#include <unistd.h>
 
 namespace weft {
 namespace {
@@ -28,50 +28,18 @@ result<void> check_name(std::string_view what, std::string_view name, bool may_b
                                             " bytes of UTF-8");
 }
 
-// A log is dropped by whole segments, so a small limit needs small ones.
-std::uint64_t segment_bytes(const replica_options& options) {
-    return std::min(options.log_segment_bytes, options.log_bytes_max / 8);
-}
-
-struct starting_state {
-    std::unique_ptr<core> state;
-    log_index at{};                 // the runs before it are in it
-    std::vector<log_index> damaged; // snapshots
-};
-
-// The state of the newest snapshot that is good, or an empty one. Damaged ones are reported.
-result<starting_state> newest_state(env& doors, const snapshot_store& snapshots,
-                                    const replica_options& options) {
-    starting_state out;
-    std::uint64_t seed = doors.random.draw();
-    for (std::size_t i = snapshots.kept().size(); i-- > 0;) {
-        log_index at = snapshots.kept()[i].at;
-        state_image image;
-        auto header = read_snapshot(doors.files, at, options.cluster, [&](image_part&& part) {
-            image.objects.load(part.path, part.type, std::move(part.fragment));
-            return result<void>{};
-        });
-        out.state = std::make_unique<core>(options, seed);
-        result<void> good;
-        if (header) {
-            image.header = std::move(*header);
-            good = out.state->load(std::move(image));
-        } else {
-            good = fail(header.error());
-        }
-        if (good) {
-            out.at = at;
-            return out;
-        }
-        if (good.error().code != errc::log_damaged) return fail(good.error());
-        out.damaged.push_back(at);
+// A damaged snapshot that the log makes up for is kept, out of the way.
+result<void> leave_out(env& doors, std::span<const damaged_snapshot> damaged) {
+    for (const damaged_snapshot& one : damaged) {
+        auto aside = put_aside(doors.files, snapshot_name(one.at));
+        if (!aside) return fail(aside.error());
         doors.events.on({severity::warning, "snapshot.damaged",
-                         doors.files.place() + "/" + snapshot_name(at) +
-                             " is left out: " + good.error().detail + ". Falling back to " +
-                             (i > 0 ? "the one before, and the log after it" : "the log alone")});
+                         one.why.detail +
+                             ". An older state and the log after it were read instead; "
+                             "the file is kept as " +
+                             *aside});
     }
-    out.state = std::make_unique<core>(options, seed);
-    return out;
+    return {};
 }
 
 } // namespace
@@ -107,22 +75,17 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
 
     auto snapshots = open_snapshots(doors.files, doors.run);
     if (!snapshots) return fail(snapshots.error());
-    auto start = newest_state(doors, **snapshots, options);
-    if (!start) return fail(start.error());
-    core& decisions = *start->state;
-    std::uint64_t wall_ms = doors.time.wall_ms();
-    auto log = open_wal(
-        doors.files, doors.run, doors.events,
-        {.cluster = options.cluster,
-         .segment_bytes_target = segment_bytes(options),
-         .from = start->at},
-        [&](log_index, const shared_bytes& run) { return decisions.replay(run, wall_ms); });
-    if (!log) return fail(log.error());
-    for (log_index damaged : start->damaged) {
-        if (auto removed = (*snapshots)->remove(damaged); !removed) return fail(removed.error());
+    auto there = replay_directory(doors, (*snapshots)->kept(), options, known);
+    if (!there) return fail(there.error());
+    auto& [start, log] = *there;
+    core& decisions = *start.state;
+    if (!start.damaged.empty()) {
+        if (auto left = leave_out(doors, start.damaged); !left) return fail(left.error());
+        snapshots = open_snapshots(doors.files, doors.run);
+        if (!snapshots) return fail(snapshots.error());
     }
 
-    identity_decision decision = decide_identity(known, *facts, (*log)->report());
+    identity_decision decision = decide_identity(known, *facts, log->report());
     if (decision.keep && known && known->member != options.name) {
         decision = {false, "the member was renamed from '" + known->member + "'"};
     }
@@ -135,30 +98,35 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
     now.region = options.region;
     now.where = *facts;
     now.policy = options.sync;
+    now.durable = log->durable_position();
     replica_id fresh{doors.random.draw() | 1U}; // never 0
     identity who = settle_identity(known, decision, now, fresh);
+    // A state that came from a peer, and whose place was not noted before the process died.
+    if (!who.base && !log->floor().covers(start.floor)) who.base = start.at;
     if (!decision.keep) {
-        doors.events.on(
-            {severity::info, "identity.new", to_string(who.id) + ": " + decision.reason});
+        bool lost = !known && log->report().exists;
+        doors.events.on({lost ? severity::warning : severity::info, "identity.new",
+                         to_string(who.id) + ": " + decision.reason});
     }
     if (auto kept = store_identity(doors.files, who); !kept) return fail(kept.error());
-    if (auto ready = (*log)->start(); !ready) return fail(ready.error());
+    if (auto ready = log->start(); !ready) return fail(ready.error());
     auto transfers = open_transfers(doors.files, doors.run, options.cluster);
     if (!transfers) return fail(transfers.error());
-    decisions.start(
-        {who.id, who.predecessor, who.ceiling},
-        {(*log)->first(), (*log)->floor(), (*snapshots)->kept(), (*transfers)->staged()},
-        doors.time.now());
+    decisions.start({who.id, who.predecessor, who.ceiling, who.base},
+                    {log->first(), log->floor(), (*snapshots)->kept(), (*transfers)->staged()},
+                    doors.time.now());
 
-    auto persist = [&files = doors.files, who](const replica_identity& next) mutable {
+    auto persist = [&files = doors.files, who, &log = *log](const replica_identity& next) mutable {
         who.id = next.id;
         who.predecessor = next.predecessor;
         who.ceiling = next.ceiling;
+        who.base = next.base;
+        who.durable = log.durable_position(); // the driver's log lives as long as this
         return store_identity(files, who);
     };
     auto engine = std::make_shared<driver>(
         std::move(decisions),
-        driver_parts{doors, home.transports, std::move(*lock), std::move(*log),
+        driver_parts{doors, home.transports, std::move(*lock), std::move(log),
                      std::move(*snapshots), std::move(*transfers), persist, home.on_fatal},
         options);
     if (auto started = engine->start(); !started) {
@@ -242,6 +210,21 @@ result<durable_replica> open_replica(std::string directory, replica_options opti
     if (!opened) return fail(opened.error());
     p.opened = std::move(*opened);
     return durable_replica(std::move(made));
+}
+
+result<repair_report> repair_replica(const std::string& directory, const replica_options& options,
+                                     bool dry_run) {
+    if (::access(directory.c_str(), F_OK) != 0)
+        return fail(errc::not_found, directory + ": no such directory");
+    asio_loop run; // nothing here waits for it
+    system_time time;
+    system_random random;
+    struct : event_sink {
+        void on(const log_event&) override {}
+    } nobody;
+    auto files = open_posix_disk(directory, run);
+    if (!files) return fail(files.error());
+    return repair_replica(env{time, random, **files, run, nobody}, options, dry_run);
 }
 
 } // namespace weft

@@ -1,5 +1,6 @@
 #pragma once
 #include "base/env.hpp"
+#include "recovery/repair.hpp"
 #include "replica/replica.hpp"
 #include "transport/registry.hpp"
 
@@ -54,5 +55,10 @@ private:
 [[nodiscard]] result<durable_replica>
 open_replica(std::string directory, replica_options options,
              std::function<void(const log_event&)> on_event = {});
+
+// Repairs `directory`, in which nothing runs: see recovery/repair.hpp. not_found if there is no such
+// directory.
+[[nodiscard]] result<repair_report>
+repair_replica(const std::string& directory, const replica_options& options, bool dry_run = false);
 
 } // namespace weft

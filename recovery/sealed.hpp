@@ -19,6 +19,12 @@ struct sealed {
 
 inline constexpr std::size_t sealed_magic_bytes = 8;
 
+// Ends each message about damage that stops a start.
+inline constexpr std::string_view damage_remedy =
+    ". Nothing was changed. 'weft repair' puts what is damaged aside and keeps what is good; peers "
+    "bring "
+    "the rest";
+
 [[nodiscard]] bytes seal(std::string_view magic, std::uint32_t version, byte_view body);
 
 // What `content` starts with. log_damaged, with what is wrong, if it is not a whole envelope with

@@ -60,6 +60,77 @@ bytes record_of(log_index at, std::uint64_t offset, chunk_kind kind, codec packe
     return out.take();
 }
 
+// Writes the file of one snapshot under the name that it has until it is whole.
+class snapshot_writer {
+public:
+    snapshot_writer(disk& files, state_image image)
+        : files_(files), at_(image.header.at), header_(encode(image.header)),
+          chunks_(std::move(image.objects), limits::snapshot_chunk_bytes) {}
+
+    result<void> begin() {
+        (void)files_.remove(fresh_name()); // of an attempt before
+        auto made = files_.create(fresh_name());
+        if (!made) return fail(made.error());
+        out_ = std::move(*made);
+        return append(seal(snapshot_magic, snapshot_version, header_));
+    }
+    // About so many bytes of chunks.
+    result<void> write_some(std::uint64_t bytes_target) {
+        std::uint64_t until = size_ + bytes_target;
+        while (!chunks_.done() && size_ < until) {
+            auto written = append_record(chunk_kind::objects, chunks_.next());
+            if (!written) return written;
+        }
+        if (!chunks_.done() || ended_) return {};
+        ended_ = true;
+        byte_writer end;
+        end.u64(count_);
+        for (std::uint64_t word : whole_.words()) end.u64(word);
+        return append_record(chunk_kind::end, end.view());
+    }
+    [[nodiscard]] bool ended() const { return ended_; }
+    [[nodiscard]] file& out() { return *out_; }
+    // Once it is whole and synced; then the directory has to be.
+    result<void> make_visible() { return files_.rename(fresh_name(), snapshot_name(at_)); }
+    void give_up() {
+        if (!out_) return;
+        out_.reset();
+        (void)files_.remove(fresh_name()); // or the next start does it
+    }
+    [[nodiscard]] snapshot_info written() const { return {at_, size_}; }
+
+private:
+    std::string fresh_name() const { return snapshot_name(at_) + ".new"; }
+
+    result<void> append(byte_view data) {
+        auto written = out_->append(data);
+        if (written) size_ += data.size();
+        return written;
+    }
+
+    result<void> append_record(chunk_kind kind, byte_view content) {
+        bytes packed = compress(codec::lz4, content);
+        bool pays = packed.size() < content.size();
+        byte_view stored = pays ? byte_view(packed) : content;
+        if (kind == chunk_kind::objects) {
+            whole_.add(stored);
+            ++count_;
+        }
+        return append(
+            record_of(at_, size_, kind, pays ? codec::lz4 : codec::none, content.size(), stored));
+    }
+
+    disk& files_;
+    log_index at_;
+    bytes header_;
+    image_chunks chunks_;
+    std::unique_ptr<file> out_;
+    std::uint64_t size_ = 0;
+    std::uint64_t count_ = 0; // of chunks
+    whole_hash whole_;
+    bool ended_ = false;
+};
+
 std::optional<log_index> parse_snapshot_name(std::string_view name) {
     if (name.size() != 30 || !name.starts_with("snapshot-") || !name.ends_with(".weft")) return {};
     auto digits = parse_replica_id(name.substr(9, 16)); // the same 16 digits
@@ -74,12 +145,14 @@ public:
 
     void write_later(state_image image, std::function<void(result<snapshot_info>)> done) override {
         WEFT_CHECK(!job_);
-        job_.emplace(std::move(image), std::move(done));
+        job_.emplace(files_, std::move(image), std::move(done));
         run_.post([this, alive = std::weak_ptr(alive_)] {
             if (!alive.expired()) begin();
         });
     }
-    std::uint64_t under_way_bytes() const override { return job_ ? job_->size : 0; }
+    std::uint64_t under_way_bytes() const override {
+        return job_ ? job_->out.written().size_bytes : 0;
+    }
     const std::vector<snapshot_info>& kept() const override { return kept_; }
 
     result<void> remove(log_index at) override {
@@ -109,80 +182,34 @@ public:
 
 private:
     struct job {
-        job(state_image image, std::function<void(result<snapshot_info>)> whom)
-            : header(std::move(image.header)),
-              chunks(std::move(image.objects), limits::snapshot_chunk_bytes),
-              done(std::move(whom)) {}
+        job(disk& files, state_image image, std::function<void(result<snapshot_info>)> whom)
+            : out(files, std::move(image)), done(std::move(whom)) {}
 
-        image_header header;
-        image_chunks chunks;
+        snapshot_writer out;
         std::function<void(result<snapshot_info>)> done;
-        std::unique_ptr<file> out;
-        std::uint64_t size = 0;
-        std::uint64_t count = 0; // of chunks
-        whole_hash whole;
-        bool ended = false;
     };
 
-    std::string fresh_name() const { return snapshot_name(job_->header.at) + ".new"; }
-
     void begin() {
-        (void)files_.remove(fresh_name()); // of an attempt before
-        auto made = files_.create(fresh_name());
-        if (!made) return finish(fail(made.error()));
-        job_->out = std::move(*made);
-        bytes header = seal(snapshot_magic, snapshot_version, encode(job_->header));
-        if (auto written = append(header); !written) return finish(fail(written.error()));
+        if (auto begun = job_->out.begin(); !begun) return finish(fail(begun.error()));
         write_some();
-    }
-
-    result<void> append(byte_view data) {
-        auto written = job_->out->append(data);
-        if (written) job_->size += data.size();
-        return written;
-    }
-
-    result<void> append_record(chunk_kind kind, byte_view content) {
-        bytes packed = compress(codec::lz4, content);
-        bool pays = packed.size() < content.size();
-        byte_view stored = pays ? byte_view(packed) : content;
-        if (kind == chunk_kind::objects) {
-            job_->whole.add(stored);
-            ++job_->count;
-        }
-        return append(record_of(job_->header.at, job_->size, kind, pays ? codec::lz4 : codec::none,
-                                content.size(), stored));
     }
 
     // About 1 MiB of chunks, then a sync, and so on: the loop is held for no longer than that takes.
     void write_some() {
-        job& j = *job_;
-        std::uint64_t until = j.size + sync_bytes;
-        while (!j.chunks.done() && j.size < until) {
-            auto written = append_record(chunk_kind::objects, j.chunks.next());
-            if (!written) return finish(fail(written.error()));
-        }
-        if (j.chunks.done() && !j.ended) {
-            byte_writer end;
-            end.u64(j.count);
-            for (std::uint64_t word : j.whole.words()) end.u64(word);
-            if (auto written = append_record(chunk_kind::end, end.view()); !written)
-                return finish(fail(written.error()));
-            j.ended = true;
-        }
-        j.out->sync_later(guarded([this](const result<void>& synced) {
+        if (auto written = job_->out.write_some(sync_bytes); !written)
+            return finish(fail(written.error()));
+        job_->out.out().sync_later(guarded([this](const result<void>& synced) {
             if (!synced) return finish(fail(synced.error()));
-            if (!job_->ended) return write_some();
+            if (!job_->out.ended()) return write_some();
             make_visible();
         }));
     }
 
     void make_visible() {
-        auto renamed = files_.rename(fresh_name(), snapshot_name(job_->header.at));
-        if (!renamed) return finish(fail(renamed.error()));
+        if (auto renamed = job_->out.make_visible(); !renamed) return finish(fail(renamed.error()));
         files_.sync_directory_later(guarded([this](const result<void>& synced) {
             if (!synced) return finish(fail(synced.error()));
-            finish(snapshot_info{job_->header.at, job_->size});
+            finish(job_->out.written());
         }));
     }
 
@@ -192,9 +219,8 @@ private:
             std::erase_if(kept_, [at](const snapshot_info& s) { return s.at == at; });
             if (reader_of_.at == at) reader_.reset();
             kept_.push_back(*outcome);
-        } else if (job_->out) {
-            job_->out.reset();
-            (void)files_.remove(fresh_name()); // or the next start does it
+        } else {
+            job_->out.give_up();
         }
         auto done = std::move(job_->done);
         job_.reset();
@@ -318,15 +344,27 @@ std::string snapshot_name(log_index at) {
     return "snapshot-" + to_hex(static_cast<std::uint64_t>(at)) + ".weft";
 }
 
-result<std::unique_ptr<snapshot_store>> open_snapshots(disk& files, loop& run) {
+result<void> write_snapshot_now(disk& files, state_image image) {
+    snapshot_writer out(files, std::move(image));
+    auto write = [&]() -> result<void> {
+        if (auto begun = out.begin(); !begun) return begun;
+        while (!out.ended()) {
+            if (auto written = out.write_some(sync_bytes); !written) return written;
+        }
+        if (auto synced = out.out().sync(); !synced) return synced;
+        if (auto renamed = out.make_visible(); !renamed) return renamed;
+        return files.sync_directory();
+    };
+    auto written = write();
+    if (!written) out.give_up();
+    return written;
+}
+
+result<std::vector<snapshot_info>> list_snapshots(disk& files) {
     auto names = files.list();
     if (!names) return fail(names.error());
     std::vector<snapshot_info> kept;
     for (const std::string& name : *names) {
-        std::string_view whole = name;
-        if (whole.ends_with(".new") && parse_snapshot_name(whole.substr(0, whole.size() - 4))) {
-            if (auto removed = files.remove(name); !removed) return fail(removed.error());
-        }
         auto at = parse_snapshot_name(name);
         if (!at) continue;
         auto opened = files.open(name);
@@ -335,7 +373,21 @@ result<std::unique_ptr<snapshot_store>> open_snapshots(disk& files, loop& run) {
         if (!size) return fail(size.error());
         kept.push_back({*at, *size});
     }
-    return std::make_unique<snapshot_files>(files, run, std::move(kept));
+    return kept;
+}
+
+result<std::unique_ptr<snapshot_store>> open_snapshots(disk& files, loop& run) {
+    auto names = files.list();
+    if (!names) return fail(names.error());
+    for (const std::string& name : *names) {
+        std::string_view whole = name;
+        if (!whole.ends_with(".new") || !parse_snapshot_name(whole.substr(0, whole.size() - 4)))
+            continue;
+        if (auto removed = files.remove(name); !removed) return fail(removed.error());
+    }
+    auto kept = list_snapshots(files);
+    if (!kept) return fail(kept.error());
+    return std::make_unique<snapshot_files>(files, run, std::move(*kept));
 }
 
 struct snapshot_source::position {

@@ -11,8 +11,14 @@ namespace weft {
 // Snapshots on a disk: files `snapshot-<log index>.weft`, docs/formats.md, "Snapshot". A file has that name
 // only when it is whole and durable; what is being written, or was left over by a crash, ends in `.new`.
 
-// Those that are there, by name only. Removes what was left over.
+// Those that are there, by name only; oldest first.
+[[nodiscard]] result<std::vector<snapshot_info>> list_snapshots(disk& files);
+
+// The same, to be written and read. Removes what was left over.
 [[nodiscard]] result<std::unique_ptr<snapshot_store>> open_snapshots(disk& files, loop& run);
+
+// Writes a snapshot and waits until it is durable. Before anything else uses the directory.
+[[nodiscard]] result<void> write_snapshot_now(disk& files, state_image image);
 
 // Reads a snapshot's file chunk by chunk, every checksum checked; memory of one chunk.
 //

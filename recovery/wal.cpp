@@ -2,6 +2,7 @@
 
 #include "base/check.hpp"
 #include "recovery/log_format.hpp"
+#include "recovery/sealed.hpp"
 #include "replica/change_codec.hpp"
 
 #include <algorithm>
@@ -64,9 +65,15 @@ result<void> wal::recover(const run_sink& on_run) {
         return fail(errc::log_damaged,
                     path("log") + ": it holds the runs " + number(first()) + " to " +
                         number(end()) + ", and the newest good snapshot needs those from " +
-                        number(options_.from) +
-                        " on. Nothing was changed. Move the directory away and let the replica "
-                        "start empty and fetch its state from a peer, or restore a backup");
+                        number(options_.from) + " on" + std::string(damage_remedy));
+    }
+    if (position() < options_.durable) { // its end is gone, and left no trace in the log itself
+        std::string name = segments_.empty() ? "log" : segments_.back().name;
+        return fail(errc::log_damaged,
+                    path(name) + ": damaged at byte " +
+                        std::to_string(segments_.empty() ? 0 : segments_.back().size) +
+                        ": the log ends there, at position " + std::to_string(position()) + "; " +
+                        identity_proof() + std::string(damage_remedy));
     }
     return {};
 }
@@ -93,8 +100,9 @@ result<std::optional<wal::damage>> wal::enter(std::size_t ordinal, byte_view con
         for (const auto& each : header->origins) last_[each.id] = {each.counter, each.last};
     } else if (header->start != position() || header->first != end_) {
         return damage{ordinal, 0,
-                      "it starts at run " + std::to_string(header->first) +
-                          ", the one before ends at " + std::to_string(end_) +
+                      "it starts at run " + std::to_string(header->first) + ", and " +
+                          segments_.back().name + " before it ends at " + std::to_string(end_) +
+                          ", byte " + std::to_string(segments_.back().size) +
                           ": a part of the log is missing"};
     }
     segment added;
@@ -135,7 +143,11 @@ result<std::optional<wal::damage>> wal::replay(std::size_t ordinal, const shared
             auto run = content.part(static_cast<std::size_t>(s.size) + record_header_bytes,
                                     found->payload.size());
             if (end() >= options_.from) {
-                if (auto taken = on_run(end(), run); !taken) return fail(taken.error());
+                if (auto taken = on_run(end(), run); !taken) {
+                    return fail(taken.error().code, path(s.name) + ": intact record at byte " +
+                                                        std::to_string(s.size) + ": " +
+                                                        taken.error().detail);
+                }
             }
             note_run(*header, s.size, run.view);
             ++report_.runs;
@@ -145,20 +157,24 @@ result<std::optional<wal::damage>> wal::replay(std::size_t ordinal, const shared
     return std::nullopt;
 }
 
+std::string wal::identity_proof() const {
+    return "the log was durable up to position " + std::to_string(options_.durable) +
+           ", as the identity states, and this is position " + std::to_string(position());
+}
+
 // Torn tail or damage? All that is intact ends at position(). If anything intact behind it says
 // that the log had been durable beyond, durable data is lost, and nothing is touched.
 result<void> wal::judge(const damage& found, byte_view content) {
     const std::string& name = names_[found.ordinal];
     auto refuse = [&](const std::string& proof) {
-        return fail(errc::log_damaged,
-                    path(name) + ": damaged at byte " + std::to_string(found.offset) + ": " +
-                        found.what + "; " + proof +
-                        ". Nothing was changed. Move the directory away and let the replica start "
-                        "empty and fetch its state from a peer, or restore a backup");
+        return fail(errc::log_damaged, path(name) + ": damaged at byte " +
+                                           std::to_string(found.offset) + ": " + found.what + "; " +
+                                           proof + std::string(damage_remedy));
     };
     if (segments_.empty() && parse_segment_name(name) != 0) {
         return refuse("it is the oldest segment, and earlier ones were dropped");
     }
+    if (position() < options_.durable) return refuse(identity_proof());
     log_cut cut{name, found.offset, content.size() - found.offset, found.what};
     shared_bytes later;
     for (std::size_t ordinal = found.ordinal; ordinal < names_.size(); ++ordinal) {

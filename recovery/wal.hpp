@@ -23,6 +23,8 @@ struct wal_options {
     // Of the state that the log is for: the runs before it are checked, but not given to the sink. The
     // log was durable up to here: it is damaged if it starts later or ends earlier.
     log_index from{};
+    // Log position up to which the log is known from elsewhere to have been durable; the identity says so.
+    std::uint64_t durable = 0;
 };
 
 // A torn tail: from `offset` of `file` on nothing counts, nor do the files after it.
@@ -63,6 +65,8 @@ public:
     wal& operator=(const wal&) = delete;
 
     [[nodiscard]] const log_report& report() const { return report_; }
+    // Log position up to which it is durable.
+    [[nodiscard]] std::uint64_t durable_position() const { return durable_position_; }
 
     // Cuts the torn tail (and says so), makes all that was found durable and writes the start mark.
     // Blocks for two syncs. Call it once the identity for what follows is durable: until then the
@@ -119,6 +123,7 @@ private:
     result<std::optional<damage>> enter(std::size_t ordinal, byte_view content);
     result<void> judge(const damage& found, byte_view content);
     result<void> cut_tail();
+    [[nodiscard]] std::string identity_proof() const; // that what is durable is missing
 
     [[nodiscard]] segment_header header() const;
     result<void> roll();

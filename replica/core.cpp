@@ -138,6 +138,7 @@ void core::start(const replica_identity& who, disk_contents there, instant now) 
     WEFT_CHECK(who.id != replica_id{});
     id_ = who.id;
     predecessor_ = who.predecessor;
+    base_ = who.base;
     hybrid_clock above_ceiling(who.ceiling);
     if (clock_.last() > who.ceiling) above_ceiling.advance_to(clock_.last());
     clock_ = above_ceiling;
@@ -289,6 +290,9 @@ result<void> core::apply(const operation& op) {
         if (!subscribers_.empty()) change_objects_.push_back(describe(one));
         return {};
     };
+    bool blind = op.what == action::write || op.what == action::enable ||
+                 op.what == action::disable || op.what == action::add;
+    if (blind) return apply_one(op);
     const object* there = state_.find_record(op.path, op.type);
     switch (op.what) {
         case action::increment:
@@ -402,7 +406,7 @@ void core::seal() {
     own.who = who;
     own.dependencies = stated_dependencies_;
     if (hlc ceiling = clock_.ceiling_needed(); ceiling.raw != 0) {
-        effects_.push_back(persist_identity{{id_, predecessor_, ceiling}});
+        effects_.push_back(persist_identity{{id_, predecessor_, ceiling, base_}});
         clock_.ceiling_persisted(ceiling);
     }
     run_hash hash = hash_of(run.view);
@@ -608,7 +612,7 @@ void core::change_identity(const std::string& why) {
     next_counter_ = 1;
     stated_dependencies_ = {};
     effects_.push_back(
-        persist_identity{{id_, predecessor_, std::max(clock_.last(), clock_.ceiling())}});
+        persist_identity{{id_, predecessor_, std::max(clock_.last(), clock_.ceiling()), base_}});
     report_event(severity::warning, "identity.changed",
                  "replica id " + to_string(predecessor_) + " becomes " + to_string(id_) + ": " +
                      why);

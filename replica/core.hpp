@@ -78,7 +78,11 @@ public:
     void unsubscribe(subscription_id id);
 
     [[nodiscard]] const keyspace& state() const { return state_; }
-    [[nodiscard]] replica_identity identity() const { return {id_, predecessor_, clock_.last()}; }
+    [[nodiscard]] replica_identity identity() const {
+        return {id_, predecessor_, clock_.last(), base_};
+    }
+    // The state as it is, to be written as a snapshot. Nothing is open or unsealed.
+    [[nodiscard]] state_image image() const;
     [[nodiscard]] bool has_unsealed() const { return !open_run_.empty(); }
     // Of changes that no step has asked to append yet.
     [[nodiscard]] std::size_t unlogged_bytes() const {
@@ -219,7 +223,6 @@ private:
     void apply_changes(const decoded_run& run, origin& from, bool replaying);
     void want_sync();
     void want_snapshot();
-    [[nodiscard]] state_image image() const;
     [[nodiscard]] bool grew_since_snapshot() const;
     [[nodiscard]] instant snapshot_due() const;
     using snapshot_callbacks = std::vector<std::function<void(result<snapshot_info>)>>;
@@ -250,6 +253,7 @@ private:
     random_generator random_;
     replica_id id_{};
     replica_id predecessor_{};
+    std::optional<log_index> base_; // as in replica_identity
     std::uint64_t nonce_;
     instant now_;
     std::uint64_t wall_ms_ = 0;

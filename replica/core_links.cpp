@@ -399,6 +399,10 @@ void core::on_hello(session& s, const hello_message& hello) {
     }
     if (hello.name.empty() || hello.id == replica_id{})
         return refuse(errc::bad_message, "a Hello without a name or a replica id");
+    version_vector has;
+    for (const origin_state& o : hello.applied) has.advance(o.origin, o.counter);
+    if (!has.covers(hello.floor))
+        return refuse(errc::bad_message, "it lacks some of its own floor");
     if (hello.cluster != options_.cluster) {
         return refuse(errc::wrong_cluster, "it is of cluster '" + hello.cluster + "', here is '" +
                                                options_.cluster + "'; check --cluster and the URL");
@@ -457,8 +461,6 @@ void core::on_hello(session& s, const hello_message& hello) {
     entry.ever_open = true;
     entry.last_error.reset();
     entry.blocked.reset();
-    version_vector has;
-    for (const origin_state& o : hello.applied) has.advance(o.origin, o.counter);
     durable_at_.has_at_most(entry.url, has); // it may have lost its disk
 
     s.open = true;

@@ -101,11 +101,16 @@ void core::answer_snapshot(snapshot_callbacks& whose, const result<snapshot_info
 
 // ---- what may go
 
-// One that a peer is fetching stays until it has it, or stops asking.
+// Of all but the newest, only what peers are fetching stays, until they have it or stop asking.
 void core::drop_old_snapshots() {
-    while (snapshots_.size() > limits::snapshots_kept && !is_served(snapshots_.front().at)) {
-        effects_.push_back(remove_snapshot{snapshots_.front().at});
-        snapshots_.erase(snapshots_.begin());
+    for (std::size_t i = 0; i + limits::snapshots_kept < snapshots_.size();) {
+        log_index at = snapshots_[i].at;
+        if (is_served(at)) {
+            ++i;
+            continue;
+        }
+        effects_.push_back(remove_snapshot{at});
+        snapshots_.erase(snapshots_.begin() + static_cast<std::ptrdiff_t>(i));
     }
 }
 

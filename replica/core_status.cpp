@@ -99,7 +99,7 @@ replica_status core::status(instant now) const {
             peer.lag_ops = applied_.operations_beyond(s.their_applied);
             peer.lag_ms = s.probing && peer.lag_ops > 0 ? now.ms_since(s.probe_at) : 0;
             peer.rtt_us = s.rtt_us;
-            if (s.serving) {
+            if (s.serving && s.serve_next < s.serving->size) {
                 peer.state_bytes_sent = s.serve_next;
                 peer.state_bytes_total = s.serving->size;
             }

@@ -1,6 +1,7 @@
 #include "base/check.hpp"
 #include "base/limits.hpp"
 #include "replica/core.hpp"
+#include "replica/state_join.hpp"
 
 #include <algorithm>
 
@@ -34,7 +35,7 @@ bool core::left_behind(const session& s) const {
 session* core::state_source() {
     session* best = nullptr;
     for (auto& [id, s] : sessions_) {
-        if (!s.open || s.bad_state) continue;
+        if (!s.open || now_ < s.bad_state_until) continue;
         if (!s.below_floor) {
             // Somebody's log still reaches us, and may bring it all.
             bool brings = !s.blocked && !applied_.covers(s.their_applied);
@@ -127,7 +128,7 @@ void core::give_up_transfer(const error& why, bool blame_peer) {
     transfer_not_before_ = now_.after_ms(limits::transfer_stall_ms);
     effects_.push_back(discard_staged{});
     if (s == nullptr || !blames) return;
-    s->bad_state = true;
+    s->bad_state_until = now_.after_ms(limits::bad_state_ms);
     block(*s, why);
 }
 
@@ -180,8 +181,10 @@ result<void> core::apply_to_joined(const shared_bytes& run) {
     auto& origins = t.joined.image.header.origins;
     auto at = std::lower_bound(origins.begin(), origins.end(), header->origin,
                                [](const image_origin& o, replica_id id) { return o.id < id; });
-    if (at == origins.end() || at->id != header->origin)
+    if (at == origins.end() || at->id != header->origin) {
+        if (origins.size() >= limits::vector_entries_max) return fail(too_many_origins());
         at = origins.insert(at, image_origin{header->origin, 0, {}, {}, {}});
+    }
     if (header->first != expected || header->previous != at->last) {
         return fail(errc::dot_reused,
                     "run " + to_string(dot{header->origin, header->first}) +
@@ -265,6 +268,9 @@ void core::stand_on_joined() {
     durable_at_.seen_by(self_member, durable_);
     floor_.join(done.joined.image.header.floor);
     (void)clock_.observe(done.joined.image.header.newest, wall_ms_);
+    base_ = done.joined.image.header.at;
+    effects_.push_back(
+        persist_identity{{id_, predecessor_, std::max(clock_.last(), clock_.ceiling()), base_}});
     effects_.push_back(discard_staged{});
     report_event(severity::info, "transfer.done",
                  "the state of '" + done.peer +
@@ -294,8 +300,12 @@ void core::stand_on_joined() {
 bool core::is_served(log_index snapshot) const {
     return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& e) {
         const session& s = e.second;
-        return s.serving && s.serving->at == snapshot &&
-               now_.ms_since(s.serve_asked) < limits::transfer_stall_ms;
+        if (!s.serving || s.serving->at != snapshot) return false;
+        bool all_sent = s.serve_next == s.serving->size;
+        // It verifies, joins and writes it; then it needs the log from there on.
+        if (all_sent && s.known.covers(floor_)) return false;
+        return now_.ms_since(s.served) <
+               (all_sent ? limits::transfer_pin_ms_max : std::int64_t{limits::transfer_stall_ms});
     });
 }
 
@@ -313,13 +323,13 @@ void core::on_state_request(session& s, const state_request& asked) {
     std::uint64_t from = newest ? 0 : asked.from;
     std::uint64_t until = newest ? asked.until - asked.from : asked.until;
     bool extends = s.serving == ref && s.serve_until == from;
-    if (!s.serving) {
+    if (s.serving != ref) {
         report_event(severity::info, "transfer.sending",
                      "the state at log run " + std::to_string(static_cast<std::uint64_t>(ref.at)) +
                          ", " + std::to_string(ref.size) + " bytes, to '" + s.name + "'");
     }
     s.serving = ref;
-    s.serve_asked = now_;
+    s.served = now_;
     if (!extends) s.serve_next = from;
     s.serve_until = std::min(until, ref.size);
 }
@@ -349,9 +359,9 @@ void core::on_state_read(const state_read& read) {
     }
     std::size_t size = read.data->view.size();
     s->serve_next += size;
+    s->served = now_;
     s->undrained_bytes += size;
     send(*s, state_chunk{read.snapshot, read.offset, *read.data});
-    if (s->serve_next == read.snapshot.size) s->serving.reset();
 }
 
 } // namespace weft

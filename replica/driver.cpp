@@ -317,24 +317,28 @@ void driver::perform(dial& what) {
         });
 }
 
-// Whether it would tell a peer of what the log has no space for yet, or overtake what does.
-bool driver::is_withheld(const send_message& what) const {
-    const auto* batch = std::get_if<runs_message>(&what.what);
-    if (unlogged_.empty() || batch == nullptr) return false;
+// How many of these runs may go to a peer: not one that the log has no space for yet, nor what is behind one.
+std::size_t driver::sendable(session_id session, const runs_message& batch) const {
+    bool waits = std::any_of(withheld_.begin(), withheld_.end(),
+                             [&](const send_message& w) { return w.session == session; });
+    if (waits) return 0;
     auto unlogged = [this](const shared_bytes& run) {
         return std::any_of(unlogged_.begin(), unlogged_.end(), [&](const shared_bytes& waiting) {
             return waiting.view.data() == run.view.data();
         });
     };
-    return std::any_of(batch->runs.begin(), batch->runs.end(), unlogged) ||
-           std::any_of(withheld_.begin(), withheld_.end(),
-                       [&](const send_message& w) { return w.session == what.session; });
+    auto first = std::find_if(batch.runs.begin(), batch.runs.end(), unlogged);
+    return static_cast<std::size_t>(first - batch.runs.begin());
 }
 
 void driver::perform(send_message& what) {
-    if (is_withheld(what)) {
-        withheld_.push_back(std::move(what));
-        return;
+    if (auto* batch = std::get_if<runs_message>(&what.what); batch && !unlogged_.empty()) {
+        auto rest =
+            batch->runs.begin() + static_cast<std::ptrdiff_t>(sendable(what.session, *batch));
+        if (rest != batch->runs.end())
+            withheld_.push_back({what.session, runs_message{{rest, batch->runs.end()}}});
+        batch->runs.erase(rest, batch->runs.end());
+        if (batch->runs.empty()) return;
     }
     auto found = connections_.find(what.session);
     if (found == connections_.end()) return;

@@ -138,7 +138,7 @@ private:
     void perform(answer& what);
     void perform(report& what);
     void write_pending();
-    [[nodiscard]] bool is_withheld(const send_message& what) const;
+    [[nodiscard]] std::size_t sendable(session_id session, const runs_message& batch) const;
     void fatal(const error& why);
     void set_timer(instant when);
     void tell_writers();

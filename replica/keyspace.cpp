@@ -42,7 +42,7 @@ void keyspace::apply_at(map_store& parent, const path_hash& parent_hash, std::si
                         undo_log* undo) {
     bool last = depth + 1 == op.path.size();
     child_ref name{op.path[depth], type_at(op, depth)};
-    if (op.what == action::remove && parent.find(name) == nullptr) return;
+    if (op.what == action::remove && std::as_const(parent).find(name) == nullptr) return;
     object& child = parent.find_or_insert(name);
     bool was_live = child.live();
     path_hash here = parent_hash.child(name.name, name.type);
@@ -51,7 +51,7 @@ void keyspace::apply_at(map_store& parent, const path_hash& parent_hash, std::si
     } else {
         apply_at(child.as<map_store>(), here, depth + 1, op, seen, stamp, undo);
     }
-    parent.settle(name, was_live);
+    parent.settle(name, child, was_live);
 }
 
 void keyspace::apply_here(object& target, const path_hash& here, const operation& op,
@@ -180,7 +180,7 @@ void keyspace::load_at(map_store& parent, const path_hash& parent_hash,
         child.join(fragment, nothing_seen{}, nothing_seen{});
         weight_.add(weigh(here, child));
     }
-    parent.settle(name, was_live);
+    parent.settle(name, child, was_live);
 }
 
 object_weight keyspace::put(child_ref where, object&& whole) {
@@ -189,7 +189,7 @@ object_weight keyspace::put(child_ref where, object&& whole) {
     WEFT_CHECK(child.empty() && !whole.empty());
     child = std::move(whole);
     weight_.add(weight);
-    root_.settle(where, false);
+    root_.settle(where, child, false);
     return weight;
 }
 
@@ -224,7 +224,7 @@ void keyspace::restore(map_store& parent, std::size_t depth, undo_step& step) {
             child.as<flag_store>() = std::move(*marks);
         }
     }
-    parent.settle(name, was_live);
+    parent.settle(name, child, was_live);
 }
 
 const object* keyspace::find_record(std::span<const std::string_view> path, type_id type) const {

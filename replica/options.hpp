@@ -5,6 +5,7 @@
 #include "clock/hlc.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,6 +59,9 @@ struct replica_identity {
     replica_id id{};
     replica_id predecessor{}; // the id of the same directory before, 0 if none
     hlc ceiling;              // no stamp above it has left the replica
+    // If given, a start needs a snapshot of at least the runs before it: a peer's state is in that, and in
+    // no log.
+    std::optional<log_index> base = {};
 };
 
 } // namespace weft

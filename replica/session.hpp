@@ -32,7 +32,7 @@ struct session {
     version_vector our_start;   // what we had
     version_vector their_floor; // what it holds only as state …
     bool below_floor = false;   // … and we lack some of it: nothing streams until we have it
-    bool bad_state = false;     // the state that it sent is no good: not asked for again here
+    instant bad_state_until{};  // the state that it sent was no good: not asked for again before
     bool caught_up = false;
 
     // Sending.
@@ -51,7 +51,7 @@ struct session {
     std::uint64_t serve_next = 0;
     std::uint64_t serve_until = 0;
     bool serve_reading = false; // a read_state is under way
-    instant serve_asked;        // when it was last asked for
+    instant served;             // when it was last asked for, or some of it sent
 
     // Receiving.
     interest_message asked; // the Interest that we sent last

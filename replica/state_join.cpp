@@ -1,5 +1,7 @@
 #include "replica/state_join.hpp"
 
+#include "base/limits.hpp"
+
 #include <algorithm>
 
 namespace weft {
@@ -49,6 +51,12 @@ void state_join::join_one() {
     if (there) ++theirs_at_;
 }
 
+error too_many_origins() {
+    return {errc::over_limit, "a cluster holds at most " +
+                                  std::to_string(limits::vector_entries_max) +
+                                  " replica ids, and with this state there would be more"};
+}
+
 result<image_header> join_headers(const image_header& mine, const image_header& theirs) {
     image_header out = mine;
     out.newest = std::max(mine.newest, theirs.newest);
@@ -71,6 +79,7 @@ result<image_header> join_headers(const image_header& mine, const image_header& 
             out.origins.insert(at, other);
         }
     }
+    if (out.origins.size() > limits::vector_entries_max) return fail(too_many_origins());
     return out;
 }
 

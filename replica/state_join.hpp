@@ -45,8 +45,10 @@ private:
 
 // The header of that join, but for its objects and digest: it stands at the log index of `mine`, whose log
 // lacks what only `theirs` has seen, so the floor rises to that. dot_reused if both stand at one operation of
-// an origin with two histories of it.
+// an origin with two histories of it; over_limit if they know too many origins together.
 [[nodiscard]] result<image_header> join_headers(const image_header& mine,
                                                 const image_header& theirs);
+
+[[nodiscard]] error too_many_origins();
 
 } // namespace weft

@@ -71,6 +71,14 @@ int run(const serve_command& given) {
     std::string control = given.dir + "/control.sock";
     if (auto fits = check_socket_path(control); !fits) return refuse(fits.error());
 
+    if (given.repair) {
+        auto report = repair_replica(given.dir, options);
+        if (!report && report.error().code != errc::not_found) return refuse(report.error());
+        if (report && (report->needed || !report->regained.empty())) {
+            for (const std::string& line : describe(*report))
+                print_event({severity::warning, "repair.done", line});
+        }
+    }
     auto opened = open_replica(given.dir, options, print_event);
     if (!opened) return refuse(opened.error());
     replica& node = **opened;

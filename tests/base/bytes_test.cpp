@@ -119,6 +119,16 @@ BOOST_AUTO_TEST_CASE(a_replica_id_is_sixteen_lower_case_digits_and_nothing_else)
     }
 }
 
+BOOST_AUTO_TEST_CASE(first_bytes_are_in_the_order_of_texts) {
+    const std::string_view ordered[] = {"", "a", "ab", "abcdefgh", "b"};
+    for (std::size_t i = 1; i < std::size(ordered); ++i) {
+        BOOST_TEST((ordered[i - 1] < ordered[i]));
+        BOOST_TEST(first_bytes(ordered[i - 1]) < first_bytes(ordered[i]));
+    }
+    BOOST_TEST(first_bytes({}) == 0U);
+    BOOST_TEST(first_bytes("abcdefgh1") == first_bytes("abcdefgh2"));
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 } // namespace

@@ -1,13 +1,17 @@
+#include "base/bytes.hpp"
 #include "base/ordered_map.hpp"
 
 #include <boost/test/unit_test.hpp>
 #include <rapidcheck/boost_test.h>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 namespace weft {
@@ -18,13 +22,21 @@ struct wide {
     std::string text;
     std::array<std::uint64_t, 32> padding{};
 };
-using tested = ordered_map<std::string, wide>;
+using untagged = ordered_map<std::string, wide>;
+struct with_tags : std::less<> { // few different ones, so that they are often the same
+    static std::uint64_t head(std::string_view key) { return first_bytes(key.substr(0, 6)); }
+    static std::uint8_t tag(std::string_view key) {
+        return static_cast<std::uint8_t>(key.empty() ? 0 : key.back() % 4);
+    }
+};
+using tagged = ordered_map<std::string, wide, with_tags>;
 using reference_map = std::map<std::string, std::string, std::less<>>;
 
 std::string key_of(std::uint32_t choice) { return "key " + std::to_string(choice % 97 + 1'000); }
 
 // The same entries in the same order, found by every way there is.
-bool same(const tested& mine, const reference_map& reference) {
+template <class Tested>
+bool same(const Tested& mine, const reference_map& reference) {
     if (mine.size() != reference.size() || mine.empty() != reference.empty()) return false;
     auto at = mine.begin();
     for (const auto& [key, text] : reference) {
@@ -37,7 +49,8 @@ bool same(const tested& mine, const reference_map& reference) {
     return at == mine.end();
 }
 
-void put(tested& mine, reference_map& reference, const std::string& key, std::uint32_t choice) {
+template <class Tested>
+void put(Tested& mine, reference_map& reference, const std::string& key, std::uint32_t choice) {
     bool fresh = !reference.contains(key);
     bool made = false;
     wide& there = mine.find_or_insert(std::string_view(key), [&] {
@@ -49,15 +62,14 @@ void put(tested& mine, reference_map& reference, const std::string& key, std::ui
     there.text = reference[key] = std::to_string(choice);
 }
 
-BOOST_AUTO_TEST_SUITE(ordered_map_test)
-
-BOOST_AUTO_TEST_CASE(it_does_what_a_map_does) {
+template <class Tested>
+void does_what_a_map_does() {
     rc::detail::checkBoostTest([] {
         auto program = *rc::gen::container<std::vector<std::uint32_t>>(
             rc::gen::inRange<std::uint32_t>(0, 1U << 28U));
-        tested mine;
+        Tested mine;
         reference_map reference;
-        std::vector<std::pair<tested, reference_map>> copies; // they stay as they were
+        std::vector<std::pair<Tested, reference_map>> copies; // they stay as they were
         for (std::uint32_t word : program) {
             std::uint32_t choice = word / 8;
             std::string key = key_of(choice);
@@ -84,15 +96,15 @@ BOOST_AUTO_TEST_CASE(it_does_what_a_map_does) {
                     break;
                 }
                 case 5: {
-                    tested copy = mine;
+                    Tested copy = mine;
                     RC_ASSERT(same(copy, reference));
                     copy.clear();
                     RC_ASSERT(copy.empty() && copy.begin() == copy.end());
-                    tested moved = std::move(mine);
+                    Tested moved = std::move(mine);
                     // NOLINTNEXTLINE(bugprone-use-after-move): what was moved from is empty
                     RC_ASSERT(mine.empty() && mine.begin() == mine.end());
                     mine = moved;
-                    tested& self = mine;
+                    Tested& self = mine;
                     mine = self;
                     copies.emplace_back(mine, reference);
                     break;
@@ -119,6 +131,49 @@ BOOST_AUTO_TEST_CASE(it_does_what_a_map_does) {
         }
         for (const auto& [copy, then] : copies) RC_ASSERT(same(copy, then));
     });
+}
+
+BOOST_AUTO_TEST_SUITE(ordered_map_test)
+
+BOOST_AUTO_TEST_CASE(it_does_what_a_map_does) { does_what_a_map_does<untagged>(); }
+BOOST_AUTO_TEST_CASE(with_tags_it_does_the_same) { does_what_a_map_does<tagged>(); }
+
+BOOST_AUTO_TEST_CASE(entries_that_cannot_be_copied_leave_both_as_they_were) {
+    struct fragile {
+        int number = 0;
+        explicit fragile(int n) : number(n) {}
+        fragile(const fragile&) { throw std::bad_alloc(); }
+        fragile(fragile&&) = default;
+        fragile& operator=(const fragile&) = default;
+        fragile& operator=(fragile&&) = default;
+        ~fragile() = default;
+    };
+    ordered_map<int, fragile> one;
+    one.find_or_insert(1, [] { return fragile(7); });
+    auto two = one;
+    BOOST_CHECK_THROW((void)two.find(1), std::bad_alloc);
+    BOOST_CHECK_THROW((void)two.find_or_insert(2, [] { return fragile(8); }), std::bad_alloc);
+    BOOST_TEST(std::as_const(two).find(1)->number == 7);
+    BOOST_TEST(two.size() == 1U);
+    BOOST_TEST(std::as_const(one).find(1)->number == 7);
+}
+
+// Run under ThreadSanitizer: what a copy reads in another thread, the original no longer changes.
+BOOST_AUTO_TEST_CASE(a_copy_is_read_by_another_thread_while_the_original_goes_on) {
+    ordered_map<int, int> original;
+    constexpr int many = 2'000;
+    for (int i = 0; i < many; ++i) original.find_or_insert(i, [] { return 0; });
+    for (int round = 1; round <= 20; ++round) {
+        auto copy = std::make_unique<ordered_map<int, int>>(original);
+        std::atomic<bool> same = true;
+        std::thread reader([&same, round, copy = std::move(copy)]() mutable {
+            for (const auto& e : *copy) same = same && e.value == round - 1;
+            copy.reset();
+        });
+        for (int i = 0; i < many; ++i) *original.find(i) = round;
+        reader.join();
+        BOOST_TEST(same);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(keys_that_come_in_order_or_in_reverse_are_all_there) {

@@ -95,7 +95,7 @@ BOOST_AUTO_TEST_CASE(a_change_below_a_large_map_asks_about_its_own_dots_only) {
             one.find_or_insert({field, {}}) = object(register_store<value>({a, n}, {hlc{n}, i}));
             below.join(object(std::move(one)), mine, version_vector());
         }
-        wide.settle({outer, {type_kind::map}}, false);
+        wide.settle({outer, {type_kind::map}}, below, false);
     }
     mine.advance(a, n);
     map_store inner = map_store::partial();

@@ -6,6 +6,7 @@ import ctypes
 import gzip
 import http.client
 import json
+import pathlib
 import re
 import shutil
 import signal
@@ -567,6 +568,131 @@ class Serving(Case):
         node.start()
         node.dir = self.place / "fresh"
         self.assertEqual(node.status()["name"], f"{socket.gethostname()}-fresh"[:64])
+
+
+class Damage(Case):
+    def flip(self, path, at):
+        with open(path, "r+b") as file:
+            file.seek(at)
+            byte = file.read(1)[0]
+            file.seek(at)
+            file.write(bytes([byte ^ 1]))
+
+    def names(self, node):
+        return {path.name for path in node.dir.iterdir()} - {"control.sock", "lock"}
+
+    def test_a_damaged_log_is_repaired_and_a_peer_brings_the_rest(self):
+        a = Node(self, "a")
+        b = Node(self, "b", "--peer", a.url)
+        for n in range(20):
+            b.do("add", "shared", str(n))
+        self.converged(a, b)
+        b.do("link pause", "a")
+        for n in range(5):
+            b.do("add", "own", str(n))
+        before = b.status()["replica_id"]
+        b.kill()
+        log = b.dir / "log-0000000000000000.weft"
+        whole = log.read_bytes()
+        self.flip(log, len(whole) // 2)
+        damaged, there = log.read_bytes(), self.names(b)
+        self.refused(run(*b.words[1:]), DATA, "log_damaged", str(log), "damaged at byte", "weft repair")
+
+        repair = ("repair", "--dir", b.dir)
+        plan = run(*repair, "--dry-run")
+        self.assertEqual(plan.returncode, DONE, plan.err)
+        self.assertRegex(plan.out, rf"{log}: damaged at byte \d+: ")
+        lost = re.search(rf"operations {before}:(\d+) to 25 of this replica are lost but for what a peer has",
+                         plan.out)
+        self.assertTrue(lost, plan.out)
+        self.assertEqual((log.read_bytes(), self.names(b)), (damaged, there))
+        done = run(*repair)
+        self.assertEqual(done.returncode, DONE, done.err)
+        self.assertIn(f"put aside: {log.name}.damaged", done.out)
+        self.assertEqual((b.dir / f"{log.name}.damaged").read_bytes(), damaged)
+        self.assertIn("nothing to repair", run(*repair).out)
+
+        b.start()
+        self.refused(run(*repair), DATA, "locked")
+        self.assertNotEqual(b.status()["replica_id"], before)
+        self.converged(a, b)
+        self.assertEqual(b.value("shared"), list(range(20)))
+        self.assertEqual(b.status()["version_vector"][before], 20)
+        b.do("add", "own", "5")
+        self.converged(a, b)
+        self.assertEqual(a.value("own"), [5])
+        # What was intact behind the damage continues what came back.
+        self.assertEqual(b.stop(), DONE)
+        self.assertIn(f"operations {before}:21 to 25 are taken back", run(*repair).out)
+        self.assertIn("nothing to repair", run(*repair).out)
+        b.start()
+        self.converged(a, b)
+        self.assertEqual(a.value("own"), list(range(6)))
+
+    def test_a_start_repairs_when_asked(self):
+        a = Node(self, "a")
+        b = Node(self, "b", "--peer", a.url)
+        b.do("add", "s", "1")
+        b.do("snapshot")
+        b.do("add", "s", "2")
+        b.do("add", "s", "3")
+        self.converged(a, b)
+        b.stop()
+        for name in self.names(b):
+            if name.startswith("log-"):
+                (b.dir / name).unlink()
+        self.refused(run(*b.words[1:]), DATA, "log_damaged", "weft repair")
+        b.start("--repair")
+        self.assertRegex(b.events(), r"warning repair.done .*")
+        self.converged(a, b)
+        self.assertEqual(b.value("s"), [1, 2, 3])
+        identity = b.status()["replica_id"]
+        b.stop()
+        b.start("--repair")  # nothing is wrong any more
+        self.assertEqual(b.status()["replica_id"], identity)
+        self.assertEqual(b.value("s"), [1, 2, 3])
+
+    def test_what_cannot_be_repaired_is_said(self):
+        nobody = self.place / "nobody"
+        self.refused(run("repair", "--dir", nobody), DATA, "not_found", str(nobody))
+        self.assertFalse(nobody.exists())
+        node = Node(self, "a", cluster="north")
+        node.stop()
+        self.refused(run("repair", "--dir", node.dir), DATA, "wrong_cluster", "north")
+
+
+class FullDisk(Case):
+    def test_writes_are_refused_until_there_is_space(self):
+        small = self.place / "a"
+        small.mkdir()
+        own_mount = ("unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=2m tmpfs "$0" && exec "$@"', str(small))
+        if subprocess.run([*own_mount, "true"], capture_output=True).returncode != 0:
+            self.skipTest("no file system of its own can be mounted here")
+        a = Node(self, "a", under=own_mount)
+        log = pathlib.Path(f"{a.dir}.log")
+        a.dir = pathlib.Path(f"/proc/{a.process.pid}/root{small}")
+        a.do("add", "s", "before")
+        filler = a.dir / "filler"
+        with open(filler, "wb", buffering=0) as file, self.assertRaises(OSError):
+            while True:
+                file.write(b"x" * 4096)
+
+        def refused():
+            outcome = a.weft("set", "k", "x" * 5000, "--timeout", "0.2")
+            return outcome.returncode == DATA and "disk_full" in outcome.err and outcome
+        outcome = eventually("refused", refused)
+        self.assertIn("free some", outcome.err)
+        self.assertTrue(a.status()["disk_full"])
+        self.assertIn("the disk is full", a.do("status"))
+        self.assertEqual(a.value("s"), ["before"])  # reads go on
+        b = Node(self, "b", "--peer", a.url)
+        eventually("sent", lambda: b.weft("get", "s").out == "before\n")  # and so does sending
+        filler.unlink()
+        eventually("space", lambda: not a.status()["disk_full"])
+        a.do("add", "s", "after")
+        self.converged(a, b)
+        self.assertEqual(b.value("s"), ["after", "before"])
+        self.assertRegex(log.read_text(), r"disk.space the disk is full[^\n]*\n(.*\n)*.*disk.space the disk has space")
 
 
 class Replication(Case):

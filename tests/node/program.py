@@ -57,9 +57,10 @@ class UnixConnection(http.client.HTTPConnection):
 class Node:
     """One `weft serve` in a directory of its own."""
 
-    def __init__(self, test, name, *options, listen="tcp://127.0.0.1:0", cluster=None):
+    def __init__(self, test, name, *options, listen="tcp://127.0.0.1:0", cluster=None,
+                 under=()):
         self.dir = test.place / name
-        self.words = [WEFT, "serve", "--dir", self.dir, "--name", name, *options]
+        self.words = [*under, WEFT, "serve", "--dir", self.dir, "--name", name, *options]
         self.words += ["--listen", listen] if listen else []
         self.words += ["--cluster", cluster] if cluster else []
         self.process = None

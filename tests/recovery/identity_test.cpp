@@ -9,8 +9,8 @@ namespace weft {
 namespace {
 
 identity someone() {
-    return {replica_id{7}, replica_id{6}, "cluster",         "berlin-1",
-            "eu",          home(),        hlc::at_ms(1'000), sync_policy::commit};
+    return {replica_id{7}, replica_id{6},     "cluster",           "berlin-1", "eu",
+            home(),        hlc::at_ms(1'000), sync_policy::commit, 500,        log_index{0}};
 }
 
 log_report whole_log(bool clean) {
@@ -82,6 +82,8 @@ BOOST_AUTO_TEST_CASE(a_new_id_remembers_the_one_before_and_its_clock) {
     BOOST_CHECK(renewed.id == replica_id{8});
     BOOST_CHECK(renewed.predecessor == replica_id{7});
     BOOST_CHECK(renewed.ceiling == hlc::at_ms(1'000));
+    BOOST_TEST(renewed.durable == 500U);
+    BOOST_CHECK(renewed.base == log_index{0});
 
     identity first = settle_identity(std::nullopt, {false, ""}, now, replica_id{8});
     BOOST_CHECK(first.id == replica_id{8});
@@ -105,6 +107,8 @@ BOOST_AUTO_TEST_CASE(any_identity_reads_back) {
         who.id = replica_id{id};
         who.where.birth_ns = birth;
         who.ceiling.raw = ceiling;
+        who.durable = ceiling / 2;
+        if (id % 2 == 0) who.base.reset();
         who.member = *rc::gen::container<std::string>(rc::gen::inRange('a', 'z'));
         who.policy =
             *rc::gen::element(sync_policy::commit, sync_policy::interval, sync_policy::none);
@@ -181,7 +185,8 @@ BOOST_AUTO_TEST_CASE(any_flipped_byte_or_missing_end_of_the_identity_file_is_not
         auto found = load_identity(place.disk);
         BOOST_REQUIRE(!found.has_value());
         BOOST_CHECK(found.error().code == errc::log_damaged);
-        BOOST_TEST(found.error().detail.find("sim/identity.weft") != std::string::npos);
+        BOOST_TEST(found.error().detail.find("sim/identity.weft: damaged at byte ") !=
+                   std::string::npos);
     };
     for (std::size_t i = 0; i < good.size(); ++i) {
         for (unsigned bit = 0; bit < 8; ++bit) {

@@ -187,6 +187,27 @@ BOOST_AUTO_TEST_CASE(an_older_segment_cut_short_is_refused_where_a_later_one_kno
     }
 }
 
+// A log does not show that its end is gone; whoever noted how far it was durable does.
+BOOST_AUTO_TEST_CASE(a_log_that_ends_before_what_is_known_to_be_durable_is_refused) {
+    damaged_world world;
+    for (const auto& [name, content] : world.image) world.options.durable += content.size();
+    REQUIRE_GOOD(world.look());
+    const auto [name, content] = *world.image.rbegin();
+    for (std::size_t length = 0; length < content.size(); ++length) {
+        restore(world.directory, world.image);
+        world.directory.overwrite(
+            name, bytes(content.begin(), content.begin() + static_cast<std::ptrdiff_t>(length)));
+        auto opened = world.look();
+        BOOST_REQUIRE(!opened.has_value());
+        BOOST_CHECK(opened.error().code == errc::log_damaged);
+        BOOST_TEST(opened.error().detail.find(name + ": damaged at byte ") != std::string::npos);
+    }
+    world.directory.erase(name);
+    BOOST_TEST(!world.look().has_value());
+    for (const auto& each : world.directory.names()) world.directory.erase(each);
+    BOOST_TEST(!world.look().has_value());
+}
+
 // What is missing there is for a snapshot to cover: dropping old segments is no damage.
 BOOST_AUTO_TEST_CASE(a_log_without_its_first_segment_begins_later) {
     damaged_world world;

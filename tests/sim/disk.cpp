@@ -21,7 +21,16 @@ void sim_directory::perform(entries& names, const entry_change& done) {
 
 void sim_directory::change(entry_change done) {
     perform(names_, done);
+    done.number = changes_++;
     unsynced_.push_back(std::move(done));
+    changed();
+}
+
+void sim_directory::change(inode& what, write done) {
+    perform(what.written, done);
+    done.number = changes_++;
+    what.unsynced.push_back(std::move(done));
+    changed();
 }
 
 void sim_directory::make_durable(inode& what, std::uint64_t writes_end) {
@@ -126,6 +135,12 @@ void sim_directory::overwrite(const std::string& name, bytes contents) {
     durable_names_[name] = fresh;
 }
 
+void sim_directory::alter(const std::string& name, bytes contents) {
+    std::uint64_t number = names_.at(name)->number;
+    overwrite(name, std::move(contents));
+    names_[name]->number = number;
+}
+
 void sim_directory::erase(const std::string& name) {
     names_.erase(name);
     durable_names_.erase(name);
@@ -195,21 +210,22 @@ public:
 
     result<void> truncate(std::uint64_t size) override {
         if (auto good = disk_.begin(false, "truncate", name_); !good) return good;
-        what_->unsynced.push_back({false, {}, size});
-        sim_directory::perform(what_->written, what_->unsynced.back());
+        disk_.on_.change(*what_, {false, {}, size});
         return {};
     }
 
     result<void> sync() override {
         if (auto good = begin_sync(); !good) return good;
         sim_directory::make_durable(*what_, writes());
+        disk_.on_.changed();
         return {};
     }
 
     void sync_later(std::function<void(result<void>)> done) override {
         auto good = begin_sync();
-        auto finish = [what = what_, end = writes(), good]() -> result<void> {
+        auto finish = [&on = disk_.on_, what = what_, end = writes(), good]() -> result<void> {
             if (good) sim_directory::make_durable(*what, end);
+            if (good) on.changed();
             return good;
         };
         disk_.answer_later(finish, std::move(done));
@@ -217,8 +233,7 @@ public:
 
 private:
     void write_now(byte_view data) {
-        what_->unsynced.push_back({true, bytes(data.begin(), data.end()), 0});
-        sim_directory::perform(what_->written, what_->unsynced.back());
+        disk_.on_.change(*what_, {true, bytes(data.begin(), data.end()), 0});
     }
     std::uint64_t writes() const { return what_->synced + what_->unsynced.size(); }
 
@@ -347,6 +362,7 @@ result<void> sim_disk::sync_directory() {
     for (const auto& done : on_.unsynced_) sim_directory::perform(on_.durable_names_, done);
     on_.synced_ += on_.unsynced_.size();
     on_.unsynced_.clear();
+    on_.changed();
     return {};
 }
 
@@ -362,6 +378,7 @@ void sim_disk::sync_directory_later(std::function<void(result<void>)> done) {
         on_.unsynced_.erase(on_.unsynced_.begin(),
                             on_.unsynced_.begin() + static_cast<std::ptrdiff_t>(moved));
         on_.synced_ += moved;
+        on_.changed();
         return {};
     };
     answer_later(finish, std::move(done));

@@ -42,11 +42,16 @@ public:
     void fail(std::optional<sim_fault> fault); // nullopt heals it; counting starts again
     [[nodiscard]] std::uint64_t operations() const { return operations_; } // since `fail`
 
+    // Called after each operation that changes what a power cut would leave, from inside it.
+    std::function<void()> on_change;
+
     // For tests that damage a file, past all operations. The file must exist.
     [[nodiscard]] const bytes& contents(const std::string& name) const;
     void overwrite(const std::string& name, bytes contents); // durable at once; creates
+    void alter(const std::string& name, bytes contents);     // it stays the same file
     void erase(const std::string& name);
     [[nodiscard]] std::vector<std::string> names() const;
+    [[nodiscard]] const directory_facts& facts() const { return facts_; }
     // Of files numbered in their names, those that were removed while they were the first but not the only
     // one, as they were then: for checkers that need what a replica has dropped.
     [[nodiscard]] const std::map<std::string, bytes>& removed() const { return removed_; }
@@ -55,11 +60,13 @@ private:
     friend class sim_disk;
     friend class sim_file;
     friend class sim_lock;
+    friend class crash_images;
 
     struct write { // an append, or a truncation to `size`
         bool is_append = true;
         bytes data;
         std::uint64_t size = 0;
+        std::uint64_t number = 0; // of all changes, in order
     };
     struct inode {
         std::uint64_t number = 0;
@@ -72,11 +79,16 @@ private:
         std::string gone;
         std::string name;
         std::shared_ptr<inode> put;
+        std::uint64_t number = 0;
     };
     using entries = std::map<std::string, std::shared_ptr<inode>>;
 
     [[nodiscard]] result<void> count(bool is_sync, const std::string& what);
     void change(entry_change done);
+    void change(inode& what, write done);
+    void changed() const {
+        if (on_change) on_change();
+    }
     static void perform(bytes& contents, const write& done);
     static void perform(entries& names, const entry_change& done);
     static void make_durable(inode& what, std::uint64_t writes_end);
@@ -94,6 +106,7 @@ private:
     bool locked_ = false;
     std::optional<sim_fault> fault_;
     std::uint64_t operations_ = 0;
+    std::uint64_t changes_ = 0;
 };
 
 // One process's view of a `sim_directory`. After a crash or kill of the directory it answers

@@ -92,6 +92,13 @@ result<void> host::start() {
     return {};
 }
 
+result<repair_report> host::repair(bool dry_run) {
+    WEFT_CHECK(!up());
+    process fresh(*this);
+    return repair_replica({fresh.time, fresh.random, fresh.files, fresh.run, fresh.events},
+                          options_, dry_run);
+}
+
 result<void> host::stop() {
     WEFT_CHECK(up());
     auto closed = process_->opened->close();

@@ -1,4 +1,5 @@
 #pragma once
+#include "recovery/repair.hpp"
 #include "replica/replica.hpp"
 #include "tests/sim/disk.hpp"
 #include "tests/sim/network.hpp"
@@ -49,8 +50,9 @@ public:
     host& operator=(const host&) = delete;
 
     result<void> start();
-    result<void> stop();        // a clean stop
-    void kill(bool power_lost); // never from inside one of its own tasks
+    result<void> stop();                                // a clean stop
+    result<repair_report> repair(bool dry_run = false); // while nothing runs
+    void kill(bool power_lost);                         // never from inside one of its own tasks
 
     void pause();
     void resume();

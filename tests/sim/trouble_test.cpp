@@ -179,9 +179,12 @@ BOOST_AUTO_TEST_CASE(a_full_disk_refuses_writes_until_there_is_space) {
         add_to(b, "visits", 100);
         s.run_ms(2'000);
         BOOST_TEST(count_of(a, "visits") == 11, "nothing is taken that cannot be logged");
+        auto& c = s.open("c", {"a"}, policy);
+        s.wait_until([&] { return count_of(c, "visits") == 1; }); // sending goes on
         a.set_disk_fault(std::nullopt);
         s.expect_equal();
         BOOST_TEST(count_of(b, "visits") == 111);
+        BOOST_TEST(count_of(c, "visits") == 111);
         BOOST_TEST(!a->status().value().disk_full);
         s.expect_sound();
     }

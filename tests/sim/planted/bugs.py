@@ -44,8 +44,8 @@ BUGS = [
     ("id_kept_by_a_copy", "recovery/identity.cpp",
      "    if (stored->where != here) return", "    if (!PLANTED && stored->where != here) return"),
     ("ceiling_not_persisted", "replica/core.cpp",
-     "        effects_.push_back(persist_identity{{id_, predecessor_, ceiling}});",
-     "        if (!PLANTED) effects_.push_back(persist_identity{{id_, predecessor_, ceiling}});"),
+     "        effects_.push_back(persist_identity{{id_, predecessor_, ceiling, base_}});",
+     "        if (!PLANTED) effects_.push_back(persist_identity{{id_, predecessor_, ceiling, base_}});"),
     ("clock_goes_back", "clock/hlc.cpp",
      "last_ = wall_distrusted_ ? next : std::max(next, hlc::at_ms(wall_ms));",
      "last_ = PLANTED ? hlc::at_ms(wall_ms) : wall_distrusted_ ? next : std::max(next, hlc::at_ms(wall_ms));"),
@@ -57,10 +57,6 @@ BUGS = [
      "    if (PLANTED) grown.clear();\n    open_run_.begin_change(change_stamp_, grown);"),
 
     # Liveness of sessions.
-    ("interest_not_renewed_after_a_link", "replica/core_links.cpp",
-     "                     gone.name + \" (\" + gone.url + \"): \" + why.detail);\n        refresh_interests();",
-     "                     gone.name + \" (\" + gone.url + \"): \" + why.detail);\n"
-     "        if (!PLANTED) refresh_interests();"),
     ("repair_never_asks_elsewhere", "replica/core_sync.cpp",
      "            source_of_[e.replica] = id;\n            refresh = true;",
      "            if (PLANTED) continue;\n            source_of_[e.replica] = id;\n            refresh = true;"),
@@ -117,10 +113,10 @@ BUGS = [
      "    out.header.at = tail_.end();",
      "    out.header.at = PLANTED ? next(tail_.end()) : tail_.end();"),
     ("snapshot_without_sync", "recovery/snapshot.cpp",
-     "        j.out->sync_later(guarded([this](const result<void>& synced) {",
-     "        if (PLANTED) {\n            if (!j.ended) return write_some();\n"
+     "        job_->out.out().sync_later(guarded([this](const result<void>& synced) {",
+     "        if (PLANTED) {\n            if (!job_->out.ended()) return write_some();\n"
      "            return make_visible();\n        }\n"
-     "        j.out->sync_later(guarded([this](const result<void>& synced) {"),
+     "        job_->out.out().sync_later(guarded([this](const result<void>& synced) {"),
     ("segment_dropped_before_its_snapshot", "recovery/wal.cpp",
      "        if (log_index{s.first} > before) break;",
      "        if (!PLANTED && log_index{s.first} > before) break;"),

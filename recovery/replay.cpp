@@ -1,0 +1,81 @@
+#include "recovery/replay.hpp"
+
+#include "recovery/sealed.hpp"
+#include "recovery/snapshot.hpp"
+
+#include <algorithm>
+
+namespace weft {
+namespace {
+
+// A log is dropped by whole segments, so a small limit needs small ones.
+std::uint64_t segment_bytes(const replica_options& options) {
+    return std::min(options.log_segment_bytes, options.log_bytes_max / 8);
+}
+
+result<std::unique_ptr<core>> load_one(env& doors, log_index at, const replica_options& options,
+                                       std::uint64_t seed, version_vector& floor) {
+    state_image image;
+    auto header = read_snapshot(doors.files, at, options.cluster, [&](image_part&& part) {
+        image.objects.load(part.path, part.type, std::move(part.fragment));
+        return result<void>{};
+    });
+    if (!header) return fail(header.error());
+    floor = header->floor;
+    image.header = std::move(*header);
+    auto out = std::make_unique<core>(options, seed);
+    if (auto good = out->load(std::move(image)); !good) {
+        return fail(good.error().code, doors.files.place() + "/" + snapshot_name(at) +
+                                           ": damaged at byte 0: " + good.error().detail);
+    }
+    return out;
+}
+
+} // namespace
+
+result<starting_state> load_newest(env& doors, std::span<const snapshot_info> kept,
+                                   const replica_options& options, std::optional<log_index> base) {
+    starting_state out;
+    std::uint64_t seed = doors.random.draw();
+    for (std::size_t i = kept.size(); i-- > 0;) {
+        if (base && kept[i].at < *base) break;
+        auto loaded = load_one(doors, kept[i].at, options, seed, out.floor);
+        if (loaded) {
+            out.state = std::move(*loaded);
+            out.at = kept[i].at;
+            return out;
+        }
+        if (loaded.error().code != errc::log_damaged) return fail(loaded.error());
+        out.damaged.push_back({kept[i].at, loaded.error()});
+    }
+    if (base) {
+        std::string what = out.damaged.empty() ? doors.files.place() + "/" + snapshot_name(*base) +
+                                                     " is missing, and so is every later snapshot"
+                                               : out.damaged.front().why.detail;
+        return fail(errc::log_damaged,
+                    what + "; a peer's state is in it, which the log does not have" +
+                        std::string(damage_remedy));
+    }
+    out.floor = {};
+    out.state = std::make_unique<core>(options, seed);
+    return out;
+}
+
+result<replayed_state> replay_directory(env& doors, std::span<const snapshot_info> kept,
+                                        const replica_options& options,
+                                        const std::optional<identity>& known) {
+    auto start = load_newest(doors, kept, options, known ? known->base : std::nullopt);
+    if (!start) return fail(start.error());
+    std::uint64_t wall_ms = doors.time.wall_ms();
+    auto log = open_wal(
+        doors.files, doors.run, doors.events,
+        {.cluster = options.cluster,
+         .segment_bytes_target = segment_bytes(options),
+         .from = start->at,
+         .durable = known ? known->durable : 0},
+        [&](log_index, const shared_bytes& run) { return start->state->replay(run, wall_ms); });
+    if (!log) return fail(log.error());
+    return replayed_state{std::move(*start), std::move(*log)};
+}
+
+} // namespace weft
