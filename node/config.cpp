@@ -86,8 +86,10 @@ private:
         auto given = std::make_shared<Given>();
         CLI::App* one = app_.add_subcommand(name, what);
         one->footer("Example:\n" + example);
-        one->callback([this, given, one] {
-            if constexpr (requires { given->members; }) take_rest(*one, given->members);
+        one->callback([this, given] {
+            if constexpr (requires { given->members; }) {
+                take_rest(*app_.get_subcommands().front(), given->members);
+            }
             make_ = [given] { return command(*given); };
         });
         return {*one, *given};

@@ -116,12 +116,13 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
                     {log->first(), log->floor(), (*snapshots)->kept(), (*transfers)->staged()},
                     doors.time.now());
 
-    auto persist = [&files = doors.files, who, &log = *log](const replica_identity& next) mutable {
+    auto persist = [&files = doors.files, who,
+                    &until = *log](const replica_identity& next) mutable {
         who.id = next.id;
         who.predecessor = next.predecessor;
         who.ceiling = next.ceiling;
         who.base = next.base;
-        who.durable = log.durable_position(); // the driver's log lives as long as this
+        who.durable = until.durable_position(); // the driver's log lives as long as this
         return store_identity(files, who);
     };
     auto engine = std::make_shared<driver>(
