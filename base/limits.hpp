@@ -67,6 +67,8 @@ inline constexpr std::size_t snapshot_chunk_bytes = 256U << 10U; // of objects, 
 inline constexpr std::size_t snapshots_kept = 2;           // the newest, and one to fall back on
 inline constexpr std::uint32_t snapshot_retry_ms = 60'000; // after one that failed
 inline constexpr std::uint32_t log_cut_ms = 1'000; // how often to look what of the log may go
+// After a start the log waits so long for members that wrote once and have not come yet.
+inline constexpr std::int64_t members_return_ms = 600'000;
 // State transfer: bytes asked for ahead of what came; a transfer that does not move for so long is asked
 // for elsewhere, and a snapshot that nobody asked for that long is not kept for it.
 inline constexpr std::uint64_t transfer_window_bytes = 4U << 20U;

@@ -111,11 +111,13 @@ private:
         std::memcpy(static_cast<void*>(&out), store_ + at, sizeof out);
         return out;
     }
-    [[nodiscard]] heap_part* shared() const { return load<heap_part*>(); }
+    [[nodiscard]] heap_part* shared() const {
+        return reinterpret_cast<heap_part*>(load<std::uintptr_t>());
+    }
     [[nodiscard]] byte_view content() const {
         if (size_ != on_heap) return {store_, size_};
         return {reinterpret_cast<const std::byte*>(shared() + 1),
-                load<std::uint32_t>(sizeof(heap_part*))};
+                load<std::uint32_t>(sizeof(std::uintptr_t))};
     }
 
     alignas(8) std::byte store_[inside_max] = {}; // or where it is on the heap, and its size

@@ -64,18 +64,33 @@ result<starting_state> load_newest(env& doors, std::span<const snapshot_info> ke
 result<replayed_state> replay_directory(env& doors, std::span<const snapshot_info> kept,
                                         const replica_options& options,
                                         const std::optional<identity>& known) {
-    auto start = load_newest(doors, kept, options, known ? known->base : std::nullopt);
-    if (!start) return fail(start.error());
-    std::uint64_t wall_ms = doors.time.wall_ms();
-    auto log = open_wal(
-        doors.files, doors.run, doors.events,
-        {.cluster = options.cluster,
-         .segment_bytes_target = segment_bytes(options),
-         .from = start->at,
-         .durable = known ? known->durable : 0},
-        [&](log_index, const shared_bytes& run) { return start->state->replay(run, wall_ms); });
-    if (!log) return fail(log.error());
-    return replayed_state{std::move(*start), std::move(*log)};
+    std::optional<log_index> base = known ? known->base : std::nullopt;
+    std::vector<damaged_snapshot> forked;
+    for (;;) {
+        auto start = load_newest(doors, kept, options, base);
+        if (!start) return fail(start.error());
+        std::uint64_t wall_ms = doors.time.wall_ms();
+        auto log = open_wal(
+            doors.files, doors.run, doors.events,
+            {.cluster = options.cluster,
+             .segment_bytes_target = segment_bytes(options),
+             .from = start->at,
+             .durable = known ? known->durable : 0},
+            [&](log_index, const shared_bytes& run) { return start->state->replay(run, wall_ms); });
+        if (log) {
+            start->damaged.insert(start->damaged.end(), forked.begin(), forked.end());
+            return replayed_state{std::move(*start), std::move(*log)};
+        }
+        // A peer's state that the log does not continue, joined just before the process died and not relied
+        // on yet: it goes.
+        auto used = std::find_if(kept.begin(), kept.end(),
+                                 [&](const snapshot_info& s) { return s.at == start->at; });
+        bool goes = log.error().code == errc::dot_reused && used != kept.end() &&
+                    (!base || *base < start->at);
+        if (!goes) return fail(log.error());
+        forked.push_back({start->at, log.error()});
+        kept = kept.first(static_cast<std::size_t>(used - kept.begin()));
+    }
 }
 
 } // namespace weft

@@ -73,6 +73,7 @@ private:
         std::function<void(result<joined_state>)> done;
         std::unique_ptr<snapshot_source> source;
         state_image theirs;
+        version_vector seen; // by them
         std::unique_ptr<state_join> join;
     };
 
@@ -99,13 +100,20 @@ private:
         auto header = job_->source->header(cluster_);
         if (!header) return finish(fail(header.error()));
         job_->theirs.header = std::move(*header);
+        job_->seen = job_->theirs.header.vector();
         load();
     }
 
     void load() {
-        auto more = job_->source->next([this](image_part&& part) {
+        auto more = job_->source->next([this](image_part&& part) -> result<void> {
+            bool unseen = false;
+            part.fragment.for_each_dot([&](dot d) { unseen = unseen || !job_->seen.covers(d); });
+            if (unseen) {
+                return fail(errc::log_damaged, "the state that came holds operations beyond the "
+                                               "vector that it states");
+            }
             job_->theirs.objects.load(part.path, part.type, std::move(part.fragment));
-            return result<void>{};
+            return {};
         });
         if (!more) return finish(fail(more.error()));
         if (*more) return go_on([this] { load(); });
@@ -121,7 +129,7 @@ private:
         if (!header) return finish(fail(header.error()));
         job_->join = std::make_unique<state_join>(
             state_join::side{std::exchange(job_->mine.objects, {}), job_->mine.header.vector()},
-            state_join::side{std::exchange(job_->theirs.objects, {}), stated.vector()});
+            state_join::side{std::exchange(job_->theirs.objects, {}), std::move(job_->seen)});
         job_->mine.header = std::move(*header);
         join();
     }
@@ -131,6 +139,7 @@ private:
         if (!job_->join->done()) return go_on([this] { join(); });
         joined_state out;
         out.changed = job_->join->changed();
+        out.newest = job_->theirs.header.newest;
         out.image.objects = job_->join->take();
         out.image.header = std::move(job_->mine.header);
         out.image.header.objects = out.image.objects.objects();

@@ -475,9 +475,11 @@ void wal::drop_next() {
     if (dropping_ || sync_.running || broken_ || closed_) return;
     if (unsynced_ == 0 || segments_[1].first > drop_before_) return;
     if (auto removed = files_.remove(segments_.front().name); !removed) {
-        events_.on({severity::warning, "log.not_dropped", to_string(removed.error())});
-        return;
+        if (!std::exchange(not_dropped_, true))
+            events_.on({severity::warning, "log.not_dropped", to_string(removed.error())});
+        return; // tried again at the next sync
     }
+    not_dropped_ = false;
     segments_.erase(segments_.begin());
     --unsynced_;
     if (reader_of_ == 0) {

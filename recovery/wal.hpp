@@ -174,7 +174,8 @@ private:
     } sync_;
     std::function<void(result<log_index>)> waiter_;
     std::uint64_t drop_before_ = 0;
-    bool dropping_ = false; // a removal is on its way to the disk
+    bool dropping_ = false;    // a removal is on its way to the disk
+    bool not_dropped_ = false; // the last one failed, and that was said
 
     std::size_t reader_of_ = 0; // the segment that reader_ has open
     std::unique_ptr<file> reader_;

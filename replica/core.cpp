@@ -142,7 +142,7 @@ void core::start(const replica_identity& who, disk_contents there, instant now) 
     hybrid_clock above_ceiling(who.ceiling);
     if (clock_.last() > who.ceiling) above_ceiling.advance_to(clock_.last());
     clock_ = above_ceiling;
-    now_ = now;
+    now_ = started_ = now;
     log_first_ = there.log_first;
     floor_.join(there.log_floor);
     snapshots_ = std::move(there.snapshots);

@@ -47,6 +47,8 @@ public:
     [[nodiscard]] std::vector<effect> step(const event& happened);
     // Frames that the driver made of effects, for the counts of the peer.
     void count_sent(session_id id, std::size_t frame_bytes);
+    // Bytes of a frame arrived that is not whole yet: who sends a large one over a slow link lives.
+    void count_heard(session_id id, instant when);
     // When to call step with `woken` if nothing else happens.
     [[nodiscard]] instant deadline() const;
 
@@ -190,6 +192,7 @@ private:
     [[nodiscard]] bool below_floor(const session& s) const;
     [[nodiscard]] bool left_behind(const session& s) const;
     [[nodiscard]] session* state_source();
+    [[nodiscard]] bool transfer_is_needless() const;
     void want_transfer();
     void ask_for_state(session& s);
     void on_state_request(session& s, const state_request& asked);
@@ -207,6 +210,7 @@ private:
     // Retention.
     void drop_old_snapshots();
     void want_log_cut();
+    [[nodiscard]] bool members_may_return() const;
     [[nodiscard]] version_vector seen_by_all() const;
     [[nodiscard]] std::string behind(const version_vector& floor) const;
 
@@ -320,10 +324,12 @@ private:
     version_vector floor_; // operations up to it may be missing in the log
     std::optional<transfer> transfer_;
     std::optional<staged_transfer> staged_; // by an earlier life of the process
-    instant transfer_not_before_;           // after one that failed here
-    version_vector loaded_;                 // of the snapshot that the replay began with
+    instant transfer_not_before_;           // after one that failed here …
+    unsigned transfer_failures_ = 0; // … in a row: each waits twice as long as the one before
+    version_vector loaded_;          // of the snapshot that the replay began with
 
     // Retention.
+    instant started_;
     instant next_log_cut_;     // when to look again what of the log may go
     bool cutting_log_ = false; // a find_log_cut is under way
     std::string log_held_;     // why what older snapshots do not need is kept, for people

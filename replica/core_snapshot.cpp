@@ -114,8 +114,19 @@ void core::drop_old_snapshots() {
     }
 }
 
+// After a start only configured members are known by their URLs. One that wrote once and that this process
+// has not met may be on its way back; after a while it counts as gone.
+bool core::members_may_return() const {
+    if (now_.ms_since(started_) >= limits::members_return_ms) return false;
+    return std::any_of(origins_.begin(), origins_.end(), [&](const auto& e) {
+        const std::string& member = e.second.who.member;
+        return !member.empty() && member != options_.name && !peer_named(member);
+    });
+}
+
 // What every member is known to have on its disk: the configured ones, and those that came by themselves.
 version_vector core::seen_by_all() const {
+    if (members_may_return()) return {};
     stability all = durable_at_;
     for (const peer_entry& p : peers_) {
         if (p.configured || p.name.empty()) continue;
@@ -132,6 +143,8 @@ std::string core::behind(const version_vector& floor) const {
         if (p.url.empty() || p.durable.covers(floor)) continue;
         out += (out.empty() ? "'" : ", '") + (p.name.empty() ? p.url : p.name) + "'";
     }
+    if (members_may_return())
+        out += (out.empty() ? "" : ", ") + std::string("members that did not come back yet");
     return out;
 }
 

@@ -26,6 +26,10 @@ std::string_view to_string(transfer_phase phase) {
     return "unknown";
 }
 
+void core::count_heard(session_id id, instant when) {
+    if (session* s = find_session(id)) s->last_heard = when;
+}
+
 void core::count_sent(session_id id, std::size_t frame_bytes) {
     session* s = find_session(id);
     if (peer_entry* entry = s == nullptr ? nullptr : entry_of(*s)) entry->bytes_out += frame_bytes;

@@ -50,7 +50,23 @@ session* core::state_source() {
     return best;
 }
 
+// Whose state is fetched can send its log after all: others' logs brought what that lacks.
+bool core::transfer_is_needless() const {
+    if (!transfer_ || transfer_->at != transfer_phase::receiving) return false;
+    return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& e) {
+        const session& s = e.second;
+        return s.open && !s.below_floor && s.their_id == transfer_->what.from;
+    });
+}
+
 void core::want_transfer() {
+    if (transfer_is_needless()) {
+        report_event(severity::info, "transfer.needless",
+                     "the state of '" + transfer_->peer +
+                         "': other logs brought what its log lacks");
+        transfer_.reset();
+        effects_.push_back(discard_staged{});
+    }
     if (transfer_ && transfer_->at != transfer_phase::receiving) return;
     if (now_ < transfer_not_before_ || disk_full_) return;
     bool moves = transfer_ && now_.ms_since(transfer_->moved) < limits::transfer_stall_ms;
@@ -125,7 +141,9 @@ void core::give_up_transfer(const error& why, bool blame_peer) {
     bool blames = blame_peer && !transfer_->of_earlier_life;
     if (transfer_->at >= transfer_phase::joining) snapshotting_ = false;
     transfer_.reset();
-    transfer_not_before_ = now_.after_ms(limits::transfer_stall_ms);
+    std::int64_t wait_ms = std::int64_t{limits::transfer_stall_ms}
+                           << std::min(transfer_failures_++, 6U);
+    transfer_not_before_ = now_.after_ms(wait_ms);
     effects_.push_back(discard_staged{});
     if (s == nullptr || !blames) return;
     s->bad_state_until = now_.after_ms(limits::bad_state_ms);
@@ -167,6 +185,8 @@ void core::on_state_joined(const state_joined& joined) {
     t.joined = *joined.outcome;
     t.applied = t.written = t.joined.image.header.vector();
     t.next = t.joined.image.header.at;
+    (void)clock_.observe(t.joined.newest, wall_ms_);
+    t.joined.image.header.newest = clock_.last();
     taken_ = t.joined.image;
 }
 
@@ -253,6 +273,7 @@ void core::catch_up() {
 void core::stand_on_joined() {
     transfer done = std::move(*transfer_);
     transfer_.reset();
+    transfer_failures_ = 0;
     snapshotting_ = false;
     std::uint64_t operations = done.applied.operations_beyond(applied_);
     state_ = std::move(done.joined.image.objects);
@@ -267,7 +288,6 @@ void core::stand_on_joined() {
     durable_.join(done.written); // the rest is as durable as the log
     durable_at_.seen_by(self_member, durable_);
     floor_.join(done.joined.image.header.floor);
-    (void)clock_.observe(done.joined.image.header.newest, wall_ms_);
     base_ = done.joined.image.header.at;
     effects_.push_back(
         persist_identity{{id_, predecessor_, std::max(clock_.last(), clock_.ceiling()), base_}});

@@ -108,6 +108,8 @@ void driver::happened(decltype(event::what) what) {
     auto [effects, deadline] = on_loop([&] {
         for (const auto& [session, sent] : sent_bytes_) core_.count_sent(session, sent);
         sent_bytes_.clear();
+        for (session_id heard : heard_) core_.count_heard(heard, parts_.doors.time.now());
+        heard_.clear();
         auto asked =
             core_.step({parts_.doors.time.now(), parts_.doors.time.wall_ms(), std::move(what)});
         unlogged_bytes_ = core_.unlogged_bytes();
@@ -173,6 +175,10 @@ void driver::adopt(std::unique_ptr<link> fresh, std::optional<peer_id> peer) {
                     self->connections_.erase(id);
                     self->happened(link_down{id, why});
                 }
+            },
+        .on_progress =
+            [weak, id] {
+                if (auto self = weak.lock()) self->heard_.insert(id);
             },
         .on_drained =
             [weak, id] {

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <thread>
 
 namespace weft {
@@ -170,6 +171,7 @@ private:
     bool disk_full_ = false;
     std::optional<error> unlogged_error_;          // why they were not logged at the close
     std::map<session_id, std::size_t> sent_bytes_; // not yet told to the core
+    std::set<session_id> heard_;                   // of whom parts of frames came since
     std::uint32_t next_session_ = 1;
     bool performing_ = false;
     std::vector<effect> queued_; // effects of an event that came while others were performed

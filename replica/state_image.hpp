@@ -24,7 +24,7 @@ struct image_origin { // what a replica knows of one replica id, beside its obje
 struct image_header {
     std::string cluster;
     log_index at{};            // of the log: the runs before it, and no others, are in the state
-    hlc newest;                // no stamp in it is above
+    hlc newest;                // where the clock of who wrote it stood
     std::uint64_t objects = 0; // live ones
     state_digest digest;       // of the whole state
     std::vector<image_origin> origins; // sorted by id

@@ -59,7 +59,6 @@ error too_many_origins() {
 
 result<image_header> join_headers(const image_header& mine, const image_header& theirs) {
     image_header out = mine;
-    out.newest = std::max(mine.newest, theirs.newest);
     for (const image_origin& other : theirs.origins) {
         auto at = std::lower_bound(out.origins.begin(), out.origins.end(), other.id,
                                    [](const image_origin& o, replica_id id) { return o.id < id; });

@@ -28,6 +28,7 @@ struct staged_transfer {
 struct joined_state {
     state_image image;                // at the log index that this replica's state stood at
     std::vector<std::string> changed; // keys that read otherwise than before, in order
+    hlc newest;                       // stamp that the other side had seen
 };
 
 // A peer's state on its way here. recovery/transfer fulfils it on a disk. Loop thread only.

@@ -138,6 +138,7 @@ private:
 
     void deliver(byte_view arrived) {
         frames_.add(arrived);
+        std::uint64_t before = frames_read_;
         while (auto handlers = handlers_) { // a copy: the owner may destroy the link in its handler
             auto next = frames_.next();
             if (!next) {
@@ -146,7 +147,10 @@ private:
                 return;
             }
             std::optional<bytes>& body = *next;
-            if (!body) return;
+            if (!body) {
+                if (frames_read_ == before && handlers->on_progress) handlers->on_progress();
+                return;
+            }
             ++frames_read_;
             handlers->on_frame(std::move(*body));
         }

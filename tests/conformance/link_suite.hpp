@@ -37,6 +37,7 @@ struct recorded_link {
 
     std::unique_ptr<link> own;
     std::vector<bytes> frames;
+    std::size_t parts = 0; // of frames that were not whole yet
     std::size_t drained = 0;
     std::vector<error> closed;
 };
@@ -69,6 +70,7 @@ inline void turn_until(link_rig& rig, const std::function<bool()>& reached) {
 
 inline void recorded_link::start() {
     own->start({.on_frame = [this](bytes body) { frames.push_back(std::move(body)); },
+                .on_progress = [this] { ++parts; },
                 .on_drained = [this] { ++drained; },
                 .on_closed = [this](error why) { closed.push_back(std::move(why)); }});
 }

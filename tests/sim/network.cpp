@@ -131,10 +131,27 @@ private:
         leaving_ = std::make_shared<bytes>(std::move(queue_.front()));
         queue_.pop_front();
         std::int64_t takes_ns = static_cast<std::int64_t>(size) * 1'000'000 / bytes_per_ms_;
-        net_.all_.at({net_.all_.now().ns + takes_ns},
-                     [self = shared_from_this(), body = std::weak_ptr(leaving_)] {
-                         if (!body.expired()) self->left();
+        leave(leaving_, takes_ns);
+    }
+
+    // Of a large frame on a slow link the other side sees a part every second.
+    void leave(const std::weak_ptr<bytes>& body, std::int64_t takes_ns) {
+        constexpr std::int64_t part_ns = 1'000'000'000;
+        net_.all_.at({net_.all_.now().ns + std::min(takes_ns, part_ns)},
+                     [self = shared_from_this(), body, takes_ns] {
+                         if (body.expired()) return;
+                         if (takes_ns <= part_ns) return self->left();
+                         self->travel([](sim_end& there) { there.part_arrived(); });
+                         self->leave(body, takes_ns - part_ns);
                      });
+    }
+
+    void part_arrived() {
+        if (!open_ || lost_) return;
+        run_.post([self = shared_from_this()] {
+            auto handlers = self->handlers_;
+            if (handlers && handlers->on_progress) handlers->on_progress();
+        });
     }
 
     void left() {

@@ -1,3 +1,4 @@
+#include "recovery/snapshot.hpp"
 #include "tests/sim/story.hpp"
 
 #include <algorithm>
@@ -255,6 +256,169 @@ BOOST_AUTO_TEST_CASE(a_state_that_was_damaged_on_its_way_is_thrown_away) {
     s.wait_until([&] { return reported(b, "transfer.done"); }, 60'000);
     s.expect_equal();
     BOOST_TEST(!staged().has_value());
+}
+
+// One change of 1.2 MB takes twelve seconds, and nothing else arrives meanwhile.
+BOOST_AUTO_TEST_CASE(a_large_frame_on_a_slow_link_is_no_silence) {
+    story s({.latency_us_min = 1'000,
+             .latency_us_max = 1'000,
+             .bytes_per_ms_min = 100,
+             .bytes_per_ms_max = 100});
+    auto& a = s.open("a", {"b"});
+    auto& b = s.open("b", {});
+    s.expect_equal();
+    auto done = a->transact([&](transaction& t) {
+        for (int i = 0; i < 300; ++i) {
+            std::string noise;
+            while (noise.size() < 4'096) noise += static_cast<char>('!' + s.random().below(90));
+            (void)t.lww_register<std::string>("noise " + std::to_string(i)).set(noise);
+        }
+    });
+    BOOST_REQUIRE(done.has_value());
+    s.expect_equal();
+    BOOST_TEST(!reported(b, "session.closed"));
+    s.expect_sound();
+}
+
+// While the state is under way, a third one's log brings the same.
+BOOST_AUTO_TEST_CASE(a_transfer_that_another_log_made_needless_ends) {
+    story s({.latency_us_min = 1'000,
+             .latency_us_max = 1'000,
+             .bytes_per_ms_min = 20,
+             .bytes_per_ms_max = 20});
+    auto& a = open_forgetful(s, "a", {"b", "c"});
+    auto& c = s.open("c", {"a", "b"});
+    auto& b = open_forgetful(s, "b", {});
+    write_noise(s, a, 800);
+    s.expect_equal(120'000);
+    b.kill(true);
+    leave_behind(s, a);
+    s.wait_until([&] { return c.applied() == a.applied(); }, 120'000);
+    std::vector<std::string> alone{"c"};
+    s.partition(alone, sim_partition::lose);
+    b.replace_directory(std::make_unique<sim_directory>(fresh_facts(99), "b"));
+    s.start(b);
+    s.wait_until([&] { return reported(b, "transfer.begin"); });
+    s.run_ms(1'000);
+    s.network().heal_all();
+    s.partition(std::vector<std::string>{"a"}, sim_partition::lose);
+    s.wait_until([&] { return b.applied() == c.applied(); }, 300'000);
+    s.network().heal_all();
+    s.wait_until([&] { return reported(b, "transfer.needless"); });
+    BOOST_TEST(!reported(b, "transfer.done"));
+    for (const std::string& name : b.directory().names())
+        BOOST_TEST(!name.starts_with("transfer-"), name);
+    s.expect_equal(120'000);
+    s.expect_sound();
+}
+
+// The state's stamps are an hour ahead: they are taken, but here the clock stays, also over a restart.
+BOOST_AUTO_TEST_CASE(a_state_does_not_bring_the_clock_of_its_peer) {
+    story s;
+    auto& a = open_forgetful(s, "a", {"b"});
+    auto& b = open_forgetful(s, "b", {"a"});
+    s.expect_equal();
+    b.kill(true);
+    BOOST_REQUIRE(a.stop());
+    a.set_skew_ms(3'600'000);
+    s.start(a);
+    leave_behind(s, a);
+    b.replace_directory(std::make_unique<sim_directory>(fresh_facts(99), "b"));
+    s.start(b);
+    s.wait_until([&] { return reported(b, "transfer.done"); });
+    for (bool again : {false, true}) {
+        if (again) {
+            BOOST_REQUIRE(b.stop());
+            s.start(b);
+        }
+        BOOST_REQUIRE(b->lww_register("name").set("now"));
+        s.expect_equal();
+        BOOST_TEST(b.seen().back().stamp.ms() < 1'767'225'600'000 + 120'000U);
+    }
+    s.expect_sound();
+}
+
+// It dials, so nobody is configured here who would know of it after a restart.
+BOOST_AUTO_TEST_CASE(a_member_that_dials_finds_its_log_after_the_hub_restarted) {
+    story s;
+    auto& hub = open_forgetful(s, "hub", {});
+    hub.options().log_bytes_max = std::uint64_t{1} << 30U;
+    auto& b = s.open("b", {"hub"});
+    add_to(b, "visits");
+    s.expect_equal();
+    BOOST_REQUIRE(b.stop());
+    BOOST_REQUIRE(hub.stop());
+    s.start(hub);
+    write_many(s, hub, 150);
+    s.run_ms(10'000);
+    write_many(s, hub, 1);
+    BOOST_TEST(hub->status().value().log_first == 0U);
+    std::string held = hub->status().value().log_held;
+    BOOST_TEST(held.find("did not come back") != std::string::npos, held);
+    s.start(b);
+    s.expect_equal();
+    BOOST_TEST(!reported(b, "transfer.begin"));
+    write_many(s, hub, 5);
+    s.wait_until([&] { return hub->status().value().log_first > 0U; });
+
+    BOOST_REQUIRE(b.stop());
+    BOOST_REQUIRE(hub.stop());
+    s.start(hub);
+    write_many(s, hub, 150);
+    auto before = hub->status().value().log_first;
+    s.run_ms(limits::members_return_ms);
+    write_many(s, hub, 1);
+    s.wait_until([&] { return hub->status().value().log_first > before; });
+    s.start(b);
+    s.expect_equal();
+    BOOST_TEST(b.count("transfer.done") == 1U);
+    s.expect_sound();
+}
+
+// What a state would look like that was joined and written just before the process died, and that our own
+// log turns out not to continue: two histories under one id.
+BOOST_AUTO_TEST_CASE(a_snapshot_that_the_log_does_not_continue_goes_if_nothing_relies_on_it) {
+    story s;
+    host& a = s.add("a", {});
+    s.start(a);
+    write_many(s, a, 20);
+    auto take = [&] {
+        bool written = false;
+        a->snapshot([&](const result<snapshot_info>& done) { written = done.has_value(); });
+        s.wait_until([&] { return written; });
+    };
+    take();
+    write_many(s, a, 20);
+    take();
+    write_many(s, a, 20);
+    BOOST_REQUIRE(a.stop());
+
+    sim_timeline all;
+    sim_time time(all, 0, 0);
+    sim_loop run(all, time);
+    {
+        sim_disk files(a.directory(), run, time, [] { return 0; });
+        auto kept = list_snapshots(files);
+        BOOST_REQUIRE((kept && kept->size() == 2U));
+        state_image forged;
+        auto header =
+            read_snapshot(files, kept->back().at, a.options().cluster, [&](image_part&& part) {
+                forged.objects.load(part.path, part.type, std::move(part.fragment));
+                return result<void>{};
+            });
+        BOOST_REQUIRE(header.has_value());
+        forged.header = *header;
+        forged.header.origins.at(0).last = run_hash{4711};
+        BOOST_REQUIRE(write_snapshot_now(files, std::move(forged)));
+    }
+    s.start(a);
+    BOOST_TEST(reported(a, "snapshot.damaged", "two histories"));
+    BOOST_TEST(count_of(a, "visits") == 60);
+    add_to(a, "visits");
+    BOOST_REQUIRE(a.stop());
+    s.start(a);
+    BOOST_TEST(count_of(a, "visits") == 61);
+    BOOST_TEST(a.count("snapshot.damaged") == 1U);
 }
 
 BOOST_AUTO_TEST_CASE(subscribers_are_told_once_which_keys_read_otherwise) {
