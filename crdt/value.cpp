@@ -98,9 +98,9 @@ void value::hold(value_kind kind, byte_view content) {
     auto size = static_cast<std::uint32_t>(content.size());
     auto* part = ::new (::operator new(sizeof(heap_part) + size)) heap_part;
     std::memcpy(static_cast<void*>(part + 1), content.data(), size);
-    auto where = reinterpret_cast<std::uintptr_t>(part);
-    std::memcpy(store_, &where, sizeof where);
-    std::memcpy(store_ + sizeof where, &size, sizeof size);
+    heap_handle handle{part};
+    std::memcpy(store_, &handle, sizeof handle);
+    std::memcpy(store_ + sizeof handle, &size, sizeof size);
 }
 
 void value::release() {

@@ -104,6 +104,9 @@ private:
     struct heap_part { // the content follows
         std::atomic<std::uint32_t> owners{1};
     };
+    struct heap_handle { // in store_, and the content's size behind it
+        heap_part* part;
+    };
     void release();
     template <class T>
     [[nodiscard]] T load(std::size_t at = 0) const {
@@ -111,13 +114,11 @@ private:
         std::memcpy(static_cast<void*>(&out), store_ + at, sizeof out);
         return out;
     }
-    [[nodiscard]] heap_part* shared() const {
-        return reinterpret_cast<heap_part*>(load<std::uintptr_t>());
-    }
+    [[nodiscard]] heap_part* shared() const { return load<heap_handle>().part; }
     [[nodiscard]] byte_view content() const {
         if (size_ != on_heap) return {store_, size_};
         return {reinterpret_cast<const std::byte*>(shared() + 1),
-                load<std::uint32_t>(sizeof(std::uintptr_t))};
+                load<std::uint32_t>(sizeof(heap_handle))};
     }
 
     alignas(8) std::byte store_[inside_max] = {}; // or where it is on the heap, and its size

@@ -176,10 +176,6 @@ void driver::adopt(std::unique_ptr<link> fresh, std::optional<peer_id> peer) {
                     self->happened(link_down{id, why});
                 }
             },
-        .on_progress =
-            [weak, id] {
-                if (auto self = weak.lock()) self->heard_.insert(id);
-            },
         .on_drained =
             [weak, id] {
                 auto self = weak.lock();
@@ -191,6 +187,10 @@ void driver::adopt(std::unique_ptr<link> fresh, std::optional<peer_id> peer) {
                 auto self = weak.lock();
                 if (!self || self->connections_.erase(id) == 0) return;
                 self->happened(link_down{id, why});
+            },
+        .on_progress =
+            [weak, id] {
+                if (auto self = weak.lock()) self->heard_.insert(id);
             },
     });
 }

@@ -13,11 +13,11 @@ namespace weft {
 // What a link tells its owner. All are called on the loop, never from inside a call to the link.
 struct link_handlers {
     std::function<void(bytes body)> on_frame; // in the order sent, each exactly once or not at all
-    // Part of a frame arrived, and not its end. May be empty: it only shows that the peer lives.
-    std::function<void()> on_progress = {};
     // queued_bytes fell to at most half of its peak since the last such call. May be empty.
     std::function<void()> on_drained;
     std::function<void(error why)> on_closed; // at most once, last; not after the owner's own close
+    // Part of a frame arrived, and not its end. May be empty: it only shows that the peer lives.
+    std::function<void()> on_progress = {};
 };
 
 // An ordered, reliable, backpressured stream of frames between two replicas. A link never delivers

@@ -70,9 +70,9 @@ inline void turn_until(link_rig& rig, const std::function<bool()>& reached) {
 
 inline void recorded_link::start() {
     own->start({.on_frame = [this](bytes body) { frames.push_back(std::move(body)); },
-                .on_progress = [this] { ++parts; },
                 .on_drained = [this] { ++drained; },
-                .on_closed = [this](error why) { closed.push_back(std::move(why)); }});
+                .on_closed = [this](error why) { closed.push_back(std::move(why)); },
+                .on_progress = [this] { ++parts; }});
 }
 
 inline linked_pair::linked_pair(link_rig& rig, transport& how, const std::string& listen_url) {

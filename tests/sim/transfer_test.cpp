@@ -409,7 +409,7 @@ BOOST_AUTO_TEST_CASE(a_snapshot_that_the_log_does_not_continue_goes_if_nothing_r
         BOOST_REQUIRE(header.has_value());
         forged.header = *header;
         forged.header.origins.at(0).last = run_hash{4711};
-        BOOST_REQUIRE(write_snapshot_now(files, std::move(forged)));
+        BOOST_REQUIRE(write_snapshot_now(files, forged));
     }
     s.start(a);
     BOOST_TEST(reported(a, "snapshot.damaged", "two histories"));
