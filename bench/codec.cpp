@@ -81,5 +81,3 @@ BENCHMARK_CAPTURE(decode_run_of, counter_zstd, counter_increment, codec::zstd);
 BENCHMARK_CAPTURE(decode_run_of, register_100, register_of_100_bytes, codec::none);
 
 } // namespace
-
-BENCHMARK_MAIN();

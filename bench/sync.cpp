@@ -1,160 +1,188 @@
-#include "base/random.hpp"
-#include "bench/support.hpp"
+#include "bench/support/process.hpp"
+#include "bench/support/support.hpp"
 #include "tests/seeds.hpp"
 
+#include <algorithm>
+#include <memory>
 #include <unordered_map>
 
 using namespace weft;
 
 namespace {
 
-constexpr std::size_t keys = 100'000;
-
-std::vector<std::string> make_keys() {
+// 100,000, or as many as hold 256 MiB of values.
+std::vector<std::string> make_keys(std::size_t value_bytes) {
+    std::size_t count = std::min(std::size_t{100'000}, (std::size_t{1} << 28U) / value_bytes);
     std::vector<std::string> out;
-    random_generator random(seeds::bench);
-    for (std::size_t i = 0; i < keys; ++i) out.push_back(to_hex(random.next()).substr(0, 8));
+    for (std::size_t i = 0; i < count; ++i) out.push_back(bench::key(i));
     return out;
 }
 
-std::vector<value> make_values() { // incompressible, 100 bytes
-    random_generator random(seeds::bench + 1);
-    std::vector<value> out;
-    for (int i = 0; i < 1'000; ++i) {
-        bytes noise;
-        for (int b = 0; b < 100; ++b) noise.push_back(static_cast<std::byte>(random.next()));
-        out.push_back(value::of_bytes(noise));
-    }
-    return out;
+std::string_view text_of(byte_view data) {
+    return {reinterpret_cast<const char*>(data.data()), data.size()};
 }
 
-// The limit of one thread in memory: upserts of the same values into a hash map of the same keys.
+// The limit of one thread in memory: upserts of the same values, by the same random keys, into a hash map.
 void hash_map_upsert(benchmark::State& state) {
-    auto names = make_keys();
-    auto values = make_values();
-    std::unordered_map<std::string, value> table;
-    std::size_t i = 0;
+    auto size = static_cast<std::size_t>(state.range(0));
+    auto names = make_keys(size);
+    bench::noise values;
+    random_generator random(seeds::bench);
+    std::unordered_map<std::string, std::string> table;
+    std::size_t done = 0;
+    auto began = bench::clock::now();
     for (auto _ : state) {
-        table[names[i % keys]] = values[i % values.size()];
-        ++i;
-    }
-    state.SetItemsProcessed(state.iterations());
-}
-BENCHMARK(hash_map_upsert);
-
-bool equal(const replica_status& a, const replica_status& b) { return a.vector == b.vector; }
-
-// How many register sets a second go from A into B's state and log, in transactions of that many?
-void two_replicas(benchmark::State& state) {
-    bench::scratch place;
-    std::int64_t batch = state.range(0);
-    std::size_t operations = batch == 1 ? 200'000 : 1'000'000;
-    auto b = bench::open(
-        place, "b",
-        {.listen = {"tcp://127.0.0.1:0"}, .sync = sync_policy::interval, .packed = codec::none});
-    auto a = bench::open(
-        place, "a",
-        {.peers = b->listening(), .sync = sync_policy::interval, .packed = codec::none});
-    auto names = make_keys();
-    auto values = make_values();
-    random_generator random(seeds::bench + 2);
-    double elapsed = 0;
-    for (auto _ : state) {
-        auto began = bench::clock::now();
-        for (std::size_t done = 0; done < operations; done += static_cast<std::size_t>(batch)) {
-            auto made = a->transact([&](transaction& t) {
-                for (std::int64_t i = 0; i < batch; ++i) {
-                    (void)t.lww_register(names[random.below(keys)])
-                        .set(values[random.below(values.size())]);
-                }
-            });
-            if (!made) return state.SkipWithError(made.error().detail.c_str());
+        for (int i = 0; i < 1'000; ++i) {
+            table[names[random.below(names.size())]] = text_of(values.view(random, size));
         }
-        std::uint64_t last = 0;
-        bench::wait_until([&] {
-            auto sa = a->status();
-            auto sb = b->status();
-            last = sa->vector.at(sa->id);
-            return last >= operations && equal(*sa, *sb);
-        });
-        elapsed = bench::seconds_since(began);
-        state.SetIterationTime(elapsed);
+        done += 1'000;
     }
-    auto peer = a->status()->peers.at(0);
-    state.counters["operations/s"] = static_cast<double>(operations) / elapsed;
-    state.counters["bytes/operation"] =
-        static_cast<double>(peer.bytes_out) / static_cast<double>(operations);
+    state.counters["operations/s"] = static_cast<double>(done) / bench::seconds_since(began);
 }
-BENCHMARK(two_replicas)
-    ->ArgName("operations_per_transaction")
+BENCHMARK(hash_map_upsert)
+    ->ArgName("value_bytes")
+    ->Arg(8)
+    ->Arg(32)
     ->Arg(100)
-    ->Arg(1)
+    ->Arg(320)
+    ->Arg(1'000)
+    ->Arg(3'200)
+    ->Arg(10'000)
+    ->Unit(benchmark::kMillisecond);
+
+// `operations` register sets, `batch` a transaction, by the calling thread; none is waited for.
+bool load(replica& r, std::size_t operations, std::size_t batch, std::size_t value_bytes,
+          std::uint64_t seed) {
+    auto names = make_keys(value_bytes);
+    bench::noise values;
+    random_generator random(seed);
+    for (std::size_t done = 0; done < operations; done += batch) {
+        auto made = r.transact([&](transaction& t) {
+            for (std::size_t i = 0; i < batch; ++i) {
+                (void)t.lww_register(names[random.below(names.size())])
+                    .set(values.fresh(random, value_bytes));
+            }
+        });
+        if (!made) return false;
+    }
+    return true;
+}
+
+// A run that is applied is in the log, too: the loop appends it in the step that applies it.
+void wait_for_operations(replica& r, std::size_t operations) {
+    bench::wait_until([&] { return r.status()->vector.operations_beyond({}) >= operations; });
+}
+
+// How many register sets a second go from a thread in process A into the state and the log of process B,
+// over TCP loopback?
+void two_replicas(benchmark::State& state, std::size_t most) {
+    auto batch = static_cast<std::size_t>(state.range(0));
+    auto value_bytes = static_cast<std::size_t>(state.range(1));
+    std::size_t wanted = bench::sized(std::min(most, (1U << 28U) / (value_bytes + 20)));
+    std::size_t operations = std::max(wanted / batch, std::size_t{1}) * batch;
+    bench::scratch place;
+    bench::process b([&](bench::channel a) {
+        auto r = bench::open(place, "b", bench::plain({"tcp://127.0.0.1:0"}));
+        a.tell(r->listening().at(0));
+        wait_for_operations(*r, operations);
+        a.tell(bench::now_s());
+        a.wait_for_end();
+    });
+    auto r = bench::open(place, "a", bench::plain({}, {b.line().hear()}));
+    bench::wait_until([&] { return r->status()->peers.at(0).state == peer_state::active; });
+    for (auto _ : state) {
+        double began = bench::now_s();
+        if (!load(*r, operations, batch, value_bytes, seeds::bench))
+            return state.SkipWithError("a transaction was refused");
+        double elapsed = b.line().hear_number() - began;
+        state.SetIterationTime(elapsed);
+        state.counters["operations/s"] = static_cast<double>(operations) / elapsed;
+    }
+    state.counters["bytes/operation"] =
+        static_cast<double>(r->status()->peers.at(0).bytes_out) / static_cast<double>(operations);
+}
+BENCHMARK_CAPTURE(two_replicas, full, 1'000'000)
+    ->ArgNames({"operations_per_transaction", "value_bytes"})
+    ->Args({100, 100})
+    ->Iterations(1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(two_replicas, full, 300'000)
+    ->ArgNames({"operations_per_transaction", "value_bytes"})
+    ->Args({1, 100})
     ->Iterations(1)
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond);
 
-// Three replicas in a mesh, all writing, until all are equal: operations a second in sum, and how many
-// runs arrived more than once.
+// The same for the plots, with fewer operations.
+void shapes(benchmark::internal::Benchmark* of) {
+    for (int batch : {1, 3, 10, 30, 100, 300, 1'000, 3'000}) of->Args({batch, 100});
+    for (int size : {8, 32, 320, 1'000, 3'200, 10'000}) of->Args({100, size});
+}
+BENCHMARK_CAPTURE(two_replicas, shape, 300'000)
+    ->ArgNames({"operations_per_transaction", "value_bytes"})
+    ->Apply(shapes)
+    ->Iterations(1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+
+// Three processes in a mesh, all writing at once, until all have everything: operations a second in sum, and
+// how many runs arrived more than once.
 void three_replicas(benchmark::State& state) {
+    constexpr std::size_t members = 3;
     bench::scratch place;
-    constexpr std::size_t each = 200'000;
-    constexpr int batch = 100;
+    std::size_t each = bench::sized(200'000) / 100 * 100;
     std::vector<std::string> urls;
-    for (int i = 0; i < 3; ++i)
-        urls.push_back("unix:" + (place.path / std::to_string(i)).string() + ".sock");
-    std::vector<durable_replica> all;
-    for (std::size_t i = 0; i < 3; ++i) {
-        std::vector<std::string> peers = urls;
-        peers.erase(peers.begin() + static_cast<std::ptrdiff_t>(i));
-        all.push_back(bench::open(place, "r" + std::to_string(i),
-                                  {.listen = {urls[i]},
-                                   .peers = peers,
-                                   .sync = sync_policy::interval,
-                                   .packed = codec::none}));
-    }
-    auto names = make_keys();
-    auto values = make_values();
-    double elapsed = 0;
-    for (auto _ : state) {
-        auto began = bench::clock::now();
-        std::vector<std::thread> writers;
-        for (std::size_t w = 0; w < 3; ++w) {
-            writers.emplace_back([&, w] {
-                random_generator random(seeds::bench + 3 + w);
-                for (std::size_t done = 0; done < each; done += batch) {
-                    (void)all[w]->transact([&](transaction& t) {
-                        for (int i = 0; i < batch; ++i) {
-                            (void)t.lww_register(names[random.below(keys)])
-                                .set(values[random.below(values.size())]);
-                        }
-                    });
-                }
+    std::vector<std::unique_ptr<bench::process>> all;
+    for (std::size_t i = 0; i < members; ++i) {
+        all.push_back(std::make_unique<bench::process>([&](bench::channel line) {
+            // Everyone dials those before it, so each pair has one link.
+            auto r = bench::open(place, "r" + std::to_string(i),
+                                 bench::plain({"tcp://127.0.0.1:0"}, urls));
+            line.tell(r->listening().at(0));
+            bench::wait_until([&] {
+                auto peers = r->status()->peers;
+                return std::count_if(peers.begin(), peers.end(), [](const peer_status& p) {
+                           return p.state == peer_state::active;
+                       }) == members - 1;
             });
+            line.tell("ready");
+            (void)line.hear();
+            if (!load(*r, each, 100, 100, seeds::bench + i)) return;
+            wait_for_operations(*r, members * each);
+            line.tell(bench::now_s());
+            auto seen = *r->status();
+            double duplicates = 0;
+            for (const auto& p : seen.peers) duplicates += static_cast<double>(p.duplicate_runs);
+            line.tell(duplicates);
+            line.tell(static_cast<double>(seen.log_runs));
+            line.tell(to_string(seen.digest));
+            line.wait_for_end();
+        }));
+        urls.push_back(all.back()->line().hear());
+    }
+    for (auto& p : all) (void)p->line().hear();
+    double duplicates = 0;
+    double runs = 0;
+    for (auto _ : state) {
+        double began = bench::now_s();
+        double ended = 0;
+        std::vector<std::string> digests;
+        for (auto& p : all) p->line().tell("go");
+        for (auto& p : all) {
+            ended = std::max(ended, p->line().hear_number());
+            duplicates += p->line().hear_number();
+            runs = p->line().hear_number();
+            digests.push_back(p->line().hear());
         }
-        for (auto& w : writers) w.join();
-        bench::wait_until([&] {
-            auto s0 = all[0]->status();
-            auto s1 = all[1]->status();
-            auto s2 = all[2]->status();
-            return s0->vector.operations_beyond({}) == 3 * each && equal(*s0, *s1) &&
-                   equal(*s1, *s2);
-        });
-        elapsed = bench::seconds_since(began);
-        state.SetIterationTime(elapsed);
+        if (digests[0] != digests[1] || digests[1] != digests[2])
+            return state.SkipWithError("the replicas differ");
+        state.SetIterationTime(ended - began);
+        state.counters["operations/s"] = static_cast<double>(members * each) / (ended - began);
     }
-    std::uint64_t duplicates = 0;
-    std::uint64_t runs = 0;
-    for (auto& r : all) {
-        auto s = r->status();
-        runs += s->log_runs;
-        for (const auto& p : s->peers) duplicates += p.duplicate_runs;
-    }
-    state.counters["operations/s"] = 3.0 * each / elapsed;
-    state.counters["duplicate_runs_percent"] =
-        100.0 * static_cast<double>(duplicates) / (static_cast<double>(runs) * 2 / 3);
+    // Each run is received by the two that did not make it.
+    state.counters["duplicate_runs_percent"] = 100.0 * duplicates / (runs * (members - 1));
 }
 BENCHMARK(three_replicas)->Iterations(1)->UseManualTime()->Unit(benchmark::kMillisecond);
 
 } // namespace
-
-BENCHMARK_MAIN();

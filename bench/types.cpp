@@ -75,5 +75,3 @@ void put_in_map(benchmark::State& state) {
 BENCHMARK(put_in_map)->RangeMultiplier(10)->Range(10, 100'000);
 
 } // namespace
-
-BENCHMARK_MAIN();
