@@ -1,8 +1,8 @@
 #pragma once
 #include "base/codec.hpp"
 #include "base/ordered_map.hpp"
-#include "base/small_vector.hpp"
 #include "clock/causal_context.hpp"
+#include "crdt/dot_vector.hpp"
 #include "crdt/lattice.hpp" // IWYU pragma: export (every causal type states that it is one)
 #include "crdt/value.hpp"
 
@@ -143,7 +143,8 @@ public:
             dot at = decode_dot(in);
             if (!out.empty() && !(out.entries_[out.size() - 1].at < at))
                 in.reject("dots out of order");
-            out.entries_.push_back({at, decode_part<Payload>(in)});
+            entry fresh{at, decode_part<Payload>(in)};
+            if (in.good()) out.entries_.push_back(std::move(fresh));
         }
         return out;
     }
@@ -151,11 +152,11 @@ public:
     bool operator==(const dot_fun&) const = default;
 
 private:
-    small_vector<entry> entries_; // sorted by dot
+    dot_vector<entry> entries_; // sorted by dot
 };
 
 using dot_set = dot_fun<no_payload>;
-static_assert(sizeof(dot_set) == 24);
+static_assert(sizeof(dot_set) == sizeof(dot));
 
 // DotMap: key -> dot store, where an empty store means that the key is absent.
 //

@@ -43,10 +43,10 @@ map map::remove(std::string_view field) const {
     out.state_.store = map_store::partial();
     for (auto at =
              state_.store.children().lower_bound(child_ref{field, {type_kind{}, element_kind{}}});
-         at != state_.store.children().end() && *at->key.name.as_text() == field; ++at) {
+         at != state_.store.children().end() && at->key.name() == field; ++at) {
         causal<object> part = at->value.removal();
         if (part.store.empty() && part.context.empty()) continue;
-        out.state_.store.find_or_insert({field, at->key.type}) = std::move(part.store);
+        out.state_.store.find_or_insert({field, at->key.type()}) = std::move(part.store);
         out.state_.context.join(part.context);
     }
     return out;
@@ -74,7 +74,7 @@ std::int64_t map::count(std::string_view field) const {
 bool map::contains(std::string_view field) const {
     for (auto at =
              state_.store.children().lower_bound(child_ref{field, {type_kind{}, element_kind{}}});
-         at != state_.store.children().end() && *at->key.name.as_text() == field; ++at) {
+         at != state_.store.children().end() && at->key.name() == field; ++at) {
         if (at->value.live()) return true;
     }
     return false;
@@ -88,7 +88,7 @@ const object* map::child(std::string_view field, type_id type) const {
 std::vector<std::string> map::fields() const {
     std::vector<std::string> out;
     for (const auto& child : state_.store.children()) {
-        std::string_view name = *child.key.name.as_text();
+        std::string_view name = child.key.name();
         if (child.value.live() && (out.empty() || out.back() != name)) out.emplace_back(name);
     }
     return out;

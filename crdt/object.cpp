@@ -40,6 +40,13 @@ object::data_type empty_store(bool partial = false) {
 
 } // namespace
 
+child_key::child_key(child_ref of) {
+    std::string both(of.name);
+    both += static_cast<char>(of.type.kind);
+    both += static_cast<char>(of.type.element);
+    name_and_type_ = value(both);
+}
+
 bool is_set(type_kind kind) {
     return kind == type_kind::add_wins_set || kind == type_kind::remove_wins_set ||
            kind == type_kind::grow_set;
@@ -139,8 +146,8 @@ void map_store::encode_to(byte_writer& out) const {
     out.u8(partial_ ? 1 : 0);
     out.varint(children_.size());
     for (const auto& child : children_) {
-        out.text(*child.key.name.as_text());
-        encode(out, child.key.type);
+        out.text(child.key.name());
+        encode(out, child.key.type());
         child.value.encode_to(out);
     }
 }
@@ -291,8 +298,7 @@ causal<object> object::removal() const {
         for (const auto& child : map->children()) {
             causal<object> part = child.value.removal();
             if (part.store.empty()) continue;
-            removed.find_or_insert({*child.key.name.as_text(), child.key.type}) =
-                std::move(part.store);
+            removed.find_or_insert({child.key.name(), child.key.type()}) = std::move(part.store);
         }
         out.store = object(std::move(removed));
     } else {

@@ -64,22 +64,35 @@ template <class E>
     }
 }
 
-// The children of a map, or the objects of a keyspace, in order of name, then type.
-struct child_key {
-    value name; // text
-    type_id type;
-
-    auto operator<=>(const child_key&) const = default;
-};
-struct child_ref { // the same, borrowed
+// The children of a map, or the objects of a keyspace, in order of name, then type. A replica has millions
+// of them: 16 bytes for a name of up to 12.
+struct child_ref { // borrowed
     std::string_view name;
     type_id type;
+};
+class child_key {
+public:
+    explicit child_key(child_ref of);
 
-    explicit operator child_key() const { return {value(name), type}; }
+    [[nodiscard]] std::string_view name() const {
+        std::string_view both = *name_and_type_.as_text();
+        return both.substr(0, both.size() - 2);
+    }
+    [[nodiscard]] type_id type() const {
+        std::string_view both = *name_and_type_.as_text();
+        return {static_cast<type_kind>(both[both.size() - 2]),
+                static_cast<element_kind>(both[both.size() - 1])};
+    }
+    bool operator==(const child_key&) const = default;
+
+private:
+    value name_and_type_; // a text, with two more characters
 };
 struct child_less {
-    static std::string_view name(const child_key& k) { return *k.name.as_text(); }
+    static std::string_view name(const child_key& k) { return k.name(); }
     static std::string_view name(const child_ref& k) { return k.name; }
+    static type_id type(const child_key& k) { return k.type(); }
+    static type_id type(const child_ref& k) { return k.type; }
     // See ordered_map.
     static std::uint8_t tag(const auto& of) {
         return static_cast<std::uint8_t>(std::hash<std::string_view>{}(name(of)));
@@ -87,7 +100,7 @@ struct child_less {
     static std::uint64_t head(const auto& of) { return first_bytes(name(of)); }
     bool operator()(const auto& a, const auto& b) const {
         int order = name(a).compare(name(b));
-        return order < 0 || (order == 0 && a.type < b.type);
+        return order < 0 || (order == 0 && type(a) < type(b));
     }
 };
 
@@ -247,7 +260,7 @@ void map_store::join(const map_store& other, const Mine& my_seen, const Theirs& 
         children_.erase_if([&](auto& child) {
             if (other.children_.find(child.key) != nullptr) return false;
             bool was_live = child.value.live();
-            child.value.join(object::of_type(child.key.type.kind), my_seen, their_seen);
+            child.value.join(object::of_type(child.key.type().kind), my_seen, their_seen);
             // A remove-wins set may also come to life, when the removal has seen its remove marks
             // only.
             live_ = live_ + (child.value.live() ? 1 : 0) - (was_live ? 1 : 0);
@@ -255,7 +268,7 @@ void map_store::join(const map_store& other, const Mine& my_seen, const Theirs& 
         });
     }
     for (const auto& theirs : other.children_) {
-        child_ref child{*theirs.key.name.as_text(), theirs.key.type};
+        child_ref child{theirs.key.name(), theirs.key.type()};
         object& mine = children_.find_or_insert(
             child, [&] { return object::of_type(child.type.kind, partial_); });
         bool was_live = mine.live();

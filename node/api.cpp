@@ -164,7 +164,7 @@ http_response api::keys(const http_request& request) const {
         for (auto at = children.lower_bound(
                  child_ref{std::max(prefix, after), {type_kind{}, element_kind{}}});
              at != children.end(); ++at) {
-            std::string_view key = at->key.name.as_text().value_or("");
+            std::string_view key = at->key.name();
             if (!key.starts_with(prefix)) break;
             if (!at->value.live() || key == last || (!after.empty() && key <= after)) continue;
             last = key;

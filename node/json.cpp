@@ -288,9 +288,9 @@ json::value json_of(const object& there, type_id type) {
     }
     json::object out;
     for (const auto& child : there.as<map_store>().children()) {
-        std::string_view name = child.key.name.as_text().value_or("");
+        std::string_view name = child.key.name();
         if (child.value.live() && !out.contains(name))
-            out[name] = json_of(child.value, child.key.type);
+            out[name] = json_of(child.value, child.key.type());
     }
     return out;
 }

@@ -274,9 +274,13 @@ result<std::unique_ptr<decoded_run>> decode_run(byte_view run) {
     auto out = std::make_unique<decoded_run>();
     out->header = *header;
     byte_view packed = run.subspan(header->body_at);
-    auto body = decompress(header->packed, packed, header->raw_bytes);
-    if (!body) return fail(errc::bad_run, place_of(*header) + ": " + body.error().detail);
-    out->body = std::move(*body);
+    byte_view body = packed;
+    if (header->packed != codec::none) {
+        auto raw = decompress(header->packed, packed, header->raw_bytes);
+        if (!raw) return fail(errc::bad_run, place_of(*header) + ": " + raw.error().detail);
+        out->body = std::move(*raw);
+        body = out->body;
+    }
 
     std::uint64_t operations = header->end - header->first;
     out->operations.reserve(static_cast<std::size_t>(operations));
@@ -286,7 +290,7 @@ result<std::unique_ptr<decoded_run>> decode_run(byte_view run) {
     };
     std::vector<path_range> paths;
     paths.reserve(static_cast<std::size_t>(operations));
-    byte_reader in(out->body);
+    byte_reader in(body);
     path_range path;
     hlc stamp = header->oldest;
     while (in.good() && !in.at_end()) {

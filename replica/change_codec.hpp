@@ -66,12 +66,12 @@ private:
     hlc newest_before_;
 };
 
-// A run, decoded whole and checked against every limit, so that applying it cannot fail.
+// A run, decoded whole and checked against every limit, so that applying it cannot fail. Borrows the run.
 struct decoded_run {
     run_header header;
-    std::vector<change_view> changes; // their operations and paths point into the rest
+    std::vector<change_view> changes; // their operations and paths point into the rest, or into the run
 
-    bytes body;
+    bytes body; // if it was compressed
     std::vector<operation> operations;
     std::vector<std::string_view> path_parts;
 };

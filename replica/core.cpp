@@ -58,8 +58,8 @@ void find_counters(const object& here, type_id type, std::vector<std::string_vie
         if (rows->live()) out.emplace_back(path, type);
     } else if (const auto* map = std::get_if<map_store>(&here.data())) {
         for (const auto& child : map->children()) {
-            path.push_back(child.key.name.as_text().value_or(""));
-            find_counters(child.value, child.key.type, path, out);
+            path.push_back(child.key.name());
+            find_counters(child.value, child.key.type(), path, out);
             path.pop_back();
         }
     }

@@ -23,7 +23,7 @@ std::vector<range_digest> digest_ranges(const keyspace& state, std::string_view 
     auto from = children.lower_bound(child_ref{first, {type_kind{}, element_kind{}}});
     auto to = end.empty() ? children.end()
                           : children.lower_bound(child_ref{end, {type_kind{}, element_kind{}}});
-    auto name_at = [](auto at) { return *at->key.name.as_text(); };
+    auto name_at = [](auto at) { return at->key.name(); };
 
     std::size_t names = 0; // objects of several types may share one
     std::string_view previous;
@@ -51,7 +51,7 @@ std::vector<range_digest> digest_ranges(const keyspace& state, std::string_view 
             }
         }
         previous = name_at(at);
-        sum.add(weigh(path_hash{}.child(name_at(at), at->key.type), at->value).digest);
+        sum.add(weigh(path_hash{}.child(name_at(at), at->key.type()), at->value).digest);
     }
     out.back().digest = sum.words;
     return out;

@@ -10,6 +10,10 @@ namespace {
 
 constexpr std::uint32_t dial_timeout_ms = 5'000;
 constexpr std::int64_t space_retry_ms = 1'000; // how often a full disk is tried again
+// Under load.
+constexpr std::int64_t gather_us = 250;
+constexpr std::size_t gather_bytes = 64U << 10U;
+constexpr std::size_t load_bytes_per_us = 10;
 
 } // namespace
 
@@ -25,6 +29,9 @@ result<void> driver::start() {
             self->timer_at_ = instant::never();
             self->happened(woken{});
         }
+    });
+    gather_timer_ = parts_.doors.run.make_timer([weak] {
+        if (auto self = weak.lock()) self->woken_up();
     });
     space_timer_ = parts_.doors.run.make_timer([weak] {
         if (auto self = weak.lock()) self->write_pending();
@@ -68,6 +75,7 @@ void driver::abandon() {
     listeners_.clear();
     connections_.clear();
     timer_.reset();
+    gather_timer_.reset();
     space_timer_.reset();
     tell_writers();
 }
@@ -89,11 +97,30 @@ void driver::tell_writers() {
 void driver::wake() {
     if (wake_posted_.exchange(true)) return;
     parts_.doors.run.post([weak = weak_from_this()] {
-        if (auto self = weak.lock()) {
-            self->wake_posted_ = false;
-            self->happened(woken{});
+        auto self = weak.lock();
+        if (!self) return;
+        if (self->under_load() && self->gather_timer_) {
+            self->gather_timer_->set({self->stepped_.ns + gather_us * 1'000});
+        } else {
+            self->woken_up();
         }
     });
+}
+
+void driver::woken_up() {
+    wake_posted_ = false;
+    happened(woken{});
+}
+
+// Much came since the last step, for the time. Then changes gather for a moment, so that a run holds many of
+// them: each costs system calls and wake-ups, here and at the peers. A lone change never waits. Nor do any
+// where each waits for its own sync: that is their moment.
+bool driver::under_load() const {
+    if (options_.sync == sync_policy::commit) return false;
+    std::int64_t since_us = (parts_.doors.time.now().ns - stepped_.ns) / 1'000;
+    std::size_t came = unlogged_bytes_;
+    return since_us < gather_us && came < gather_bytes &&
+           came > static_cast<std::size_t>(std::max<std::int64_t>(since_us, 1)) * load_bytes_per_us;
 }
 
 void driver::post(decltype(event::what) what) {
@@ -110,8 +137,8 @@ void driver::happened(decltype(event::what) what) {
         sent_bytes_.clear();
         for (session_id heard : heard_) core_.count_heard(heard, parts_.doors.time.now());
         heard_.clear();
-        auto asked =
-            core_.step({parts_.doors.time.now(), parts_.doors.time.wall_ms(), std::move(what)});
+        stepped_ = parts_.doors.time.now();
+        auto asked = core_.step({stepped_, parts_.doors.time.wall_ms(), std::move(what)});
         unlogged_bytes_ = core_.unlogged_bytes();
         return std::pair(std::move(asked), core_.deadline());
     });

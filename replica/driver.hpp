@@ -143,6 +143,8 @@ private:
     void fatal(const error& why);
     void set_timer(instant when);
     void tell_writers();
+    void woken_up();
+    [[nodiscard]] bool under_load() const;
 
     core core_;
     driver_parts parts_;
@@ -164,6 +166,7 @@ private:
     std::vector<std::unique_ptr<listener>> listeners_;
     std::vector<std::string> listening_;
     std::unique_ptr<timer> timer_;
+    std::unique_ptr<timer> gather_timer_;
     std::unique_ptr<timer> space_timer_;
     std::optional<replica_identity> unpersisted_; // it found no space …
     std::vector<shared_bytes> unlogged_;          // … nor did these runs
@@ -173,6 +176,7 @@ private:
     std::map<session_id, std::size_t> sent_bytes_; // not yet told to the core
     std::set<session_id> heard_;                   // of whom parts of frames came since
     std::uint32_t next_session_ = 1;
+    instant stepped_; // when the core was asked last
     bool performing_ = false;
     std::vector<effect> queued_; // effects of an event that came while others were performed
     instant deadline_ = instant::never(); // of the newest step

@@ -153,7 +153,7 @@ result<std::vector<std::string>> map_handle::names() const {
     std::vector<std::string> out;
     auto looked = find([&](const object& found) {
         for (const auto& child : found.as<map_store>().children()) {
-            std::string_view name = *child.key.name.as_text();
+            std::string_view name = child.key.name();
             if (child.value.live() && (out.empty() || out.back() != name)) out.emplace_back(name);
         }
     });

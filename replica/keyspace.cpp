@@ -253,8 +253,8 @@ std::vector<type_id> keyspace::types_at(std::span<const std::string_view> path) 
     }
     for (auto at =
              parent->children().lower_bound(child_ref{path.back(), {type_kind{}, element_kind{}}});
-         at != parent->children().end() && *at->key.name.as_text() == path.back(); ++at) {
-        if (at->value.live()) out.push_back(at->key.type);
+         at != parent->children().end() && at->key.name() == path.back(); ++at) {
+        if (at->value.live()) out.push_back(at->key.type());
     }
     return out;
 }
@@ -264,7 +264,7 @@ void keyspace::check_invariants() const {
     std::size_t live = 0;
     for (const auto& child : root_.children()) {
         recounted.add(
-            weigh(path_hash{}.child(*child.key.name.as_text(), child.key.type), child.value));
+            weigh(path_hash{}.child(child.key.name(), child.key.type()), child.value));
         live += child.value.live() ? 1 : 0;
         WEFT_CHECK(!child.value.empty());
     }

@@ -122,8 +122,8 @@ result<std::vector<std::string>> replica::keys(std::string_view prefix) const {
     auto done = read([&](const keyspace& state, replica_id) {
         const auto& children = state.root().children();
         for (auto at = children.lower_bound(child_ref{prefix, {type_kind{}, element_kind{}}});
-             at != children.end() && at->key.name.as_text()->starts_with(prefix); ++at) {
-            std::string_view name = *at->key.name.as_text();
+             at != children.end() && at->key.name().starts_with(prefix); ++at) {
+            std::string_view name = at->key.name();
             if (at->value.live() && (out.empty() || out.back() != name)) out.emplace_back(name);
         }
     });

@@ -107,7 +107,7 @@ bytes image_chunks::next() {
         if (const auto* map = std::get_if<map_store>(&here.at->value.data())) {
             levels_.push_back({map, map->children().begin()});
         } else {
-            write_head(out, here.at->key.type);
+            write_head(out, here.at->key.type());
             write_part(out, here.at->value);
             if (!std::holds_alternative<std::monostate>(inside_)) break;
             ++levels_.back().at;
@@ -127,7 +127,7 @@ void image_chunks::leave_what_is_done() {
 
 void image_chunks::write_head(byte_writer& out, type_id type) {
     std::size_t kept = 0;
-    auto name_at = [&](std::size_t i) { return *levels_[i].at->key.name.as_text(); };
+    auto name_at = [&](std::size_t i) { return levels_[i].at->key.name(); };
     while (kept < path_.size() && kept < levels_.size() && path_[kept] == name_at(kept)) ++kept;
     encode(out, type);
     encode_path_lead(out, {kept, levels_.size()});

@@ -33,18 +33,18 @@ void state_join::join_one() {
     bool there = theirs_at_ != theirs_end_ &&
                  (mine_at_ == mine_end_ || !less(mine_at_->key, theirs_at_->key));
     const child_key& key = here ? mine_at_->key : theirs_at_->key;
-    std::string_view name = *key.name.as_text();
-    object one = here ? mine_at_->value : object::of_type(key.type.kind);
+    std::string_view name = key.name();
+    object one = here ? mine_at_->value : object::of_type(key.type().kind);
     object_weight before;
-    if (here) before = weigh(path_hash{}.child(name, key.type), one);
+    if (here) before = weigh(path_hash{}.child(name, key.type()), one);
     if (!here && strangers_) {
         one = theirs_at_->value;
     } else if (there || !strangers_) {
-        one.join(there ? theirs_at_->value : object::of_type(key.type.kind), mine_.seen,
+        one.join(there ? theirs_at_->value : object::of_type(key.type().kind), mine_.seen,
                  theirs_.seen);
     }
     object_weight after;
-    if (!one.empty()) after = joined_.put({name, key.type}, std::move(one));
+    if (!one.empty()) after = joined_.put({name, key.type()}, std::move(one));
     if (!(after.digest == before.digest) && (changed_.empty() || changed_.back() != name))
         changed_.emplace_back(name);
     if (here) ++mine_at_;

@@ -196,8 +196,8 @@ struct lawful<map> {
             live += child.value.live() ? 1U : 0U;
             RC_ASSERT(store.is_partial() || !child.value.empty());
             RC_ASSERT(store.is_partial() || !child.value.is_partial());
-            if (child.key.type.kind == type_kind::map) check_counts(child.value.as<map_store>());
-            if (child.key.type.kind == type_kind::remove_wins_set) {
+            if (child.key.type().kind == type_kind::map) check_counts(child.value.as<map_store>());
+            if (child.key.type().kind == type_kind::remove_wins_set) {
                 const auto& elements = child.value.as<remove_wins_elements>();
                 std::size_t present = 0;
                 for (const auto& e : elements.marks()) present += all_enabled(e.value) ? 1U : 0U;

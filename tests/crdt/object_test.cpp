@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE(children_sort_by_name_then_type) {
         (void)store.find_or_insert({name, {type_kind::lww_register}});
     }
     std::vector<std::string> names;
-    for (const auto& child : store.children()) names.emplace_back(*child.key.name.as_text());
+    for (const auto& child : store.children()) names.emplace_back(child.key.name());
     BOOST_TEST(names == (std::vector<std::string>{"", "", "a", "a", "ab", "ab", "b", "b"}),
                boost::test_tools::per_element());
     store.erase({"a", {type_kind::counter}});

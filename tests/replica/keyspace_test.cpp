@@ -144,10 +144,10 @@ BOOST_AUTO_TEST_CASE(a_join_of_states_is_the_state_of_all_their_operations) {
             BOOST_TEST((joined.digest() == both.state.digest()));
             joined.check_invariants();
             for (const auto& child : joined.root().children()) {
-                std::string_view name = *child.key.name.as_text();
-                const object* before = mine.state.root().find({name, child.key.type});
+                std::string_view name = child.key.name();
+                const object* before = mine.state.root().find({name, child.key.type()});
                 bool told = std::find(changed.begin(), changed.end(), name) != changed.end();
-                path_hash path = path_hash{}.child(name, child.key.type);
+                path_hash path = path_hash{}.child(name, child.key.type());
                 bool same = weigh(path, child.value).digest ==
                             (before == nullptr ? state_digest{} : weigh(path, *before).digest);
                 BOOST_TEST((told || same), "silent change of " << name);

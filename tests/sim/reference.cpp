@@ -285,9 +285,9 @@ std::string read_object(const object& what, type_id type) {
 void read_children(const map_store& parent, std::vector<std::string>& path, readings& out) {
     for (const auto& child : parent.children()) {
         if (!child.value.live()) continue;
-        path.emplace_back(*child.key.name.as_text());
-        out[line_of(path, child.key.type)] = read_object(child.value, child.key.type);
-        if (child.key.type.kind == type_kind::map) {
+        path.emplace_back(child.key.name());
+        out[line_of(path, child.key.type())] = read_object(child.value, child.key.type());
+        if (child.key.type().kind == type_kind::map) {
             read_children(child.value.as<map_store>(), path, out);
         }
         path.pop_back();

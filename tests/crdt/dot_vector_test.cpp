@@ -1,4 +1,4 @@
-#include "base/small_vector.hpp"
+#include "crdt/dot_vector.hpp"
 
 #include <boost/test/unit_test.hpp>
 #include <rapidcheck/boost_test.h>
@@ -11,24 +11,36 @@ namespace weft {
 namespace {
 
 // Owns heap memory, so that a lost, doubled or skipped destructor is seen by the sanitizer.
-using element = std::string;
+struct element {
+    dot at;
+    std::string text;
+    bool operator==(const element&) const = default;
+};
 
 element element_of(std::uint32_t choice) {
-    return "element that does not fit inside " + std::to_string(choice % 10);
+    return {{replica_id{choice % 3}, 1 + choice % 10},
+            "element that does not fit inside " + std::to_string(choice % 10)};
 }
 
-bool same(const small_vector<element>& x, const std::vector<element>& y) {
+bool same(const dot_vector<element>& x, const std::vector<element>& y) {
     return x.size() == y.size() && x.empty() == y.empty() &&
            std::equal(x.begin(), x.end(), y.begin());
 }
 
-BOOST_AUTO_TEST_SUITE(small_vector_test)
+template <class Entry>
+bool inside(const dot_vector<Entry>& all) {
+    auto first = reinterpret_cast<std::uintptr_t>(&all);
+    auto at = reinterpret_cast<std::uintptr_t>(all.begin());
+    return at >= first && at < first + sizeof all;
+}
+
+BOOST_AUTO_TEST_SUITE(dot_vector_test)
 
 BOOST_AUTO_TEST_CASE(it_does_what_a_vector_does) {
     rc::detail::checkBoostTest([] {
         auto program = *rc::gen::container<std::vector<std::uint32_t>>(
             rc::gen::inRange<std::uint32_t>(0, 1U << 24U));
-        small_vector<element> mine;
+        dot_vector<element> mine;
         std::vector<element> reference;
         for (std::uint32_t word : program) {
             std::uint32_t choice = word / 8;
@@ -51,24 +63,28 @@ BOOST_AUTO_TEST_CASE(it_does_what_a_vector_does) {
                     }
                     break;
                 case 4: {
-                    auto drop = [&](const element& e) { return e == element_of(choice); };
+                    bool most = choice % 3 == 0;
+                    auto drop = [&](const element& e) {
+                        return most ? e.at.counter > 2 : e == element_of(choice);
+                    };
                     RC_ASSERT(mine.erase_if(drop) == std::erase_if(reference, drop));
                     break;
                 }
                 case 5: {
-                    small_vector<element> copy = mine;
+                    dot_vector<element> copy = mine;
                     RC_ASSERT(copy == mine);
-                    small_vector<element> other{"to be", "overwritten"};
-                    other = choice % 2 == 0 ? copy : small_vector<element>(std::move(copy));
+                    dot_vector<element> other;
+                    for (std::uint32_t i = 0; i < choice % 4; ++i) other.push_back(element_of(i));
+                    other = choice % 2 == 0 ? copy : dot_vector<element>(std::move(copy));
                     mine = std::move(other);
                     RC_ASSERT(other.empty());
                     // NOLINTNEXTLINE(bugprone-use-after-move): what was moved from is empty
-                    other.push_back("usable again");
+                    other.push_back(element_of(7));
                     RC_ASSERT(other.size() == 1U);
                     break;
                 }
                 case 6: {
-                    small_vector<element>& self = mine;
+                    dot_vector<element>& self = mine;
                     mine = self;
                     mine = std::move(self);
                     break;
@@ -77,33 +93,26 @@ BOOST_AUTO_TEST_CASE(it_does_what_a_vector_does) {
                     if (choice % 8 == 0) mine.clear(), reference.clear();
             }
             RC_ASSERT(same(mine, reference));
+            if (reference.size() == 1) RC_ASSERT(inside(mine));
         }
     });
 }
 
-BOOST_AUTO_TEST_CASE(one_element_lies_inside_and_two_outside) {
-    small_vector<std::uint64_t> numbers;
-    auto inside = [&] {
-        auto first = reinterpret_cast<std::uintptr_t>(&numbers);
-        auto at = reinterpret_cast<std::uintptr_t>(numbers.begin());
-        return at >= first && at < first + sizeof numbers;
-    };
-    numbers.push_back(1);
-    BOOST_TEST(inside());
-    numbers.push_back(2);
-    BOOST_TEST(!inside());
-    numbers.clear();
-    numbers.push_back(3);
-    BOOST_TEST(inside());
-    BOOST_TEST(sizeof numbers == 16U);
-}
+struct bare {
+    dot at;
+    bool operator==(const bare&) const = default;
+};
 
-BOOST_AUTO_TEST_CASE(vectors_are_equal_by_content) {
-    small_vector<int> shrunk{1, 2};
-    (void)shrunk.erase_if([](int n) { return n == 2; });
-    BOOST_CHECK((shrunk == small_vector<int>{1}));
-    BOOST_CHECK(!(shrunk == small_vector<int>{2}));
-    BOOST_CHECK(!(shrunk == small_vector<int>{}));
+BOOST_AUTO_TEST_CASE(one_entry_lies_inside_and_two_outside) {
+    dot_vector<bare> dots;
+    dots.push_back({{replica_id{0}, 1}});
+    BOOST_TEST(inside(dots));
+    dots.push_back({{replica_id{0}, 2}});
+    BOOST_TEST(!inside(dots));
+    (void)dots.erase_if([](const bare& e) { return e.at.counter == 1; });
+    BOOST_TEST(inside(dots), "it came back");
+    BOOST_TEST(dots[0].at.counter == 2U);
+    BOOST_TEST(sizeof dots == sizeof(dot));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
