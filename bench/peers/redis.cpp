@@ -49,8 +49,9 @@ struct pair {
     }
 };
 
-// How many SETs a second reach the replica from redis-benchmark, a process of its own? One a command, or many in
-// one MSET, which is one transaction. Each of its 50 connections has 1,000 keys under way, or 100 commands.
+// How many SETs a second reach the replica from redis-benchmark, a process of its own? One a command, or
+// many in one MSET, which is one transaction. Each of its 50 connections has 1,000 keys under way, or 100
+// commands.
 void two_replicas(benchmark::State& state, std::size_t most) {
     auto batch = static_cast<std::size_t>(state.range(0));
     auto value_bytes = static_cast<std::size_t>(state.range(1));
@@ -151,7 +152,8 @@ void write_to_visible(benchmark::State& state) {
 }
 BENCHMARK(write_to_visible)->Iterations(5'000)->UseRealTime();
 
-// The same under load, as in bench/latency.cpp: each millisecond as many SETs, the last of which is looked for.
+// The same under load, as in bench/latency.cpp: each millisecond as many SETs, the last of which is looked
+// for.
 void visible_under_load(benchmark::State& state) {
     auto sets = static_cast<std::size_t>(state.range(0)) / 1'000;
     std::size_t ticks = bench::sized(2'000);
@@ -270,8 +272,8 @@ void measure_start(benchmark::State& state, std::size_t operations, std::size_t 
     }
 }
 
-// How many operations a second does a start replay from the append-only file, over 100,000 keys; how many keys
-// does it load from a snapshot?
+// How many operations a second does a start replay from the append-only file, over 100,000 keys; how many
+// keys does it load from a snapshot?
 void replay_log(benchmark::State& state) {
     measure_start(state, bench::sized(1'000'000), bench::sized(100'000), "yes");
 }

@@ -33,8 +33,8 @@ private:
     std::size_t read_ = 0; // of in_
 };
 
-// redis-server, in a directory and on a port of its own. Everything in an append-only file, made durable every
-// second; no snapshot but those asked for, nothing rewritten and no replica dropped meanwhile.
+// redis-server, in a directory and on a port of its own. Everything in an append-only file, made durable
+// every second; no snapshot but those asked for, nothing rewritten and no replica dropped meanwhile.
 class redis_server {
 public:
     redis_server(const std::filesystem::path& directory, const std::vector<std::string>& more = {});
