@@ -27,11 +27,10 @@ struct pair {
     redis_client at_replica{replica.port()};
 
     pair() {
-        // Until the replica's first acknowledgement, up to a second, nothing is streamed to it.
-        bench::wait_until([&] {
-            return at_primary.ask({"INFO", "replication"}).find("state=online") !=
-                   std::string::npos;
-        });
+        // Until the replica's first acknowledgement, up to a second, nothing is streamed to it: so one write
+        // is made that must come through.
+        wait_until_equal();
+        (void)at_primary.ask({"SET", "first", "1"});
         wait_until_equal();
         // It writes its first append-only file in the background, for which nothing should have to wait.
         bench::wait_until([&] { return at_replica.info("aof_rewrite_in_progress") == 0; });
