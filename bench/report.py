@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the benchmarks, Redis among them, in interleaved rounds; makes the tables of docs/benchmarks.md and its
+"""Runs the benchmarks, Redis among them, in interleaved rounds, and makes the tables of docs/benchmarks.md and its
 plots of the medians. A ratio is the median of the ratios of the rounds.
 
 usage: bench/report.py [--rounds N] [--peers] [--again]
@@ -39,8 +39,7 @@ REST = [
 
 
 def run_rounds(steps, rounds):
-    """Per round: "program/benchmark/counter" -> number."""
-    out = []
+    """Gives, round by round: "program/benchmark/counter" -> number."""
     for number in range(1, rounds + 1):
         figures = {}
         for program, which in steps:
@@ -60,8 +59,7 @@ def run_rounds(steps, rounds):
                 for counter, value in found.items():
                     if isinstance(value, (int, float)):
                         figures[f"{program}/{name}/{counter}"] = value
-        out.append(figures)
-    return out
+        yield figures
 
 
 class Figures:
@@ -284,7 +282,7 @@ def output(*command):
     return subprocess.run(command, check=True, text=True, capture_output=True, cwd=ROOT).stdout.strip()
 
 
-def conditions(rounds):
+def conditions():
     """The machine and the versions, in one sentence each."""
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text()).group(1)
     changed = output("git", "status", "--porcelain", "-uno", "--", ".", ":!docs")
@@ -292,12 +290,12 @@ def conditions(rounds):
     redis = re.search(r"v=(\S+)", output("redis-server", "--version")).group(1)
     compiler = output("c++", "--version").split("\n")[0]
     return (f"Measured {datetime.date.today()}: {commit}; {os.cpu_count()} virtual cores ({cpu}), "
-            f"Linux {os.uname().release}, {compiler}; Redis {redis}. Medians of {rounds} interleaved rounds; "
-            f"load of the machine when they began {os.getloadavg()[0]:.1f}.")
+            f"Linux {os.uname().release}, {compiler}; Redis {redis}. "
+            f"Load of the machine when it began {os.getloadavg()[0]:.1f}.")
 
 
 def page(figures, when):
-    return f"""{when}
+    return f"""{when} Medians of {len(figures.rounds)} interleaved rounds.
 
 ### What it must reach
 
@@ -329,13 +327,16 @@ def main():
     asked = parser.parse_args()
     kept = BUILD / "rounds.json"
     if asked.peers:
-        when = conditions(asked.rounds)
-        figures = Figures(run_rounds(COMPARED, asked.rounds))
-        print(f"\n{when}\n\n{peers_table(figures)}")
+        when = conditions()
+        figures = Figures(list(run_rounds(COMPARED, asked.rounds)))
+        print(f"\n{when} Medians of {asked.rounds} rounds.\n\n{peers_table(figures)}")
         return
     if not asked.again:
-        when = conditions(asked.rounds)
-        kept.write_text(json.dumps({"when": when, "rounds": run_rounds(COMPARED + REST, asked.rounds)}))
+        began = conditions()
+        done = []
+        for figures in run_rounds(COMPARED + REST, asked.rounds):
+            done.append(figures)
+            kept.write_text(json.dumps({"when": began, "rounds": done}))  # --again makes do with fewer
     last = json.loads(kept.read_text())
     figures = Figures(last["rounds"])
     before, rest = PAGE.read_text().split(BEGIN)
