@@ -90,7 +90,7 @@ int main(int count, char** words) {
     for (const auto& one : world.all()) {
         auto runs = one->read_log();
         if (!runs) return 2;
-        for (const bytes& run : *runs) {
+        for (const bytes& run : runs->all) {
             auto header = read_run_header(run);
             out.keep("run", header->first == 1 ? "first" : "later", run);
         }

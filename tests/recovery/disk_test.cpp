@@ -158,7 +158,7 @@ BOOST_AUTO_TEST_CASE(faults_come_at_their_operation_once_or_from_then_on) {
         sim_place place;
         auto on = place.open();
         auto open = made(*on, "a", "");
-        place.directory.fail(sim_fault{1, errc::disk_full, lasting, false});
+        place.directory.fail(sim_fault{1, errc::disk_full, lasting});
         BOOST_TEST(open->append(as_bytes("1")).has_value());
         BOOST_CHECK(code_of(open->append(as_bytes("22"))) == errc::disk_full);
         BOOST_TEST(open->append(as_bytes("3")).has_value() != lasting);
@@ -171,10 +171,10 @@ BOOST_AUTO_TEST_CASE(after_a_failed_sync_no_later_one_passes) {
     sim_place place;
     auto on = place.open();
     auto open = made(*on, "a", "1");
-    place.directory.fail(sim_fault{0, errc::io_failed, false, true});
+    place.directory.fail(sim_fault{0, errc::io_failed, false, sim_operations::syncs});
     BOOST_CHECK(code_of(open->sync()) == errc::io_failed);
     BOOST_CHECK(code_of(open->sync()) == errc::io_failed);
-    place.directory.fail(sim_fault{0, errc::io_failed, false, true});
+    place.directory.fail(sim_fault{0, errc::io_failed, false, sim_operations::syncs});
     BOOST_CHECK(code_of(on->sync_directory()) == errc::io_failed);
     BOOST_CHECK(code_of(on->sync_directory()) == errc::io_failed);
 }

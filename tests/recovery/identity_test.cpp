@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE(whatever_fails_while_it_is_replaced_the_old_identity_or_the
                     REQUIRE_GOOD(store_identity(place.disk, someone()));
                     identity changed = someone();
                     changed.ceiling = hlc::at_ms(2'000);
-                    place.directory.fail(sim_fault{at, errc::io_failed, mode == 1, false});
+                    place.directory.fail(sim_fault{at, errc::io_failed, mode == 1});
                     result<void> stored;
                     bool answered = !later;
                     if (later) {

@@ -83,7 +83,7 @@ BOOST_DATA_TEST_CASE(what_comes_back_is_between_acknowledged_and_attempted, seed
         if (random.chance(0.1)) continue; // only looked
         bool crash_in_start = random.chance(0.1);
         if (crash_in_start)
-            world.directory.fail(sim_fault{random.below(12), errc::io_failed, true, false});
+            world.directory.fail(sim_fault{random.below(12), errc::io_failed, true});
         auto started = world.log->start();
         world.directory.fail(std::nullopt);
         bool syncing = false;

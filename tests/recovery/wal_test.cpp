@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(a_sync_covers_what_was_appended_when_it_started) {
     BOOST_CHECK(world.log->durable_end() == log_index{2});
     REQUIRE_GOOD(world.sync());
     BOOST_CHECK(world.log->durable_end() == log_index{3});
-    world.directory.fail(sim_fault{UINT64_MAX, errc::io_failed, false, true});
+    world.directory.fail(sim_fault{UINT64_MAX, errc::io_failed, false, sim_operations::syncs});
     REQUIRE_GOOD(world.sync()); // nothing new, nothing to sync
     BOOST_TEST(world.directory.operations() == 0U);
 }
@@ -147,7 +147,7 @@ BOOST_AUTO_TEST_CASE(after_a_failed_sync_nothing_works_any_more) {
     REQUIRE_GOOD(world.open_and_start());
     REQUIRE_GOOD(world.append());
     for (auto code : {errc::disk_full, errc::io_failed}) { // once, and it stays so
-        world.directory.fail(sim_fault{0, code, false, true});
+        world.directory.fail(sim_fault{0, code, false, sim_operations::syncs});
         auto failed = world.sync();
         BOOST_REQUIRE(!failed.has_value());
         BOOST_CHECK(failed.error().code == errc::io_failed);
@@ -162,7 +162,7 @@ BOOST_AUTO_TEST_CASE(a_full_disk_refuses_and_works_again_when_there_is_space) {
     log_world world;
     REQUIRE_GOOD(world.open_and_start());
     REQUIRE_GOOD(world.append());
-    world.directory.fail(sim_fault{0, errc::disk_full, false, false});
+    world.directory.fail(sim_fault{0, errc::disk_full, false});
     std::vector<shared_bytes> batch{world.runs.make(), world.runs.make()};
     BOOST_CHECK(world.append(batch).error().code == errc::disk_full);
     BOOST_CHECK(world.log->end() == log_index{1});
@@ -181,7 +181,7 @@ BOOST_AUTO_TEST_CASE(a_disk_that_is_full_when_a_segment_begins_works_again_too) 
         while (world.log->size_bytes() < world.options.segment_bytes_target) {
             REQUIRE_GOOD(world.append());
         }
-        world.directory.fail(sim_fault{at, errc::disk_full, false, false});
+        world.directory.fail(sim_fault{at, errc::disk_full, false});
         std::vector<shared_bytes> batch{world.runs.make()};
         BOOST_CHECK(world.append(batch).error().code == errc::disk_full);
         BOOST_TEST(world.directory.names().size() == 1U);

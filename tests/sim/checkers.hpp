@@ -48,7 +48,8 @@ struct promise {
     std::uint64_t end = 0;
     hlc stamp; // tells the change from another under the same dots
     ack_level level;
-    bool void_now = false; // the disk of a promise at `disk` was taken away
+    bool void_now = false;         // the disks that it stood on were taken away
+    std::size_t losses_before = 0; // of disks in that world, when the change was made
 };
 
 // Every acknowledged change is everywhere, and is what it was. All hosts are up and quiet.
@@ -69,9 +70,9 @@ struct promise {
 [[nodiscard]] problems check_reference(const hosts& all, const dot_checker& seen);
 
 // Subscribers were told of each change once, in log order, from where the process started.
-[[nodiscard]] problems check_subscriptions(const host& one, std::span<const bytes> log);
+[[nodiscard]] problems check_subscriptions(const host& one, const host::kept_runs& log);
 
-// Nobody reported what must not happen in a world without copies of directories.
-[[nodiscard]] problems check_reports(const hosts& all);
+// Nobody reported what must not happen; two lived under one name or id only if there was a clone.
+[[nodiscard]] problems check_reports(const hosts& all, bool cloned = false);
 
 } // namespace weft::sim

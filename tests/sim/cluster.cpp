@@ -33,7 +33,7 @@ host& cluster::add(const std::string& name, const std::vector<std::string>& peer
     return *hosts_.back();
 }
 
-host& cluster::at(std::string_view name) {
+host& cluster::at(std::string_view name) const {
     auto found = std::find_if(hosts_.begin(), hosts_.end(),
                               [&](const auto& one) { return one->name() == name; });
     WEFT_CHECK(found != hosts_.end());
@@ -87,10 +87,10 @@ problems cluster::check() {
             out.push_back(one->name() + "'s log: " + to_string(log.error()));
             return out;
         }
-        for (const bytes& run : *log) dots_.on_run(one->name() + "'s log", run);
+        for (const bytes& run : log->all) dots_.on_run(one->name() + "'s log", run);
         version_vector floor;
         if (auto status = (*one)->status()) floor = status->floor;
-        add_all(check_log_order(one->name(), *log, floor, near_clocks));
+        add_all(check_log_order(one->name(), log->all, floor, near_clocks));
         add_all(check_subscriptions(*one, *log));
     }
     add_all(check_reference(hosts_, dots_));

@@ -23,13 +23,14 @@ public:
     // A host that listens at `sim:name` and dials `peers`, by name. Not started yet.
     host& add(const std::string& name, const std::vector<std::string>& peers,
               sync_policy sync = sync_policy::commit);
-    [[nodiscard]] host& at(std::string_view name);
+    [[nodiscard]] host& at(std::string_view name) const;
     [[nodiscard]] const hosts& all() const { return hosts_; }
 
     [[nodiscard]] sim_network& network() { return network_; }
     [[nodiscard]] sim_timeline& timeline() { return timeline_; }
     [[nodiscard]] const sim_timeline& timeline() const { return timeline_; }
     [[nodiscard]] random_generator& random() { return random_; }
+    [[nodiscard]] surroundings& around() { return around_; } // for a machine of its own
     [[nodiscard]] dot_checker& dots() { return dots_; }
     [[nodiscard]] std::int64_t now_ms() const { return timeline_.now().ms_since({}); }
 

@@ -43,12 +43,13 @@ void sim_directory::make_durable(inode& what, std::uint64_t writes_end) {
                         what.unsynced.begin() + static_cast<std::ptrdiff_t>(moved));
 }
 
-result<void> sim_directory::count(bool is_sync, const std::string& what) {
-    if (fault_ && fault_->syncs_only && !is_sync) return {};
+std::optional<errc> sim_directory::count(sim_operations kind) {
+    if (fault_ && fault_->of != sim_operations::all && fault_->of != kind) return std::nullopt;
     std::uint64_t number = operations_++;
-    if (!fault_ || number < fault_->at || (number > fault_->at && !fault_->lasting)) return {};
-    return weft::fail(fault_->code, place_ + "/" + what + ": injected fault at operation " +
-                                        std::to_string(number));
+    if (!fault_ || number < fault_->at || (number > fault_->at && !fault_->lasting)) {
+        return std::nullopt;
+    }
+    return fault_->code;
 }
 
 void sim_directory::fail(std::optional<sim_fault> fault) {
@@ -146,6 +147,14 @@ void sim_directory::erase(const std::string& name) {
     durable_names_.erase(name);
 }
 
+void sim_directory::restore_in_place(const sim_directory& backup) {
+    auto restored = backup.copy(facts_);
+    names_ = restored->names_;
+    durable_names_ = restored->durable_names_;
+    removed_ = restored->removed_;
+    unsynced_.clear();
+}
+
 std::vector<std::string> sim_directory::names() const {
     std::vector<std::string> out;
     for (const auto& [name, what] : names_) out.push_back(name);
@@ -180,7 +189,7 @@ public:
         : disk_(disk), name_(std::move(name)), what_(std::move(what)) {}
 
     result<void> append(byte_view data) override {
-        if (auto good = disk_.begin(false, "write", name_); !good) {
+        if (auto good = disk_.begin(sim_operations::growth, "write", name_); !good) {
             // A failed write may have written a part.
             if (good.error().code != errc::closed) write_now(data.first(data.size() / 2));
             return good;
@@ -190,7 +199,7 @@ public:
     }
 
     result<bytes> read(std::uint64_t offset, std::size_t size) override {
-        if (auto good = disk_.begin(false, "read", name_); !good) return weft::fail(good.error());
+        if (auto good = disk_.begin(sim_operations::all, "read", name_); !good) return weft::fail(good.error());
         byte_view all = what_->written;
         if (offset >= all.size()) return bytes{};
         all = all.subspan(static_cast<std::size_t>(offset));
@@ -199,24 +208,24 @@ public:
     }
 
     result<std::uint64_t> size() override {
-        if (auto good = disk_.begin(false, "size", name_); !good) return weft::fail(good.error());
+        if (auto good = disk_.begin(sim_operations::all, "size", name_); !good) return weft::fail(good.error());
         return what_->written.size();
     }
 
     result<file_facts> facts() override {
-        if (auto good = disk_.begin(false, "facts", name_); !good) return weft::fail(good.error());
+        if (auto good = disk_.begin(sim_operations::all, "facts", name_); !good) return weft::fail(good.error());
         return file_facts{what_->number, 1};
     }
 
     result<void> truncate(std::uint64_t size) override {
-        if (auto good = disk_.begin(false, "truncate", name_); !good) return good;
+        if (auto good = disk_.begin(sim_operations::all, "truncate", name_); !good) return good;
         disk_.on_.change(*what_, {false, {}, size});
         return {};
     }
 
     result<void> sync() override {
         if (auto good = begin_sync(); !good) return good;
-        sim_directory::make_durable(*what_, writes());
+        if (!disk_.on_.lies_) sim_directory::make_durable(*what_, writes());
         disk_.on_.changed();
         return {};
     }
@@ -224,7 +233,7 @@ public:
     void sync_later(std::function<void(result<void>)> done) override {
         auto good = begin_sync();
         auto finish = [&on = disk_.on_, what = what_, end = writes(), good]() -> result<void> {
-            if (good) sim_directory::make_durable(*what, end);
+            if (good && !on.lies_) sim_directory::make_durable(*what, end);
             if (good) on.changed();
             return good;
         };
@@ -238,7 +247,7 @@ private:
     std::uint64_t writes() const { return what_->synced + what_->unsynced.size(); }
 
     result<void> begin_sync() {
-        if (sync_outcome_) sync_outcome_ = disk_.begin(true, "sync", name_);
+        if (sync_outcome_) sync_outcome_ = disk_.begin(sim_operations::syncs, "sync", name_);
         return sync_outcome_;
     }
 
@@ -256,10 +265,14 @@ sim_disk::sim_disk(sim_directory& on, loop& run, time_source& time,
 
 sim_disk::~sim_disk() = default;
 
-result<void> sim_disk::begin(bool is_sync, std::string_view call, std::string_view name) {
-    std::string what = std::string(name) + ": " + std::string(call);
-    if (boot_ != on_.boot_) return fail(errc::closed, place() + "/" + what + ": crashed");
-    return on_.count(is_sync, what);
+result<void> sim_disk::begin(sim_operations kind, std::string_view call, std::string_view name) {
+    bool crashed = boot_ != on_.boot_;
+    auto injected = crashed ? std::nullopt : on_.count(kind);
+    if (!crashed && !injected) return {};
+    std::string where = place() + "/" + std::string(name) + ": " + std::string(call) + ": ";
+    if (crashed) return fail(errc::closed, where + "crashed");
+    return fail(*injected, where + "injected fault at operation " +
+                               std::to_string(on_.operations() - 1));
 }
 
 result<void> sim_disk::check_name(std::string_view name) const {
@@ -293,24 +306,24 @@ void sim_disk::answer_due() {
 }
 
 result<std::unique_ptr<directory_lock>> sim_disk::lock() {
-    if (auto good = begin(false, "lock", ""); !good) return fail(good.error());
+    if (auto good = begin(sim_operations::all, "lock", ""); !good) return fail(good.error());
     if (on_.locked_) return fail(errc::locked, place() + ": in use by another process");
     return std::make_unique<sim_lock>(on_);
 }
 
 result<directory_facts> sim_disk::facts() {
-    if (auto good = begin(false, "facts", ""); !good) return fail(good.error());
+    if (auto good = begin(sim_operations::all, "facts", ""); !good) return fail(good.error());
     return on_.facts_;
 }
 
 result<std::vector<std::string>> sim_disk::list() {
-    if (auto good = begin(false, "list", ""); !good) return fail(good.error());
+    if (auto good = begin(sim_operations::all, "list", ""); !good) return fail(good.error());
     return on_.names();
 }
 
 result<std::unique_ptr<file>> sim_disk::create(std::string_view name) {
     if (auto good = check_name(name); !good) return fail(good.error());
-    if (auto good = begin(false, "create", name); !good) return fail(good.error());
+    if (auto good = begin(sim_operations::growth, "create", name); !good) return fail(good.error());
     std::string key(name);
     if (on_.names_.contains(key)) return fail(errc::io_failed, place() + "/" + key + ": exists");
     auto fresh = std::make_shared<sim_directory::inode>();
@@ -321,7 +334,7 @@ result<std::unique_ptr<file>> sim_disk::create(std::string_view name) {
 
 result<std::unique_ptr<file>> sim_disk::open(std::string_view name) {
     if (auto good = check_name(name); !good) return fail(good.error());
-    if (auto good = begin(false, "open", name); !good) return fail(good.error());
+    if (auto good = begin(sim_operations::all, "open", name); !good) return fail(good.error());
     auto found = on_.names_.find(std::string(name));
     if (found == on_.names_.end()) {
         return fail(errc::not_found, place() + "/" + std::string(name) + ": no such file");
@@ -332,7 +345,7 @@ result<std::unique_ptr<file>> sim_disk::open(std::string_view name) {
 result<void> sim_disk::rename(std::string_view from, std::string_view to) {
     if (auto good = check_name(from); !good) return good;
     if (auto good = check_name(to); !good) return good;
-    if (auto good = begin(false, "rename", from); !good) return good;
+    if (auto good = begin(sim_operations::all, "rename", from); !good) return good;
     auto found = on_.names_.find(std::string(from));
     if (found == on_.names_.end()) {
         return fail(errc::not_found, place() + "/" + std::string(from) + ": no such file");
@@ -343,21 +356,23 @@ result<void> sim_disk::rename(std::string_view from, std::string_view to) {
 
 result<void> sim_disk::remove(std::string_view name) {
     if (auto good = check_name(name); !good) return good;
-    if (auto good = begin(false, "remove", name); !good) return good;
+    if (auto good = begin(sim_operations::all, "remove", name); !good) return good;
     std::string key(name);
     if (!on_.names_.contains(key)) {
         return fail(errc::not_found, place() + "/" + key + ": no such file");
     }
-    auto alike = [&](const auto& e) { return e.first.substr(0, 4) == key.substr(0, 4); };
+    auto alike = [&](const auto& e) { // the same word and as many digits: not one that was put aside
+        return e.first.size() == key.size() && e.first.substr(0, 4) == key.substr(0, 4);
+    };
     auto first = std::find_if(on_.names_.begin(), on_.names_.end(), alike);
-    bool more = std::next(first) != on_.names_.end() && alike(*std::next(first));
+    bool more = std::find_if(std::next(first), on_.names_.end(), alike) != on_.names_.end();
     if (first->first == key && more) on_.removed_[key] = first->second->written;
     on_.change({key, {}, nullptr});
     return {};
 }
 
 result<void> sim_disk::sync_directory() {
-    if (sync_outcome_) sync_outcome_ = begin(true, "sync", "");
+    if (sync_outcome_) sync_outcome_ = begin(sim_operations::syncs, "sync", "");
     if (!sync_outcome_) return sync_outcome_;
     for (const auto& done : on_.unsynced_) sim_directory::perform(on_.durable_names_, done);
     on_.synced_ += on_.unsynced_.size();
@@ -367,7 +382,7 @@ result<void> sim_disk::sync_directory() {
 }
 
 void sim_disk::sync_directory_later(std::function<void(result<void>)> done) {
-    if (sync_outcome_) sync_outcome_ = begin(true, "sync", "");
+    if (sync_outcome_) sync_outcome_ = begin(sim_operations::syncs, "sync", "");
     auto good = sync_outcome_;
     auto finish = [this, end = on_.synced_ + on_.unsynced_.size(), good]() -> result<void> {
         if (!good) return good;

@@ -12,12 +12,19 @@
 
 namespace weft {
 
-// Which operation of a simulated directory fails, counted over all operations from 0.
+// Which operations a fault counts and fails.
+enum class sim_operations : std::uint8_t {
+    all,
+    syncs,  // sync, sync_later and their directory twins
+    growth, // create and append: what a full disk refuses
+};
+
+// Which operation of a simulated directory fails, counted from 0.
 struct sim_fault {
     std::uint64_t at = 0;
     errc code = errc::io_failed;
-    bool lasting = false;    // from then on, not once
-    bool syncs_only = false; // counts and fails only sync, sync_later and their directory twins
+    bool lasting = false; // from then on, not once
+    sim_operations of = sim_operations::all;
 };
 
 // What lies on a simulated disk. It outlives the `sim_disk` that a process opens on it, so a
@@ -50,11 +57,16 @@ public:
     void overwrite(const std::string& name, bytes contents); // durable at once; creates
     void alter(const std::string& name, bytes contents);     // it stays the same file
     void erase(const std::string& name);
+    // Everything is as it was in `backup`, durably, the identity of each file with it; where it lies stays.
+    void restore_in_place(const sim_directory& backup);
+    // From now on syncs say that they did and do nothing.
+    void lie_about_syncs() { lies_ = true; }
     [[nodiscard]] std::vector<std::string> names() const;
     [[nodiscard]] const directory_facts& facts() const { return facts_; }
     // Of files numbered in their names, those that were removed while they were the first but not the only
     // one, as they were then: for checkers that need what a replica has dropped.
     [[nodiscard]] const std::map<std::string, bytes>& removed() const { return removed_; }
+    void forget_removed() { removed_.clear(); }
 
 private:
     friend class sim_disk;
@@ -83,7 +95,7 @@ private:
     };
     using entries = std::map<std::string, std::shared_ptr<inode>>;
 
-    [[nodiscard]] result<void> count(bool is_sync, const std::string& what);
+    [[nodiscard]] std::optional<errc> count(sim_operations kind); // how it fails, if it does
     void change(entry_change done);
     void change(inode& what, write done);
     void changed() const {
@@ -107,6 +119,7 @@ private:
     std::optional<sim_fault> fault_;
     std::uint64_t operations_ = 0;
     std::uint64_t changes_ = 0;
+    bool lies_ = false;
 };
 
 // One process's view of a `sim_directory`. After a crash or kill of the directory it answers
@@ -133,7 +146,7 @@ private:
     friend class sim_file;
     struct pending_syncs;
 
-    result<void> begin(bool is_sync, std::string_view call, std::string_view name);
+    result<void> begin(sim_operations kind, std::string_view call, std::string_view name);
     result<void> check_name(std::string_view name) const;
     void answer_later(std::function<result<void>()> finish, std::function<void(result<void>)> done);
     void answer_due();

@@ -38,7 +38,8 @@ struct host::process {
     };
 
     explicit process(host& of)
-        : time(of.around_.all, of.random_.between(0, 1'000'000'000), of.skew_ms_),
+        : time(of.around_.all, of.random_.between(0, 1'000'000'000), of.skew_ms_,
+               of.drift_ppm_),
           run(of.around_.all, time), random(of.random_.fork()), events(of),
           files(*of.directory_, run, time,
                 [&of] { return of.random_.between(of.sync_ms_min_, of.sync_ms_max_); }),
@@ -95,8 +96,10 @@ result<void> host::start() {
 result<repair_report> host::repair(bool dry_run) {
     WEFT_CHECK(!up());
     process fresh(*this);
-    return repair_replica({fresh.time, fresh.random, fresh.files, fresh.run, fresh.events},
-                          options_, dry_run);
+    auto done = repair_replica({fresh.time, fresh.random, fresh.files, fresh.run, fresh.events},
+                               options_, dry_run);
+    if (done && done->needed && !dry_run) directory_->forget_removed(); // a new log began
+    return done;
 }
 
 result<void> host::stop() {
@@ -157,7 +160,7 @@ void host::check_invariants() const {
     (*this)->engine().with_core([](core& c) { c.check_invariants(); });
 }
 
-result<std::vector<bytes>> host::read_log() {
+result<host::kept_runs> host::read_log() {
     // On a copy, so that a live directory is left alone.
     auto copied = directory_->copy(fresh_facts(0));
     auto names = copied->names();
@@ -167,6 +170,13 @@ result<std::vector<bytes>> host::read_log() {
         bool dropped = is_segment(name) && oldest != names.end() && name < *oldest;
         if (dropped) copied->overwrite(name, content);
     }
+    kept_runs out;
+    for (const std::string& name : copied->names()) {
+        auto first = parse_segment_name(name);
+        if (!first) continue;
+        out.first = *first;
+        break;
+    }
     sim_timeline all;
     sim_time time(all, 0, 0);
     sim_loop run(all, time);
@@ -174,10 +184,9 @@ result<std::vector<bytes>> host::read_log() {
         void on(const log_event&) override {}
     } nobody;
     sim_disk files(*copied, run, time, [] { return 0; });
-    std::vector<bytes> out;
-    auto log = open_wal(files, run, nobody, {.cluster = options_.cluster},
+    auto log = open_wal(files, run, nobody, {.cluster = options_.cluster, .from = log_index{out.first}},
                         [&](log_index, const shared_bytes& one) -> result<void> {
-                            out.emplace_back(one.view.begin(), one.view.end());
+                            out.all.emplace_back(one.view.begin(), one.view.end());
                             return {};
                         });
     if (!log) return fail(log.error());

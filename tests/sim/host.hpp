@@ -70,6 +70,7 @@ public:
     // Puts another disk in its place; the process is not up.
     void replace_directory(std::unique_ptr<sim_directory> other);
     void set_skew_ms(std::int64_t skew_ms);
+    void set_drift_ppm(std::int64_t drift_ppm) { drift_ppm_ = drift_ppm; } // from the next start
     void set_disk_fault(std::optional<sim_fault> fault);
     [[nodiscard]] bool disk_fault() const { return disk_fault_; }
     void set_sync_ms(std::int64_t least, std::int64_t most) { // of each sync that is waited for
@@ -82,7 +83,11 @@ public:
     void check_invariants() const;
     // The runs of its log from the first on, in order, with those that it dropped since; also while nothing
     // runs. Changes nothing.
-    [[nodiscard]] result<std::vector<bytes>> read_log();
+    struct kept_runs {
+        std::uint64_t first = 0; // index of the first of them
+        std::vector<bytes> all;
+    };
+    [[nodiscard]] result<kept_runs> read_log();
 
     // All that its processes reported, in order.
     [[nodiscard]] const std::vector<log_event>& events() const { return events_; }
@@ -107,6 +112,7 @@ private:
     std::vector<seen_change> seen_;
     std::uint64_t runs_at_start_ = 0;
     std::int64_t skew_ms_ = 0;
+    std::int64_t drift_ppm_ = 0;
     std::int64_t sync_ms_min_ = 0;
     std::int64_t sync_ms_max_ = 3;
     bool failed_ = false;

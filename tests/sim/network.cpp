@@ -14,6 +14,7 @@ namespace weft {
 struct sim_network::direction {
     std::optional<sim_partition> partition;
     std::vector<std::function<void()>> stalled; // deliveries, in order
+    std::int64_t bytes_per_ms = 0;              // 0: what each link can
 };
 
 struct sim_network::port {
@@ -101,6 +102,21 @@ public:
         });
     }
 
+    // This side believes the connection dead; the other one gets what was under way, late.
+    void close_late(std::int64_t late_ms) {
+        if (lost_ || late_) return;
+        late_.emplace();
+        if (auto there = other_.lock()) there->silent_ = true;
+        lose({errc::link_lost, url_ + ": timed out"});
+        net_.all_.at(net_.all_.now().after_ms(late_ms), [self = shared_from_this()] {
+            auto late = std::exchange(self->late_, std::nullopt);
+            for (const auto& deliver : *late) deliver();
+            auto there = self->other_.lock();
+            if (there) there->lose({errc::link_lost, there->url_ + ": closed by the peer"});
+        });
+    }
+    void silence() { silent_ = true; }
+
     [[nodiscard]] bool open() const { return open_; }
     [[nodiscard]] bool lost() const { return lost_.has_value(); }
     [[nodiscard]] const std::string& host() const { return host_; }
@@ -130,7 +146,9 @@ private:
         if (under_way_bytes_ > 0 && under_way_bytes_ + size > net_.options_.window_bytes) return;
         leaving_ = std::make_shared<bytes>(std::move(queue_.front()));
         queue_.pop_front();
-        std::int64_t takes_ns = static_cast<std::int64_t>(size) * 1'000'000 / bytes_per_ms_;
+        std::int64_t slow = net_.way_of(host_, peer_host_).bytes_per_ms;
+        std::int64_t speed = slow > 0 ? std::min(slow, bytes_per_ms_) : bytes_per_ms_;
+        std::int64_t takes_ns = static_cast<std::int64_t>(size) * 1'000'000 / speed;
         leave(leaving_, takes_ns);
     }
 
@@ -184,6 +202,11 @@ private:
     void arrive_there(std::uint64_t broken, const std::function<void(sim_end&)>& what) {
         auto there = other_.lock();
         if (!there || broken_ != broken || silent_) return;
+        if (late_) {
+            late_->push_back(
+                [self = shared_from_this(), broken, what] { self->arrive_there(broken, what); });
+            return;
+        }
         auto& way = net_.way_of(host_, peer_host_);
         if (way.partition == sim_partition::lose) {
             silent_ = true;
@@ -282,6 +305,7 @@ private:
     std::shared_ptr<bytes> leaving_; // the frame that leaves now
     std::uint64_t broken_ = 0;       // how often it was cut: what began before has no end
     bool silent_ = false;
+    std::optional<std::vector<std::function<void()>>> late_; // deliveries of a link closed late
     bool goodbye_wanted_ = false;
     bool hung_up_ = false; // nothing more goes this way
 
@@ -451,18 +475,36 @@ void sim_network::heal(const std::string& from, const std::string& to) {
 
 void sim_network::heal_all() {
     std::vector<std::pair<std::string, std::string>> all;
-    for (const auto& [between, way] : ways_) all.push_back(between);
+    for (auto& [between, way] : ways_) {
+        way.bytes_per_ms = 0;
+        all.push_back(between);
+    }
     for (const auto& [from, to] : all) heal(from, to);
 }
 
-void sim_network::cut(const std::string& a, const std::string& b) {
+template <class F>
+void sim_network::for_each_end(const std::string& at, const std::string& to, const F& what) {
     for (const auto& weak : ends_) {
         auto end = weak.lock();
-        if (!end) continue;
-        bool between = (end->host() == a && end->peer_host() == b) ||
-                       (end->host() == b && end->peer_host() == a);
-        if (between) end->cut();
+        if (end && end->host() == at && end->peer_host() == to) what(*end);
     }
+}
+
+void sim_network::cut(const std::string& a, const std::string& b) {
+    for_each_end(a, b, [](sim_end& end) { end.cut(); });
+    for_each_end(b, a, [](sim_end& end) { end.cut(); });
+}
+
+void sim_network::close_late(const std::string& a, const std::string& b, std::int64_t late_ms) {
+    for_each_end(a, b, [&](sim_end& end) { end.close_late(late_ms); });
+}
+
+void sim_network::silence(const std::string& from, const std::string& to) {
+    for_each_end(from, to, [](sim_end& end) { end.silence(); });
+}
+
+void sim_network::slow(const std::string& from, const std::string& to, std::int64_t bytes_per_ms) {
+    way_of(from, to).bytes_per_ms = bytes_per_ms;
 }
 
 void sim_network::host_gone(const std::string& host, bool power_lost) {

@@ -33,8 +33,9 @@ enum class sim_partition : std::uint8_t {
 // A network of named hosts in one timeline. `sim:name` is where a host listens.
 //
 // A link is an ordered stream, so the network drops by what a stream can do: links are cut with the
-// loss of what was under way, fall silent, stall. It duplicates both ways: links are made twice by two
-// dialers, and single messages arrive twice, as over a transport that sends again.
+// loss of what was under way, fall silent, stall. It duplicates and reorders across links: links are made
+// twice by two dialers, what an old link still had under way arrives after what the next one brought, and
+// single messages arrive twice, as over a transport that sends again.
 //
 //   queue      counts until the frame has left at the link's bandwidth; a peer that does not take
 //              frames fills the window, then the queue
@@ -55,6 +56,13 @@ public:
     void heal_all();
     // Ends every link between the two; what is under way is lost, and both sides are told.
     void cut(const std::string& a, const std::string& b);
+    // Ends every link between the two: `a` is told at once and may dial again; what it had under way comes
+    // to `b` only after `late_ms`, and then the close. What `b` sends meanwhile is lost.
+    void close_late(const std::string& a, const std::string& b, std::int64_t late_ms);
+    // Nothing that `from` sends over a link of now comes to `to` any more, and nobody is told: half-open.
+    void silence(const std::string& from, const std::string& to);
+    // So much, whatever a link could, for one way; 0 ends that.
+    void slow(const std::string& from, const std::string& to, std::int64_t bytes_per_ms);
     // The host's process was killed. Without power, its peers are not even told.
     void host_gone(const std::string& host, bool power_lost);
     void host_back(const std::string& host);
@@ -73,6 +81,8 @@ private:
 
     direction& way_of(const std::string& from, const std::string& to);
     void forget_closed();
+    template <class F>
+    void for_each_end(const std::string& at, const std::string& to, const F& what);
 
     sim_timeline& all_;
     random_generator random_;

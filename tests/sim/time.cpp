@@ -32,8 +32,9 @@ void sim_timeline::run_until(instant when) {
 }
 
 std::uint64_t sim_time::wall_ms() {
-    std::int64_t passed_ms = all_.now().ns / 1'000'000 + skew_ms_;
-    return wall_ms_at_start + static_cast<std::uint64_t>(passed_ms);
+    std::int64_t passed_ms = all_.now().ns / 1'000'000;
+    std::int64_t off_ms = skew_ms_ + passed_ms * drift_ppm_ / 1'000'000;
+    return wall_ms_at_start + static_cast<std::uint64_t>(passed_ms + off_ms);
 }
 
 instant sim_time::on_timeline(instant local) const {

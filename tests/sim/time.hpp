@@ -35,9 +35,10 @@ private:
 class sim_time final : public time_source {
 public:
     // Both clocks run with the timeline; the monotonic one starts at `boot_ns`, the wall clock is
-    // off by `skew_ms`.
-    sim_time(const sim_timeline& all, std::int64_t boot_ns, std::int64_t skew_ms)
-        : all_(all), boot_ns_(boot_ns), skew_ms_(skew_ms) {}
+    // off by `skew_ms` and gains `drift_ppm` microseconds a second since the timeline began.
+    sim_time(const sim_timeline& all, std::int64_t boot_ns, std::int64_t skew_ms,
+             std::int64_t drift_ppm = 0)
+        : all_(all), boot_ns_(boot_ns), skew_ms_(skew_ms), drift_ppm_(drift_ppm) {}
 
     instant now() override { return {all_.now().ns + boot_ns_}; }
     std::uint64_t wall_ms() override;
@@ -49,6 +50,7 @@ private:
     const sim_timeline& all_;
     std::int64_t boot_ns_;
     std::int64_t skew_ms_;
+    std::int64_t drift_ppm_;
 };
 
 class sim_random final : public random_source {

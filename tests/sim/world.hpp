@@ -1,22 +1,17 @@
 #pragma once
 #include "tests/sim/cluster.hpp"
-#include "tests/sim/workload.hpp"
+#include "tests/sim/scenario.hpp"
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
 namespace weft::sim {
 
-struct world_options {
-    std::uint64_t seed = 1;
-    std::size_t replicas = 5;
-    std::int64_t fault_ms = 0; // of virtual time, before all is healed; 0: drawn too
-    bool print = false;
-};
-
 // A cluster whose shape, load and faults are drawn from a seed. First everything goes wrong that
-// can; then all is healed, and then it must become whole: nothing acknowledged lost, all equal.
+// can; then all is healed, and then it must become whole within a minute of virtual time: nothing
+// acknowledged lost, all equal.
 class world {
 public:
     explicit world(world_options options);
@@ -24,7 +19,7 @@ public:
     // What was drawn, one line each.
     [[nodiscard]] std::string describe() const;
 
-    void run_with_faults(std::int64_t ms);
+    void run_with_faults();
     void heal();
     // Until all replicas are equal and nobody waits for an acknowledgement.
     void run_until_quiet();
@@ -36,28 +31,19 @@ public:
 
     [[nodiscard]] bool converged() const { return problems_.empty(); }
     [[nodiscard]] const problems& found() const { return problems_; }
+    [[nodiscard]] const scenario& drawn() const { return drawn_; }
     [[nodiscard]] std::uint64_t trace_hash() const { return cluster_.trace_hash(); }
     [[nodiscard]] std::string summary() const;
+    [[nodiscard]] std::int64_t virtual_ms() const { return cluster_.now_ms(); }
+
+    // How often in the faulty phase, once a virtual second, a live replica took a local write; apart from those
+    // whose disk was full. `tried` must be `taken`.
+    struct availability {
+        std::uint64_t tried = 0, taken = 0, disk_full = 0;
+    };
+    [[nodiscard]] const availability& available() const { return available_; }
 
 private:
-    enum class shape : std::uint8_t { mesh, one_way_mesh, line, star, ring, tree };
-    struct drawn {
-        sim_network_options network;
-        shape links{};
-        std::int64_t fault_ms = 0;
-        std::int64_t write_gap_us = 0; // between transactions, on average
-        std::int64_t fault_gap_ms = 0; // between faults, on average; 0: none
-        bool clock_far_ahead = false;  // of one host, beyond the drift bound
-        bool loses_a_disk = false;     // one host, once
-        bool heavy = false;            // large values, uncompressed
-        std::int64_t sync_ms_max = 0;
-        std::uint64_t snapshot_log_bytes = 0, snapshot_interval_ms = 0;
-        std::uint64_t segment_bytes = 0, log_bytes_max = limits::log_bytes_max;
-        workload_options load;
-        // How likely a fault is which.
-        std::uint64_t kill = 0, power_cut = 0, stop = 0, disk_fails = 0, pause = 0, partition = 0,
-                      cut = 0, command = 0, clock = 0;
-    };
     struct waiting {
         std::size_t host = 0;
         std::uint64_t life = 0;
@@ -67,42 +53,72 @@ private:
     struct machine {            // beside its host
         std::uint64_t life = 0; // processes so far
         bool restart_planned = false;
+        bool disk_full = false;
+        instant full_until; // a replica looks for space once a second
+        // It was put back and does not know: what it wrote now could be under dots that were used before.
+        bool mute = false;
+        std::string rotten; // the file in which a byte flipped
+        std::unique_ptr<host> clone;
     };
 
-    static drawn draw(random_generator& random, const world_options& options);
     void build();
     void write();
     void write_at(std::size_t index, ack_level level, std::int64_t timeout_ms,
                   std::optional<commit> made);
-    void fault();
+    void try_writes();
+    void after_ms(std::int64_t ms, std::function<void()> then);
     void tend(); // failed disks kill their process
-    void take_down(std::size_t index, bool power_lost);
-    void plan_start(std::size_t index, std::int64_t after_ms);
     void start(std::size_t index);
-    void lose_disk(std::size_t index);
-    void partition();
-    void command(std::size_t index);
-    [[nodiscard]] std::optional<std::size_t> pick_active();
+    void plan_start(std::size_t index, std::int64_t after_ms);
+    void take_down(std::size_t index, bool power_lost, std::int64_t start_after_ms,
+                   random_generator& random);
+
+    // Faults.
+    void perform(const fault_event& event);
+    void fail_disk(std::size_t index, std::optional<sim_fault> fault);
+    void fill_disk(std::size_t index, std::int64_t for_ms);
+    void pause(std::size_t index, std::int64_t for_ms);
+    void rot(std::size_t index, std::int64_t for_ms, random_generator& random);
+    void mend(std::size_t index, const error& refused);
+    void wipe(std::size_t index, std::int64_t for_ms, random_generator& random);
+    void roll_back(std::size_t index, std::int64_t for_ms, bool in_place, random_generator& random);
+    void clone(std::size_t index, std::int64_t for_ms);
+    void end_clone(std::size_t index);
+    void partition(const fault_event& event, random_generator& random);
+    void block(const std::string& from, const std::string& to, sim_partition how,
+               std::int64_t for_ms);
+    void flap(const std::string& a, const std::string& b, instant end, std::int64_t gap_ms);
+    void command(std::size_t index, std::int64_t for_ms, random_generator& random);
+    void count_as_lost(std::size_t index); // what was promised on the strength of that disk alone is void
+    void keep_log_of(std::size_t index);   // for the checkers: it may live on elsewhere as state only
+    [[nodiscard]] bool is_void(const promise& given) const;
+
+    [[nodiscard]] host& at(std::size_t index) const { return *cluster_.all()[index]; }
+    [[nodiscard]] std::optional<std::size_t> pick_writer();
     [[nodiscard]] bool settled() const;
+    [[nodiscard]] bool check_fork();
     [[nodiscard]] ack_level reachable_level(const host& one);
     void note(const std::string& what) const;
     void problem(std::string what) { problems_.push_back(std::move(what)); }
 
     world_options options_;
+    scenario drawn_;
     random_generator random_;
-    drawn drawn_;
     cluster cluster_;
     workload load_;
     std::vector<machine> machines_;
     std::vector<replica_id> ids_; // all that a replica ever had
     std::vector<std::shared_ptr<waiting>> waits_;
     std::vector<promise> promises_;
-    std::unique_ptr<sim_directory> old_copy_; // of the disk that will be lost
-    std::optional<std::size_t> old_copy_of_;
+    std::vector<std::size_t> losses_; // of disks: whose
     problems problems_;
-    std::uint64_t faults_[9] = {};
+    std::array<std::uint64_t, fault_kinds> faults_{}; // performed
+    availability available_;
     std::uint64_t transactions_ = 0;
-    bool healed_ = false;
+    std::int64_t healed_ms_ = 0, equal_ms_ = 0; // when
+    bool cloned_ = false;                       // two lived under one name or id
+    bool may_fork_ = false;                     // one that was put back wrote before it knew
+    bool forked_ = false;
 };
 
 } // namespace weft::sim
