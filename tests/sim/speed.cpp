@@ -70,7 +70,7 @@ std::optional<double> run_once(std::uint64_t seed) {
         for (std::size_t j = 0; j < replicas; ++j) {
             if (j != i) peers.push_back(host_name(j));
         }
-        if (!all.add(host_name(i), peers).start()) return std::nullopt;
+        auto sync = static_cast<sync_policy>(i % 3); if (!all.add(host_name(i), peers, sync).start()) return std::nullopt;
     }
     std::int64_t round = 0;
     for (; round < virtual_s * 1'000 / write_gap_ms; ++round) {

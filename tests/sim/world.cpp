@@ -265,12 +265,14 @@ bool world::settled() const {
 }
 
 void world::run_until_quiet() {
-    bool quiet = cluster_.run_until([this] { return settled() || (may_fork_ && check_fork()); },
-                                    quiet_ms_max);
+    bool quiet =
+        cluster_.run_until([this] { return check_fork() || settled(); }, quiet_ms_max);
     if (equal_ms_ == 0) equal_ms_ = cluster_.now_ms();
     for (machine& m : machines_) m.mute = false;
     if (quiet) return;
     problem("not quiet within " + std::to_string(quiet_ms_max) + " ms of virtual time");
+    auto up = [](const auto& one) { return one->up(); };
+    if (!std::all_of(cluster_.all().begin(), cluster_.all().end(), up)) return;
     for (auto& one : check_equal(cluster_.all())) problem(one);
 }
 
@@ -303,6 +305,7 @@ void world::check() {
         }
     }
     run_until_quiet();
+    if (!problems_.empty() || forked_) return;
     if (!cluster_.run_until([this] { return all_active(cluster_.all()); }, quiet_ms_max)) {
         problem("a peer is not active, or lags, in a healed world");
     }

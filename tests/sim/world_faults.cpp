@@ -1,4 +1,4 @@
-#include "base/check.hpp"
+#include "replica/change_codec.hpp"
 #include "tests/sim/world.hpp"
 
 #include <algorithm>
@@ -123,9 +123,18 @@ void world::count_as_lost(std::size_t index) {
     for (promise& p : promises_) p.void_now = p.void_now || is_void(p);
 }
 
-void world::keep_log_of(std::size_t index) {
-    if (auto log = at(index).read_log()) {
-        for (const bytes& run : log->all) cluster_.dots().on_run(at(index).name() + "'s lost log", run);
+void world::keep_log_of(std::size_t index, bool all) {
+    version_vector elsewhere;
+    for (const auto& one : cluster_.all()) {
+        if (!one->up() || one.get() == &at(index)) continue;
+        for (const auto& e : one->applied().entries()) elsewhere.advance(e.replica, e.counter);
+    }
+    auto log = at(index).read_log();
+    if (!log) return;
+    for (const bytes& run : log->all) {
+        auto header = read_run_header(run);
+        bool left = header && elsewhere.covers({header->origin, header->end - 1});
+        if (all || left) cluster_.dots().on_run(at(index).name() + "'s lost log", run);
     }
 }
 
@@ -146,7 +155,7 @@ bool world::is_void(const promise& given) const {
 void world::wipe(std::size_t index, std::int64_t for_ms, random_generator& random) {
     host& one = at(index);
     count_as_lost(index);
-    keep_log_of(index);
+    keep_log_of(index, true);
     one.kill(true);
     fail_disk(index, std::nullopt);
     one.replace_directory(
@@ -171,8 +180,8 @@ void world::roll_back(std::size_t index, std::int64_t for_ms, bool in_place,
         if (!one.active() || healed_ms_ > 0) return;
         note(one.name() + " is put back to where it was");
         count_as_lost(index);
-        // What never left it may be written again under the same dots, and nobody can tell.
-        if (!in_place || !writes) keep_log_of(index);
+        // Under an id that it keeps, what never left it is written again under the same dots.
+        keep_log_of(index, !in_place);
         one.kill(true);
         fail_disk(index, std::nullopt);
         if (in_place) {
@@ -196,7 +205,7 @@ void world::roll_back(std::size_t index, std::int64_t for_ms, bool in_place,
 void world::rot(std::size_t index, std::int64_t for_ms, random_generator& random) {
     host& one = at(index);
     count_as_lost(index);
-    keep_log_of(index);
+    keep_log_of(index, true);
     one.kill(random.chance(0.5));
     fail_disk(index, std::nullopt);
     plan_start(index, for_ms);
@@ -305,26 +314,30 @@ void world::flap(const std::string& a, const std::string& b, instant end, std::i
     after_ms(gap_ms, [this, a, b, end, gap_ms] { flap(a, b, end, gap_ms); });
 }
 
-// One that was put back and wrote has used dots twice: then all that can be asked is that this is seen, that
-// it is said, and that no log holds both.
+// One that was put back and wrote may have used dots twice: then all that can be asked is that it is said,
+// unless everybody has the same of the two, and that no log holds both.
 bool world::check_fork() {
-    if (cluster_.dots().found().empty()) return false;
+    if (!may_fork_) return false;
     bool told = false;
     for (const auto& one : cluster_.all()) {
         for (const log_event& e : one->events()) {
-            told = told || e.text.find("dot_reused") != std::string::npos ||
-                   e.what == "session.blocked";
+            told = told || e.text.find("dot_reused") != std::string::npos;
         }
     }
-    if (!told) return false;
+    if (!told && !settled()) return false;
+    problems wrong;
     for (const auto& one : cluster_.all()) {
         auto log = one->read_log();
         auto status = (*one)->status();
         if (!log || !status) continue;
-        for (auto& wrong : check_log_order(one->name(), log->all, status->floor, false)) problem(wrong);
+        for (const bytes& run : log->all) cluster_.dots().on_run(one->name() + "'s log", run);
+        for (auto& bad : check_log_order(one->name(), log->all, status->floor, false)) {
+            wrong.push_back(bad);
+        }
     }
-    forked_ = true;
-    return true;
+    forked_ = told || !cluster_.dots().found().empty();
+    if (forked_) problems_.insert(problems_.end(), wrong.begin(), wrong.end());
+    return forked_;
 }
 
 } // namespace weft::sim
