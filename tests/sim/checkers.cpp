@@ -1,22 +1,31 @@
 #include "tests/sim/checkers.hpp"
 
+#include "replica/driver.hpp"
 #include "tests/sim/reference.hpp"
-#include "transport/message.hpp"
+#include "tests/sim/reference_digest.hpp"
 
 #include <algorithm>
 
 namespace weft::sim {
 
-void dot_checker::on_frame(const std::string& from, const std::string& to, byte_view body) {
-    auto decoded = decode_message(shared_bytes(bytes(body.begin(), body.end())));
-    if (!decoded) {
-        found_.push_back(from + " sent " + to +
-                         " what is no message: " + to_string(decoded.error()));
-        return;
+void durability_checker::on_ack(const std::string& from,
+                                std::span<const version_vector::entry> durable) {
+    auto& told = told_.try_emplace(from, version_vector()).first->second;
+    if (!told) return;
+    for (const auto& e : durable) told->advance(e.replica, e.counter);
+}
+
+problems durability_checker::check(const host& started) const {
+    auto told = told_.find(started.name());
+    if (told == told_.end() || !told->second) return {};
+    problems out;
+    for (const auto& e : told->second->above(started.applied())) {
+        out.push_back(started.name() + " told a peer that operation " +
+                      to_string(dot{e.replica, e.counter}) +
+                      " was durable, and starts with only " +
+                      std::to_string(started.applied().at(e.replica)));
     }
-    if (const auto* runs = std::get_if<runs_message>(&*decoded)) {
-        for (const auto& run : runs->runs) on_run(from + " to " + to, run.view);
-    }
+    return out;
 }
 
 void dot_checker::on_run(const std::string& where, byte_view run) {
@@ -167,6 +176,12 @@ problems check_equal(const hosts& all) {
         } else if (one->digest() != all[0]->digest()) {
             out.push_back(one->name() + " and " + all[0]->name() +
                           " have equal vectors and other digests");
+        }
+        state_digest whole = (*one)->engine().with_core(
+            [](core& c) { return reference_digest(c.state()); });
+        if (whole != one->digest()) {
+            out.push_back(one->name() + " has the digest " + to_string(one->digest()) +
+                          ", and its state makes " + to_string(whole));
         }
         auto status = (*one)->status();
         if (!status) {

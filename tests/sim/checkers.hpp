@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,7 +18,6 @@ using hosts = std::vector<std::unique_ptr<host>>;
 // No dot has two contents, in any log and on any link. Keeps all runs that it was shown.
 class dot_checker {
 public:
-    void on_frame(const std::string& from, const std::string& to, byte_view body);
     void on_run(const std::string& where, byte_view run);
     [[nodiscard]] const problems& found() const { return found_; }
 
@@ -33,6 +33,19 @@ public:
 private:
     known_runs runs_;
     problems found_;
+};
+
+// What each host told others to be durable there, in acknowledgements that arrived.
+class durability_checker {
+public:
+    void on_ack(const std::string& from, std::span<const version_vector::entry> durable);
+    // Its disk was taken away. What it said before may still be under way, so from now on none of it counts.
+    void forget(const std::string& host) { told_[host].reset(); }
+    // All of it is there when it starts, whatever ended it.
+    [[nodiscard]] problems check(const host& started) const;
+
+private:
+    std::map<std::string, std::optional<version_vector>> told_;
 };
 
 // A log is a linear extension of causality, each origin's chain of hashes is whole, its stamps rise, and,
@@ -62,7 +75,7 @@ struct promise {
 // Every configured peer is active, and none lags.
 [[nodiscard]] bool all_active(const hosts& all);
 
-// Equal vectors, digests, readings; the invariants of each. All hosts are up and quiet.
+// Equal vectors, digests that are what the state makes them; the invariants of each. All hosts are up and quiet.
 [[nodiscard]] problems check_equal(const hosts& all);
 
 // All replicas read what the reference model makes of the operations that their vectors cover. The hosts

@@ -2,6 +2,7 @@
 
 #include "base/check.hpp"
 #include "replica/driver.hpp"
+#include "transport/message.hpp"
 
 #include <algorithm>
 
@@ -15,11 +16,23 @@ cluster::cluster(cluster_options options)
         trace_.add(as_bytes(from));
         trace_.add(as_bytes(to));
         trace_.add(body);
-        dots_.on_frame(from, to, body);
+        watch(from, to, body);
     };
 }
 
 cluster::~cluster() = default;
+
+void cluster::watch(const std::string& from, const std::string& to, byte_view body) {
+    auto decoded = decode_message(shared_bytes(bytes(body.begin(), body.end())));
+    if (!decoded) {
+        wrong_frames_.push_back(from + " sent " + to +
+                                " what is no message: " + to_string(decoded.error()));
+    } else if (const auto* runs = std::get_if<runs_message>(&*decoded)) {
+        for (const auto& run : runs->runs) dots_.on_run(from + " to " + to, run.view);
+    } else if (const auto* ack = std::get_if<ack_message>(&*decoded)) {
+        durability_.on_ack(from, ack->durable);
+    }
+}
 
 host& cluster::add(const std::string& name, const std::vector<std::string>& peers,
                    sync_policy sync) {
@@ -95,6 +108,7 @@ problems cluster::check() {
     }
     add_all(check_reference(hosts_, dots_));
     add_all(dots_.found());
+    add_all(wrong_frames_);
     return out;
 }
 

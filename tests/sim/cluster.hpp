@@ -32,6 +32,7 @@ public:
     [[nodiscard]] random_generator& random() { return random_; }
     [[nodiscard]] surroundings& around() { return around_; } // for a machine of its own
     [[nodiscard]] dot_checker& dots() { return dots_; }
+    [[nodiscard]] durability_checker& durability() { return durability_; }
     [[nodiscard]] std::int64_t now_ms() const { return timeline_.now().ms_since({}); }
 
     void run_ms(std::int64_t ms);
@@ -48,11 +49,15 @@ public:
     [[nodiscard]] std::uint64_t trace_hash() const { return trace_.hash(); }
 
 private:
+    void watch(const std::string& from, const std::string& to, byte_view body);
+
     random_generator random_;
     sim_timeline timeline_;
     trace trace_;
     sim_network network_;
     dot_checker dots_;
+    durability_checker durability_;
+    problems wrong_frames_;
     surroundings around_;
     hosts hosts_;
 };

@@ -118,6 +118,7 @@ void world::start(std::size_t index) {
     ++m.life;
     m.rotten.clear();
     for (auto& lost : check_kept(one, promises_)) problem(lost);
+    for (auto& lost : cluster_.durability().check(one)) problem(lost);
     replica_id id = one->id();
     if (std::find(ids_.begin(), ids_.end(), id) == ids_.end()) ids_.push_back(id);
 }

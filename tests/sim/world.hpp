@@ -118,7 +118,8 @@ private:
     std::uint64_t transactions_ = 0;
     std::int64_t healed_ms_ = 0, equal_ms_ = 0; // when
     bool cloned_ = false;                       // two lived under one name or id
-    bool may_fork_ = false;                     // one that was put back wrote before it knew
+    bool may_fork_ = false;                     // one was put back, and could not know
+    bool wrote_unaware_ = false;                // and wrote before it had met the others
     bool forked_ = false;
 };
 

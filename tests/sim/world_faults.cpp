@@ -120,6 +120,7 @@ void world::take_down(std::size_t index, bool power_lost, std::int64_t start_aft
 
 void world::count_as_lost(std::size_t index) {
     losses_.push_back(index);
+    cluster_.durability().forget(at(index).name());
     for (promise& p : promises_) p.void_now = p.void_now || is_void(p);
 }
 
@@ -187,7 +188,8 @@ void world::roll_back(std::size_t index, std::int64_t for_ms, bool in_place,
         if (in_place) {
             one.directory().restore_in_place(*old);
             machines_[index].mute = !writes;
-            may_fork_ = may_fork_ || writes;
+            wrote_unaware_ = wrote_unaware_ || writes;
+            may_fork_ = true;
         } else {
             one.replace_directory(old->copy(old->facts()));
         }
@@ -314,8 +316,9 @@ void world::flap(const std::string& a, const std::string& b, instant end, std::i
     after_ms(gap_ms, [this, a, b, end, gap_ms] { flap(a, b, end, gap_ms); });
 }
 
-// One that was put back and wrote may have used dots twice: then all that can be asked is that it is said,
-// unless everybody has the same of the two, and that no log holds both.
+// One that was put back and does not know may use dots twice: those that nobody has any more, which nobody can
+// tell; or, if it writes before it meets others, more. Then all that can be asked is that it is said, unless
+// everybody has the same of the two, and that no log holds both.
 bool world::check_fork() {
     if (!may_fork_) return false;
     bool told = false;
@@ -325,6 +328,7 @@ bool world::check_fork() {
         }
     }
     if (!told && !settled()) return false;
+    if (told && !wrote_unaware_) problem("a fork, though nobody wrote before he had met the others");
     problems wrong;
     for (const auto& one : cluster_.all()) {
         auto log = one->read_log();
