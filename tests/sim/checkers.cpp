@@ -21,8 +21,7 @@ problems durability_checker::check(const host& started) const {
     problems out;
     for (const auto& e : told->second->above(started.applied())) {
         out.push_back(started.name() + " told a peer that operation " +
-                      to_string(dot{e.replica, e.counter}) +
-                      " was durable, and starts with only " +
+                      to_string(dot{e.replica, e.counter}) + " was durable, and starts with only " +
                       std::to_string(started.applied().at(e.replica)));
     }
     return out;
@@ -177,8 +176,8 @@ problems check_equal(const hosts& all) {
             out.push_back(one->name() + " and " + all[0]->name() +
                           " have equal vectors and other digests");
         }
-        state_digest whole = (*one)->engine().with_core(
-            [](core& c) { return reference_digest(c.state()); });
+        state_digest whole =
+            (*one)->engine().with_core([](core& c) { return reference_digest(c.state()); });
         if (whole != one->digest()) {
             out.push_back(one->name() + " has the digest " + to_string(one->digest()) +
                           ", and its state makes " + to_string(whole));

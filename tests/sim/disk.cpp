@@ -199,7 +199,8 @@ public:
     }
 
     result<bytes> read(std::uint64_t offset, std::size_t size) override {
-        if (auto good = disk_.begin(sim_operations::all, "read", name_); !good) return weft::fail(good.error());
+        if (auto good = disk_.begin(sim_operations::all, "read", name_); !good)
+            return weft::fail(good.error());
         byte_view all = what_->written;
         if (offset >= all.size()) return bytes{};
         all = all.subspan(static_cast<std::size_t>(offset));
@@ -208,12 +209,14 @@ public:
     }
 
     result<std::uint64_t> size() override {
-        if (auto good = disk_.begin(sim_operations::all, "size", name_); !good) return weft::fail(good.error());
+        if (auto good = disk_.begin(sim_operations::all, "size", name_); !good)
+            return weft::fail(good.error());
         return what_->written.size();
     }
 
     result<file_facts> facts() override {
-        if (auto good = disk_.begin(sim_operations::all, "facts", name_); !good) return weft::fail(good.error());
+        if (auto good = disk_.begin(sim_operations::all, "facts", name_); !good)
+            return weft::fail(good.error());
         return file_facts{what_->number, 1};
     }
 
@@ -271,8 +274,8 @@ result<void> sim_disk::begin(sim_operations kind, std::string_view call, std::st
     if (!crashed && !injected) return {};
     std::string where = place() + "/" + std::string(name) + ": " + std::string(call) + ": ";
     if (crashed) return fail(errc::closed, where + "crashed");
-    return fail(*injected, where + "injected fault at operation " +
-                               std::to_string(on_.operations() - 1));
+    return fail(*injected,
+                where + "injected fault at operation " + std::to_string(on_.operations() - 1));
 }
 
 result<void> sim_disk::check_name(std::string_view name) const {
@@ -361,9 +364,10 @@ result<void> sim_disk::remove(std::string_view name) {
     if (!on_.names_.contains(key)) {
         return fail(errc::not_found, place() + "/" + key + ": no such file");
     }
-    auto alike = [&](const auto& e) { // the same word and as many digits: not one that was put aside
-        return e.first.size() == key.size() && e.first.substr(0, 4) == key.substr(0, 4);
-    };
+    auto alike =
+        [&](const auto& e) { // the same word and as many digits: not one that was put aside
+            return e.first.size() == key.size() && e.first.substr(0, 4) == key.substr(0, 4);
+        };
     auto first = std::find_if(on_.names_.begin(), on_.names_.end(), alike);
     bool more = std::find_if(std::next(first), on_.names_.end(), alike) != on_.names_.end();
     if (first->first == key && more) on_.removed_[key] = first->second->written;

@@ -38,8 +38,7 @@ struct host::process {
     };
 
     explicit process(host& of)
-        : time(of.around_.all, of.random_.between(0, 1'000'000'000), of.skew_ms_,
-               of.drift_ppm_),
+        : time(of.around_.all, of.random_.between(0, 1'000'000'000), of.skew_ms_, of.drift_ppm_),
           run(of.around_.all, time), random(of.random_.fork()), events(of),
           files(*of.directory_, run, time,
                 [&of] { return of.random_.between(of.sync_ms_min_, of.sync_ms_max_); }),
@@ -184,11 +183,12 @@ result<host::kept_runs> host::read_log() {
         void on(const log_event&) override {}
     } nobody;
     sim_disk files(*copied, run, time, [] { return 0; });
-    auto log = open_wal(files, run, nobody, {.cluster = options_.cluster, .from = log_index{out.first}},
-                        [&](log_index, const shared_bytes& one) -> result<void> {
-                            out.all.emplace_back(one.view.begin(), one.view.end());
-                            return {};
-                        });
+    auto log =
+        open_wal(files, run, nobody, {.cluster = options_.cluster, .from = log_index{out.first}},
+                 [&](log_index, const shared_bytes& one) -> result<void> {
+                     out.all.emplace_back(one.view.begin(), one.view.end());
+                     return {};
+                 });
     if (!log) return fail(log.error());
     return out;
 }

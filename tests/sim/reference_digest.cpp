@@ -53,9 +53,9 @@ public:
 
 private:
     void leaf(dot at, std::uint64_t element, std::uint64_t first, std::uint64_t second) {
-        words hash = hash_words<7>({path_[0], path_[1], element,
-                                    static_cast<std::uint64_t>(at.replica), at.counter, first,
-                                    second});
+        words hash =
+            hash_words<7>({path_[0], path_[1], element, static_cast<std::uint64_t>(at.replica),
+                           at.counter, first, second});
         total_.words[0] += hash[0];
         total_.words[1] += hash[1];
     }

@@ -74,7 +74,8 @@ std::vector<fault_event> draw_events(random_generator random, const scenario& fr
     for (std::uint64_t weight : from.weights) sum += weight;
     if (sum == 0 || from.fault_gap_ms == 0) return out;
     std::int64_t at_ms = random.between(0, 500);
-    for (; at_ms < ms && out.size() < events_max; at_ms += random.between(0, 2 * from.fault_gap_ms)) {
+    for (; at_ms < ms && out.size() < events_max;
+         at_ms += random.between(0, 2 * from.fault_gap_ms)) {
         fault_event fresh;
         fresh.number = out.size() + 1;
         fresh.at_ms = at_ms;
@@ -94,9 +95,7 @@ std::vector<fault_event> draw_events(random_generator random, const scenario& fr
 
 } // namespace
 
-std::string host_name(std::size_t index) {
-    return std::string(1, static_cast<char>('a' + index));
-}
+std::string host_name(std::size_t index) { return std::string(1, static_cast<char>('a' + index)); }
 
 std::optional<std::set<std::size_t>> parse_events(std::string_view text) {
     std::set<std::size_t> out;
@@ -207,23 +206,24 @@ std::string scenario::describe(const world_options& options) const {
     std::string out = "seed " + number(options.seed) + ": " + number(options.replicas) +
                       " replicas, " + std::string(shape_names[static_cast<std::size_t>(links)]) +
                       (options.disks_lie ? ", disks that lie\n" : "\n");
-    out += "  latency " + number(network.latency_us_min) + " to " +
-           number(network.latency_us_max) + " us, jitter " + number(network.jitter_us_max) +
-           " us, " + number(network.bytes_per_ms_min) + " to " + number(network.bytes_per_ms_max) +
+    out += "  latency " + number(network.latency_us_min) + " to " + number(network.latency_us_max) +
+           " us, jitter " + number(network.jitter_us_max) + " us, " +
+           number(network.bytes_per_ms_min) + " to " + number(network.bytes_per_ms_max) +
            " bytes/ms, window " + number(network.window_bytes) + " bytes, " +
            number(network.duplicates) + " arrive twice\n";
     out += "  a transaction every " + number(write_gap_us) + " us, " + number(load.keys) +
-           " keys of a type, large " + number(load.large) + (heavy ? " (heavy)" : "") +
-           ", burst " + number(load.burst) + "\n";
+           " keys of a type, large " + number(load.large) + (heavy ? " (heavy)" : "") + ", burst " +
+           number(load.burst) + "\n";
     out += "  a snapshot every " + number(snapshot_log_bytes) + " bytes of log and every " +
-           number(snapshot_interval_ms) + " ms; 0 for never; segments of " +
-           number(segment_bytes) + " bytes, log of at most " + number(log_bytes_max) + "\n";
+           number(snapshot_interval_ms) + " ms; 0 for never; segments of " + number(segment_bytes) +
+           " bytes, log of at most " + number(log_bytes_max) + "\n";
     out += "  a sync takes up to " + number(sync_ms_max) + " ms; clocks are wrong by up to " +
            number(skew_ms_max) + " ms and drift by up to " + number(drift_ppm_max) + " ppm\n";
     out += "  for " + number(fault_ms) + " ms " + number(events.size()) + " faults, one every " +
            number(fault_gap_ms) + " ms:";
     for (std::size_t i = 0; i < fault_kinds; ++i) {
-        if (weights[i] > 0) out += " " + std::string(fault_names[i]) + " " + number(weights[i]) + ",";
+        if (weights[i] > 0)
+            out += " " + std::string(fault_names[i]) + " " + number(weights[i]) + ",";
     }
     out.back() = '\n';
     if (!options.events && !options.print) return out;

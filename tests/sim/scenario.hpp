@@ -55,10 +55,10 @@ enum class fault_kind : std::uint8_t {
     clock_jump, // both ways, of a machine that may be down
 };
 inline constexpr std::array<std::string_view, 21> fault_names = {
-    "kill",     "power cut", "stop",       "I/O error",         "failed sync", "disk full",
-    "bit rot",  "pause",     "wipe",       "rollback",          "rollback in place", "clone",
-    "partition", "one way",  "half-open",  "slow link",         "flapping",    "cut",
-    "late close", "command", "clock jump"};
+    "kill",       "power cut", "stop",      "I/O error", "failed sync",       "disk full",
+    "bit rot",    "pause",     "wipe",      "rollback",  "rollback in place", "clone",
+    "partition",  "one way",   "half-open", "slow link", "flapping",          "cut",
+    "late close", "command",   "clock jump"};
 inline constexpr std::size_t fault_kinds = fault_names.size();
 
 // One thing that goes wrong, all of it drawn beforehand: to leave another out changes nothing here.
@@ -78,11 +78,11 @@ struct scenario {
     sim_network_options network;
     shape links{};
     std::int64_t fault_ms = 0;
-    std::int64_t write_gap_us = 0;   // between transactions, on average
-    std::int64_t fault_gap_ms = 0;   // between faults, on average; 0: none
-    std::int64_t skew_ms_max = 0;    // of a clock, either way
-    std::int64_t drift_ppm_max = 0;  // likewise
-    bool heavy = false;              // large values, uncompressed
+    std::int64_t write_gap_us = 0;  // between transactions, on average
+    std::int64_t fault_gap_ms = 0;  // between faults, on average; 0: none
+    std::int64_t skew_ms_max = 0;   // of a clock, either way
+    std::int64_t drift_ppm_max = 0; // likewise
+    bool heavy = false;             // large values, uncompressed
     std::int64_t sync_ms_max = 0;
     std::uint64_t snapshot_log_bytes = 0, snapshot_interval_ms = 0;
     std::uint64_t segment_bytes = 0, log_bytes_max = limits::log_bytes_max;

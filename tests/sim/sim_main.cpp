@@ -84,19 +84,18 @@ void explain(const world_options& failing) {
 
 int usage(const char* wrong) {
     if (wrong != nullptr) std::fprintf(stderr, "sim_main: %s\n", wrong);
-    std::fprintf(
-        stderr,
-        "usage: sim_main [SEED] [options]\n"
-        "  --seed N         the first seed (default 1); SEED alone runs that one\n"
-        "  --seeds N        how many, one after the other; 0 for ever (default 200)\n"
-        "  --replicas N     in each world, 2 to 26 (default 5)\n"
-        "  --ms N           virtual milliseconds with faults (default: drawn)\n"
-        "  --events LIST    only these of the drawn faults: 3,7-9 or none\n"
-        "  --until-failure  ends with the first seed that fails, as it is\n"
-        "  --lying-disks    disks that do not do their syncs: must fail\n"
-        "  --verbose        prints what replicas report\n"
-        "  --speed          how fast is simulated time under load and faults?\n"
-        "exit status: 0 all is well, 1 usage, 2 something is wrong\n");
+    std::fprintf(stderr,
+                 "usage: sim_main [SEED] [options]\n"
+                 "  --seed N         the first seed (default 1); SEED alone runs that one\n"
+                 "  --seeds N        how many, one after the other; 0 for ever (default 200)\n"
+                 "  --replicas N     in each world, 2 to 26 (default 5)\n"
+                 "  --ms N           virtual milliseconds with faults (default: drawn)\n"
+                 "  --events LIST    only these of the drawn faults: 3,7-9 or none\n"
+                 "  --until-failure  ends with the first seed that fails, as it is\n"
+                 "  --lying-disks    disks that do not do their syncs: must fail\n"
+                 "  --verbose        prints what replicas report\n"
+                 "  --speed          how fast is simulated time under load and faults?\n"
+                 "exit status: 0 all is well, 1 usage, 2 something is wrong\n");
     return 1;
 }
 
@@ -168,7 +167,8 @@ int main(int count, char** words) {
                        : 100 * static_cast<double>(all.taken) / static_cast<double>(all.tried);
     std::printf("%llu worlds, %llu failed, %llu s of virtual time\n", print(all.worlds),
                 print(all.failed), print(all.virtual_ms / 1'000));
-    std::printf("availability: %.3f %% of %llu virtual seconds in which a replica lived, it took a local write; "
+    std::printf("availability: %.3f %% of %llu virtual seconds in which a replica lived, it took a "
+                "local write; "
                 "apart from %llu with a full disk\n",
                 share, print(all.tried), print(all.disk_full));
     return all.failed == 0 ? 0 : 2;

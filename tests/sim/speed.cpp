@@ -70,7 +70,8 @@ std::optional<double> run_once(std::uint64_t seed) {
         for (std::size_t j = 0; j < replicas; ++j) {
             if (j != i) peers.push_back(host_name(j));
         }
-        auto sync = static_cast<sync_policy>(i % 3); if (!all.add(host_name(i), peers, sync).start()) return std::nullopt;
+        auto sync = static_cast<sync_policy>(i % 3);
+        if (!all.add(host_name(i), peers, sync).start()) return std::nullopt;
     }
     std::int64_t round = 0;
     for (; round < virtual_s * 1'000 / write_gap_ms; ++round) {
@@ -101,7 +102,8 @@ int print_speed() {
         std::printf("seed %zu: %.0f times real time\n", seeds::bench + i, times_real[i]);
     }
     std::sort(times_real.begin(), times_real.end());
-    std::printf("simulated time under load and faults: %.0f times real time, the median of %zu; %.0f to %.0f\n",
+    std::printf("simulated time under load and faults: %.0f times real time, the median of %zu; "
+                "%.0f to %.0f\n",
                 times_real[2], times_real.size(), times_real.front(), times_real.back());
     return 0;
 }

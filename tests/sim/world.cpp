@@ -169,9 +169,8 @@ void world::write_at(std::size_t index, ack_level level, std::int64_t timeout_ms
     wait->host = index;
     wait->life = machines_[index].life;
     waits_.push_back(wait);
-    promise fresh{
-        at(index).name(), made->id(), made->end(), made->stamp(), level, false,
-        losses_.size()};
+    promise fresh{at(index).name(), made->id(), made->end(), made->stamp(), level, false,
+                  losses_.size()};
     made->when(level, timeout_ms, [this, wait, fresh](result<void> outcome) {
         if (wait->answered) problem("an acknowledgement came twice");
         note(fresh.host + ": change " + to_string(fresh.first) + ": " +
@@ -266,8 +265,7 @@ bool world::settled() const {
 }
 
 void world::run_until_quiet() {
-    bool quiet =
-        cluster_.run_until([this] { return check_fork() || settled(); }, quiet_ms_max);
+    bool quiet = cluster_.run_until([this] { return check_fork() || settled(); }, quiet_ms_max);
     if (equal_ms_ == 0) equal_ms_ = cluster_.now_ms();
     for (machine& m : machines_) m.mute = false;
     if (quiet) return;

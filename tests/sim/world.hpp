@@ -89,7 +89,8 @@ private:
                std::int64_t for_ms);
     void flap(const std::string& a, const std::string& b, instant end, std::int64_t gap_ms);
     void command(std::size_t index, std::int64_t for_ms, random_generator& random);
-    void count_as_lost(std::size_t index); // what was promised on the strength of that disk alone is void
+    void count_as_lost(
+        std::size_t index); // what was promised on the strength of that disk alone is void
     // For the checkers, for it may live on elsewhere as state only: `all` of it, or what others have.
     void keep_log_of(std::size_t index, bool all);
     [[nodiscard]] bool is_void(const promise& given) const;

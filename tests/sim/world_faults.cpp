@@ -68,9 +68,7 @@ void world::perform(const fault_event& event) {
                  random.between(20, 400));
             break;
         case fault_kind::cut: net.cut(one.name(), other.name()); break;
-        case fault_kind::late_close:
-            net.close_late(one.name(), other.name(), event.for_ms);
-            break;
+        case fault_kind::late_close: net.close_late(one.name(), other.name(), event.for_ms); break;
         case fault_kind::command: command(index, event.for_ms, random); break;
         case fault_kind::clock_jump:
             one.set_skew_ms(random.between(-drawn_.skew_ms_max, drawn_.skew_ms_max));
@@ -159,8 +157,7 @@ void world::wipe(std::size_t index, std::int64_t for_ms, random_generator& rando
     keep_log_of(index, true);
     one.kill(true);
     fail_disk(index, std::nullopt);
-    one.replace_directory(
-        std::make_unique<sim_directory>(fresh_facts(random.next()), one.name()));
+    one.replace_directory(std::make_unique<sim_directory>(fresh_facts(random.next()), one.name()));
     if (options_.disks_lie) one.directory().lie_about_syncs();
     plan_start(index, for_ms);
     // What was promised to survive the loss of one disk does so though others lose power with it.
@@ -328,7 +325,8 @@ bool world::check_fork() {
         }
     }
     if (!told && !settled()) return false;
-    if (told && !wrote_unaware_) problem("a fork, though nobody wrote before he had met the others");
+    if (told && !wrote_unaware_)
+        problem("a fork, though nobody wrote before he had met the others");
     problems wrong;
     for (const auto& one : cluster_.all()) {
         auto log = one->read_log();
