@@ -331,6 +331,7 @@ private:
     // Retention.
     instant started_;
     instant next_log_cut_;     // when to look again what of the log may go
+    bool cut_wanted_ = false;  // a snapshot was written since then
     bool cutting_log_ = false; // a find_log_cut is under way
     std::string log_held_;     // why what older snapshots do not need is kept, for people
 

@@ -79,6 +79,7 @@ void core::on_snapshot_written(const snapshot_written& written) {
         answer_snapshot(snapshot_served_, fail(*written.failed));
         return;
     }
+    cut_wanted_ = true;
     // That of a joined state takes the place of one at the same log index.
     std::erase_if(snapshots_, [&](const snapshot_info& s) { return s.at == written.what.at; });
     snapshots_.push_back(written.what);
@@ -153,6 +154,7 @@ std::string core::behind(const version_vector& floor) const {
 void core::want_log_cut() {
     if (cutting_log_ || now_ < next_log_cut_) return;
     next_log_cut_ = now_.after_ms(limits::log_cut_ms);
+    cut_wanted_ = false;
     if (snapshots_.size() < limits::snapshots_kept || snapshots_.front().at <= log_first_) return;
     cutting_log_ = true;
     effects_.push_back(find_log_cut{snapshots_.front().at, seen_by_all()});
