@@ -75,6 +75,7 @@ void append_frame(bytes& out, byte_view body) {
 
 void frame_decoder::add(byte_view arrived) {
     if (read_ == buffer_.size()) {
+        if (buffer_.capacity() > limits::batch_bytes_target) buffer_ = {}; // of one that was large
         buffer_.clear();
         read_ = 0;
     } else if (read_ > buffer_.size() / 2) {

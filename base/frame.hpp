@@ -25,6 +25,7 @@ public:
     // The next whole body; nullopt if more bytes are needed; bad_frame for a wrong checksum and
     // over_limit for a body above limits::frame_bytes_max.
     [[nodiscard]] result<std::optional<bytes>> next();
+    [[nodiscard]] std::size_t held_bytes() const { return buffer_.size() - read_; }
 
 private:
     bytes buffer_;

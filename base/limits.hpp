@@ -36,10 +36,11 @@ inline constexpr std::size_t vector_entries_max = 65'536; // replica ids in one 
 inline constexpr std::size_t peers_max = 1'000;        // sessions at once, dialed and accepted
 inline constexpr std::size_t credit_bytes = 4U << 20U; // sent and not yet taken by the peer
 inline constexpr std::size_t link_queue_bytes_max = 2 * credit_bytes + frame_bytes_max;
-inline constexpr std::size_t held_back_bytes_max = 64U << 20U;
 inline constexpr std::size_t held_back_runs_max = 100'000;
 inline constexpr std::size_t log_tail_bytes_max = 32U << 20U; // newest runs, kept in memory
 inline constexpr std::uint32_t handshake_ms_max = 5'000;
+inline constexpr std::uint32_t stall_ms_max =
+    30'000; // of a peer that takes nothing of what it was sent
 inline constexpr std::uint32_t heartbeat_ms = 1'000;
 inline constexpr std::uint32_t silence_ms_max = 5'000; // then a link counts as lost
 inline constexpr std::uint32_t backoff_ms_min = 50;
@@ -88,13 +89,26 @@ inline constexpr std::size_t waiters_max = 1'000'000;
 inline constexpr std::size_t unlogged_bytes_max = 10U << 20U; // then transactions wait for the log
 inline constexpr std::size_t subscriptions_max = 10'000;
 
+// The memory budget for all that is on its way: what a replica starts with, and the least that lets a
+// frame, a run and a transaction of every legal size pass. The newest runs of the log have theirs, and four
+// others an equal share of the rest: a share that is full never takes from what another needs to go on.
+inline constexpr std::uint64_t buffer_bytes_max = 288U << 20U;
+inline constexpr std::uint64_t buffer_bytes_min = 128U << 20U;
+constexpr std::size_t buffer_share(std::uint64_t of_bytes) {
+    return static_cast<std::size_t>((of_bytes - log_tail_bytes_max) / 4);
+}
+
 // The node's HTTP interface.
 inline constexpr std::size_t http_connections_max = 64;
 inline constexpr std::size_t http_header_bytes_max = 16U << 10U;
 inline constexpr std::size_t http_body_bytes_max = change_bytes_max; // a body is one transaction
 inline constexpr std::uint32_t http_idle_ms_max = 60'000;            // then a connection is closed
-inline constexpr std::size_t http_keys_max = 100'000;                // in one answer
-inline constexpr std::size_t watch_bytes_max = 8U << 20U;            // told and not yet taken
+inline constexpr std::uint32_t http_silence_ms_max = 5'000;          // before its first request
+inline constexpr std::uint32_t http_stall_ms_max = 10'000; // of a watcher that takes nothing
+inline constexpr std::size_t http_keys_max = 100'000;      // in one answer
+inline constexpr std::size_t http_keys_bytes_max = 4U << 20U;
+inline constexpr std::size_t http_large_body_bytes = 64U << 10U; // these wait for each other
+inline constexpr std::size_t watch_bytes_max = 8U << 20U;        // told and not yet taken
 inline constexpr std::size_t import_line_bytes_max = 4U << 20U;
 
 // The state budget that a replica starts with; the application may choose another.
@@ -113,5 +127,7 @@ static_assert(unlogged_bytes_max >= change_bytes_max + run_bytes_target);
 static_assert(2 * unlogged_bytes_max + change_bytes_max <= log_tail_bytes_max,
               "all of it is sent from memory");
 static_assert(import_line_bytes_max < http_body_bytes_max);
+static_assert(buffer_share(buffer_bytes_min) > frame_bytes_max + frame_header_bytes);
+static_assert(buffer_share(buffer_bytes_min) / 2 > http_body_bytes_max, "the other half: watchers");
 
 } // namespace weft::limits

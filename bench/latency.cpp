@@ -78,7 +78,7 @@ BENCHMARK(raw_ping_pong)->Iterations(rounds)->UseRealTime();
 // A loop with TCP links, in a thread of its own. What lives on it is made and unmade on it.
 struct looped {
     asio_loop run;
-    std::unique_ptr<transport> tcp = make_tcp_transport(run);
+    std::unique_ptr<transport> tcp = make_tcp_transport(run, std::make_shared<arrivals>());
     std::unique_ptr<listener> port;
     std::unique_ptr<weft::link> wire;
 

@@ -143,6 +143,7 @@ http_response api::status() const {
     json::array listen;
     for (const std::string& url : node_.listening()) listen.push_back(json::string(url));
     out["listen"] = std::move(listen);
+    out["http_bytes"] = buffered_bytes.load();
     return ok(out);
 }
 
@@ -157,6 +158,7 @@ http_response api::keys(const http_request& request) const {
 
     std::uint64_t count = 0;
     json::array found;
+    std::size_t found_bytes = 0;
     bool more = false;
     auto read = node_.read([&](const keyspace& state) {
         const auto& children = state.root().children();
@@ -170,8 +172,9 @@ http_response api::keys(const http_request& request) const {
             last = key;
             ++count;
             if (count_only) continue;
-            more = found.size() == most;
+            more = found.size() == most || found_bytes >= limits::http_keys_bytes_max;
             if (more) break;
+            found_bytes += key.size();
             found.push_back(json::string(key));
         }
     });

@@ -1,6 +1,7 @@
 #pragma once
 #include "replica/replica.hpp"
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <optional>
@@ -46,6 +47,9 @@ public:
     [[nodiscard]] result<subscription_id> watch(const http_request& request,
                                                 std::function<void(const std::string& lines)> tell);
     void unwatch(subscription_id id) { node_.unsubscribe(id); }
+
+    // Of bodies being read and lines that watchers have not taken; whoever serves counts them here.
+    std::atomic<std::size_t> buffered_bytes{0};
 
 private:
     struct awaited { // what the answer to a write waits for

@@ -213,6 +213,12 @@ void command_line::describe_serve() {
             "until the log is so large; 1GB by default")
         ->transform(CLI::AsSizeValue(false))
         ->type_name("SIZE");
+    serve
+        .add_option(
+            "--buffer-bytes-max", o.buffer_bytes_max,
+            "memory for what is on its way, beside the state; 288MB by default, at least 128MB")
+        ->transform(CLI::AsSizeValue(false))
+        ->type_name("SIZE");
     serve.add_flag("--insecure-listen", given.insecure_listen,
                    "allow --listen on addresses that others reach, without TLS");
     serve.add_flag("--repair", given.repair,

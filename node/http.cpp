@@ -29,6 +29,20 @@ using any_stream = beast::basic_stream<net::generic::stream_protocol>;
 using string_response = http::response<http::string_body>;
 constexpr auto quietly = net::as_tuple(net::use_awaitable);
 constexpr auto idle = std::chrono::milliseconds(limits::http_idle_ms_max);
+constexpr auto silence = std::chrono::milliseconds(limits::http_silence_ms_max);
+constexpr auto stall = std::chrono::milliseconds(limits::http_stall_ms_max);
+
+// The share of the memory budget: half of it for large bodies, half for what watchers have not taken.
+struct buffers {
+    std::size_t bytes_max = 0;
+    std::atomic<std::size_t>& bytes; // all of it
+    std::atomic<std::size_t> watching_bytes = 0;
+    std::size_t large_bodies = 0;
+
+    [[nodiscard]] std::size_t large_bodies_max() const {
+        return bytes_max / 2 / limits::http_body_bytes_max;
+    }
+};
 
 // Where the replica's loop leaves something for a coroutine of the server, and wakes it. Both hold it, and
 // the coroutine and its server may be gone first: the replica answers whoever waits when it is closed.
@@ -62,7 +76,9 @@ private:
 template <class Mailbox>
 class rented {
 public:
-    explicit rented(net::io_context& context) : box_(std::make_shared<Mailbox>(context)) {}
+    template <class... More>
+    explicit rented(net::io_context& context, More... more)
+        : box_(std::make_shared<Mailbox>(context, std::move(more)...)) {}
     rented(const rented&) = delete;
     rented& operator=(const rented&) = delete;
     ~rented() { box_->leave(); }
@@ -81,40 +97,59 @@ struct answer_box : mailbox {
 
 // Lines for one watcher that it has not taken yet.
 struct watcher : mailbox {
-    using mailbox::mailbox;
+    watcher(net::io_context& context, std::shared_ptr<buffers> all)
+        : mailbox(context), counted(std::move(all)) {}
+    watcher(const watcher&) = delete;
+    watcher& operator=(const watcher&) = delete;
+    ~watcher() { count(0); }
 
     void put(const std::string& lines) {
         {
             std::lock_guard hold(lock);
             if (too_slow) return;
             bool was_empty = pending.empty();
-            too_slow = !was_empty && pending.size() + lines.size() > limits::watch_bytes_max;
+            too_slow =
+                !was_empty && (pending.size() + lines.size() > limits::watch_bytes_max ||
+                               counted->watching_bytes + lines.size() > counted->bytes_max / 2);
             if (!too_slow) pending += lines;
+            count(pending.size() + in_flight);
             if (!was_empty) return; // whoever takes is awake
         }
         wake();
     }
+    void count(std::size_t now) {
+        counted->watching_bytes += now - counted_bytes;
+        counted->bytes += now - counted_bytes;
+        counted_bytes = now;
+    }
+    // What was taken before is sent.
     std::string take() {
         std::lock_guard hold(lock);
         std::string out = std::exchange(pending, {});
+        in_flight = out.size();
+        count(in_flight);
         if (out.empty() && too_slow) {
-            out =
-                refusal({errc::over_limit, "the watcher is too slow: more than " +
-                                               std::to_string(limits::watch_bytes_max >> 20U) +
-                                               " MiB wait for it; read faster, or watch a prefix"})
-                    .body;
+            out = refusal({errc::over_limit,
+                           "the watcher is too slow: more than " +
+                               std::to_string(limits::watch_bytes_max >> 20U) +
+                               " MiB wait for it, or for all more than the budget for buffers "
+                               "allows; read faster, or watch a prefix"})
+                      .body;
             gone = true;
         }
         return out;
     }
 
     std::mutex lock;
+    std::shared_ptr<buffers> counted;
+    std::size_t counted_bytes = 0;
     std::string pending;
+    std::size_t in_flight = 0;
     bool too_slow = false;
     bool gone = false; // nothing more is to be written; the coroutine's
 };
 
-result<http_request> taken_apart(const http::request<http::string_body>& from, bool over_tcp) {
+result<http_request> taken_apart(http::request<http::string_body> from, bool over_tcp) {
     if (over_tcp && !names_loopback(from[http::field::host])) {
         return fail(errc::invalid_argument, "the Host header must name this machine");
     }
@@ -128,7 +163,7 @@ result<http_request> taken_apart(const http::request<http::string_body>& from, b
     out.method = from.method_string();
     for (const auto& segment : url->segments()) out.path.push_back(segment);
     for (const auto& parameter : url->params()) out.query[parameter.key] = parameter.value;
-    out.body = from.body();
+    out.body = std::move(from.body());
     return out;
 }
 
@@ -192,20 +227,23 @@ result<void> check_socket_path(const std::string& path) {
 }
 
 struct http_server::state {
-    explicit state(api& to) : routes(to) {}
+    state(api& to, std::size_t bytes_max)
+        : routes(to), counted(std::make_shared<buffers>(bytes_max, to.buffered_bytes)) {}
 
     result<void> listen_unix(const std::string& path);
     result<void> listen_tcp(const std::string& where);
     void start();
     template <class Acceptor>
-    net::awaitable<void> accept(Acceptor* from, bool over_tcp);
+    net::awaitable<void> accept(Acceptor* from, bool from_tcp);
 
     api& routes;
     net::io_context context{1};
     std::unique_ptr<net::local::stream_protocol::acceptor> control;
     std::unique_ptr<net::ip::tcp::acceptor> tcp;
     std::string control_path;
-    std::size_t connections = 0;
+    std::size_t over_control = 0; // connections: those over TCP cannot keep the owner out
+    std::size_t over_tcp = 0;
+    std::shared_ptr<buffers> counted;
     std::thread thread;
 };
 
@@ -215,20 +253,25 @@ namespace {
 class connection {
 public:
     connection(net::generic::stream_protocol::socket socket, bool over_tcp, api& routes,
-               net::io_context& context, std::size_t& counted)
+               net::io_context& context, std::size_t& connections, std::shared_ptr<buffers> shared)
         : stream_(std::move(socket)), over_tcp_(over_tcp), routes_(routes), context_(context),
-          counted_(counted) {
-        ++counted_;
+          connections_(connections), buffers_(std::move(shared)) {
+        ++connections_;
     }
     connection(const connection&) = delete;
     connection& operator=(const connection&) = delete;
-    ~connection() { --counted_; }
+    ~connection() {
+        done_with_body();
+        --connections_;
+    }
 
     // Answers one request after the other until either side has enough.
     net::awaitable<void> talk();
 
 private:
     net::awaitable<error_code> read();
+    net::awaitable<void> room_for_body();
+    void done_with_body();
     net::awaitable<http_response> answer(http_request request);
     net::awaitable<void> watch(http_request request);
 
@@ -236,7 +279,11 @@ private:
     bool over_tcp_;
     api& routes_;
     net::io_context& context_;
-    std::size_t& counted_;
+    std::size_t& connections_;
+    std::shared_ptr<buffers> buffers_;
+    bool asked_before_ = false;  // something
+    bool large_body_ = false;    // of this request: it has its place among the few …
+    std::size_t body_bytes_ = 0; // … and this is counted for it
     beast::flat_buffer buffer_;
     std::unique_ptr<http::request_parser<http::string_body>> parser_; // of the request under way
 };
@@ -253,18 +300,21 @@ net::awaitable<void> connection::talk() {
             response = refusal_of(failure);
             more = false;
         } else {
-            auto request = taken_apart(parser_->get(), over_tcp_);
+            more = parser_->get().keep_alive();
+            auto request = taken_apart(parser_->release(), over_tcp_);
             if (request && api::is_watch(*request)) {
+                done_with_body();
                 co_await watch(std::move(*request));
                 break;
             }
-            more = parser_->get().keep_alive();
             if (request) {
                 response = co_await answer(std::move(*request));
             } else {
                 response = refusal(over_tcp_ ? 403 : 400, request.error());
             }
         }
+        done_with_body();
+        asked_before_ = true;
         string_response out = made(response, more);
         stream_.expires_after(idle);
         auto [unsent, size] = co_await http::async_write(stream_, out, quietly);
@@ -279,10 +329,12 @@ net::awaitable<error_code> connection::read() {
     auto& parser = *parser_;
     parser.header_limit(limits::http_header_bytes_max);
     parser.body_limit(limits::http_body_bytes_max);
-    stream_.expires_after(idle);
+    stream_.expires_after(asked_before_ ? idle : silence);
     auto [failure, header_size] =
         co_await http::async_read_header(stream_, buffer_, parser, quietly);
     if (failure || parser.is_done()) co_return failure;
+    co_await room_for_body();
+    stream_.expires_after(idle);
     if (beast::iequals(parser.get()[http::field::expect], "100-continue")) {
         static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
         auto text = net::buffer(go_on);
@@ -293,6 +345,30 @@ net::awaitable<error_code> connection::read() {
     co_return broken;
 }
 
+// Large bodies come in one after the other where the budget allows no more: until then they stay with
+// their senders.
+net::awaitable<void> connection::room_for_body() {
+    auto stated = parser_->content_length();
+    std::size_t size = std::min<std::size_t>(stated.value_or(limits::http_body_bytes_max),
+                                             limits::http_body_bytes_max);
+    if (size > limits::http_large_body_bytes) {
+        net::steady_timer pause(context_);
+        while (buffers_->large_bodies >= buffers_->large_bodies_max()) {
+            pause.expires_after(std::chrono::milliseconds(10));
+            co_await pause.async_wait(quietly);
+        }
+        ++buffers_->large_bodies;
+        large_body_ = true;
+    }
+    body_bytes_ = size;
+    buffers_->bytes += size;
+}
+
+void connection::done_with_body() {
+    if (std::exchange(large_body_, false)) --buffers_->large_bodies;
+    buffers_->bytes -= std::exchange(body_bytes_, 0);
+}
+
 net::awaitable<http_response> connection::answer(http_request request) {
     rented<answer_box> box(context_);
     routes_.answer(request, [box = box.shared()](http_response response) {
@@ -300,12 +376,14 @@ net::awaitable<http_response> connection::answer(http_request request) {
         box->arrived = true;
         box->wake();
     });
+    request.body = {}; // whatever is waited for now, the body is not needed for it
+    done_with_body();
     while (!box->arrived) co_await box->woken();
     co_return std::move(box->response);
 }
 
 net::awaitable<void> connection::watch(http_request request) {
-    rented<watcher> box(context_);
+    rented<watcher> box(context_, buffers_);
     auto subscribed =
         routes_.watch(request, [box = box.shared()](const std::string& lines) { box->put(lines); });
     if (!subscribed) {
@@ -338,11 +416,12 @@ net::awaitable<void> connection::watch(http_request request) {
             continue;
         }
         auto chunk = http::make_chunk(net::buffer(lines));
-        stream_.expires_after(idle);
+        stream_.expires_after(stall);
         auto [failure, size] = co_await net::async_write(stream_, chunk, quietly);
         if (failure) co_return;
     }
     auto last = http::make_chunk_last();
+    stream_.expires_after(stall);
     co_await net::async_write(stream_, last, quietly);
 }
 
@@ -388,7 +467,7 @@ void http_server::state::start() {
 }
 
 template <class Acceptor>
-net::awaitable<void> http_server::state::accept(Acceptor* from, bool over_tcp) {
+net::awaitable<void> http_server::state::accept(Acceptor* from, bool from_tcp) {
     for (;;) {
         net::generic::stream_protocol::socket socket(context);
         auto [failure] = co_await from->async_accept(socket, quietly);
@@ -398,6 +477,7 @@ net::awaitable<void> http_server::state::accept(Acceptor* from, bool over_tcp) {
             co_await pause.async_wait(quietly);
             continue;
         }
+        std::size_t& connections = from_tcp ? over_tcp : over_control;
         if (connections == limits::http_connections_max) {
             static constexpr std::string_view busy =
                 "HTTP/1.1 503 Service Unavailable\r\n"
@@ -407,14 +487,14 @@ net::awaitable<void> http_server::state::accept(Acceptor* from, bool over_tcp) {
             socket.write_some(net::buffer(busy), ignored);
             continue;
         }
-        auto fresh =
-            std::make_shared<connection>(std::move(socket), over_tcp, routes, context, connections);
+        auto fresh = std::make_shared<connection>(std::move(socket), from_tcp, routes, context,
+                                                  connections, counted);
         net::co_spawn(context, fresh->talk(), [fresh](const std::exception_ptr&) {});
     }
 }
 
 result<std::unique_ptr<http_server>> http_server::open(api& routes, const places& where) {
-    auto owned = std::make_unique<state>(routes);
+    auto owned = std::make_unique<state>(routes, where.bytes_max);
     if (auto listens = owned->listen_unix(where.control_path); !listens)
         return fail(listens.error());
     if (!where.tcp.empty()) {

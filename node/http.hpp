@@ -1,4 +1,5 @@
 #pragma once
+#include "base/limits.hpp"
 #include "node/api.hpp"
 
 #include <memory>
@@ -18,6 +19,7 @@ public:
     struct places {
         std::string control_path; // what lies there is replaced: the caller holds the directory
         std::string tcp;          // "127.0.0.1:7480", "[::1]:0"; empty for none
+        std::size_t bytes_max = limits::buffer_share(limits::buffer_bytes_max);
     };
     // invalid_argument: not a loopback address, or a path over 107 bytes. io_failed: in use, no right
     [[nodiscard]] static result<std::unique_ptr<http_server>> open(api& routes,

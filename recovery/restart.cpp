@@ -52,6 +52,12 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
         return fail(good.error());
     if (auto good = check_name("the region", options.region, true); !good)
         return fail(good.error());
+    if (options.buffer_bytes_max < limits::buffer_bytes_min) {
+        return fail(errc::invalid_argument,
+                    "a budget of " + std::to_string(options.buffer_bytes_max) +
+                        " bytes for buffers is too small; give " +
+                        std::to_string(limits::buffer_bytes_min) + " or more");
+    }
 
     auto lock = doors.files.lock();
     if (!lock) return fail(lock.error());
@@ -192,8 +198,9 @@ result<durable_replica> open_replica(std::string directory, replica_options opti
     auto made = std::make_unique<durable_replica::parts>();
     durable_replica::parts& p = *made;
     p.events.on_event = std::move(on_event);
-    p.transports->add("tcp", make_tcp_transport(p.run));
-    p.transports->add("unix", make_unix_transport(p.run));
+    p.transports->arriving()->set_limit(limits::buffer_share(options.buffer_bytes_max));
+    p.transports->add("tcp", make_tcp_transport(p.run, p.transports->arriving()));
+    p.transports->add("unix", make_unix_transport(p.run, p.transports->arriving()));
     p.transports->add("inproc", make_inproc_transport(p.run, p.hub));
     p.run.start();
     auto files = open_posix_disk(std::move(directory), p.run);

@@ -78,7 +78,8 @@ std::string_view to_string(sync_policy policy) {
 
 core::core(replica_options options, std::uint64_t seed)
     : options_(std::move(options)), random_(seed), nonce_(random_.next()),
-      peers_configured_(options_.peers.size()) {
+      peers_configured_(options_.peers.size()),
+      held_back_(limits::buffer_share(options_.buffer_bytes_max)) {
     durable_at_.add_member(self_member);
     for (const std::string& url : options_.peers) {
         peer_entry entry;
@@ -175,7 +176,7 @@ std::vector<effect> core::step(const event& happened) {
             } else if constexpr (std::same_as<kind, link_down>) {
                 forget_session(what.session, what.why);
             } else if constexpr (std::same_as<kind, link_drained>) {
-                if (session* s = find_session(what.session)) s->undrained_bytes = 0;
+                if (session* s = find_session(what.session)) on_link_drained(*s);
             } else if constexpr (std::same_as<kind, log_synced>) {
                 on_log_synced(what.durable_end);
             } else if constexpr (std::same_as<kind, log_read>) {
@@ -197,6 +198,9 @@ std::vector<effect> core::step(const event& happened) {
                         what.full ? "the disk is full: local writes and remote changes are refused "
                                     "until there is space; reads and sending go on"
                                   : "the disk has space again");
+                }
+                if (disk_full_ && !what.full) { // what waited for space is only sent from here on
+                    for (auto& [id, s] : sessions_) s.moved = now_;
                 }
                 disk_full_ = what.full;
             } else if constexpr (std::same_as<kind, peer_command>) {

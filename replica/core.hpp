@@ -178,7 +178,10 @@ private:
     void lost_tail(const session& s, std::uint64_t theirs);
     [[nodiscard]] bool check_their_knowledge(session& s, const hello_message& hello);
     void refresh_interests();
-    [[nodiscard]] static std::size_t room(const session& s);
+    [[nodiscard]] std::size_t room(const session& s) const;
+    void hand_to_link(session& s, std::size_t size);
+    void on_link_drained(session& s);
+    [[nodiscard]] bool owes(const session& s) const;
     void pump(session& s);
     void send_runs(session& s, runs_message& batch, std::uint64_t changes);
     [[nodiscard]] bool consider(session& s, const logged_run& run, runs_message& batch,
@@ -347,6 +350,7 @@ private:
     std::map<replica_id, std::vector<process>>
         replaced_;                               // whose link a newer process of that id took
     std::map<replica_id, session_id> source_of_; // origins that came through a repair: by whom
+    std::size_t sending_bytes_ = 0;              // handed to all links and not drained yet
     held_back held_back_;
     dot missing_; // what the run that was just taken waits for
     stability durable_at_;

@@ -183,7 +183,7 @@ void core::on_link_up(const link_up& up) {
     }
     if (sessions_.size() >= limits::peers_max) {
         effects_.push_back(close_link{up.session});
-        report_event(severity::warning, "session.refused", up.url + ": too many sessions");
+        report_seldom(severity::warning, "session.refused", up.url, "too many sessions");
         if (up.peer) {
             peer_entry& p = peers_[static_cast<std::size_t>(*up.peer)];
             p.connecting = false;
@@ -221,6 +221,7 @@ void core::forget_session(session_id id, const error& why) {
     if (found == sessions_.end()) return;
     session gone = std::move(found->second);
     sessions_.erase(found);
+    sending_bytes_ -= gone.undrained_bytes;
     std::erase_if(source_of_, [id](const auto& e) { return e.second == id; });
     if (transfer_ && transfer_->from == id) transfer_->from.reset();
     peer_entry* entry = entry_of(gone);
@@ -267,6 +268,7 @@ void core::on_received(const received& got) {
             } else if constexpr (std::same_as<kind, runs_message>) {
                 on_runs(*s, what);
             } else if constexpr (std::same_as<kind, ack_message>) {
+                if (what.taken_bytes > s->acked_bytes) s->moved = now_;
                 s->take_ack(what);
                 note_durable(*s);
             } else if constexpr (std::same_as<kind, heartbeat_message>) {

@@ -78,6 +78,10 @@ replica_status core::status(instant now) const {
     out.held_back_runs = held_back_.runs();
     out.held_back_bytes = held_back_.bytes();
     out.known_ids = origins_.size();
+    out.known_ids_max = limits::vector_entries_max;
+    out.buffer_bytes_max = options_.buffer_bytes_max;
+    out.log_tail_bytes = tail_.size_bytes();
+    out.sending_bytes = sending_bytes_;
     out.digest_compared_ms = digest_compared_.ns < 0 ? -1 : now.ms_since(digest_compared_);
     for (const peer_entry& p : peers_)
         out.digest_mismatch = out.digest_mismatch || p.digest_mismatch;

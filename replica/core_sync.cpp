@@ -134,19 +134,39 @@ bool core::consider(session& s, const logged_run& run, runs_message& batch,
 void core::send_runs(session& s, runs_message& batch, std::uint64_t changes) {
     if (batch.runs.empty()) return;
     for (const shared_bytes& run : batch.runs) {
+        hand_to_link(s, run.view.size());
         s.sent_bytes += run.view.size();
-        s.undrained_bytes += run.view.size();
     }
     if (peer_entry* entry = entry_of(s)) entry->changes_out += changes;
     send(s, std::exchange(batch, {}));
 }
 
-// How much may be handed to the link now: what its queue takes, and what the peer gave credit for.
-std::size_t core::room(const session& s) {
+// How much may be handed to the link now: what its queue takes of the budget that all share, and what the
+// peer gave credit for.
+std::size_t core::room(const session& s) const {
+    std::size_t share = limits::buffer_share(options_.buffer_bytes_max);
+    std::size_t own = std::clamp(share / std::max<std::size_t>(sessions_.size(), 1),
+                                 limits::batch_bytes_target, link_bytes_max);
     std::uint64_t limit = s.acked_bytes + limits::credit_bytes;
-    if (s.undrained_bytes >= link_bytes_max || s.sent_bytes >= limit) return 0;
-    return std::min(link_bytes_max - s.undrained_bytes,
-                    static_cast<std::size_t>(limit - s.sent_bytes));
+    if (s.undrained_bytes >= own || sending_bytes_ >= share || s.sent_bytes >= limit) return 0;
+    return std::min(own - s.undrained_bytes, static_cast<std::size_t>(limit - s.sent_bytes));
+}
+
+void core::hand_to_link(session& s, std::size_t size) {
+    if (!owes(s)) s.moved = now_;
+    s.undrained_bytes += size;
+    sending_bytes_ += size;
+}
+
+void core::on_link_drained(session& s) {
+    if (s.undrained_bytes > 0)
+        s.moved = now_; // else of what is no run: that it reads is not enough
+    sending_bytes_ -= std::exchange(s.undrained_bytes, 0);
+}
+
+// Whether the peer is to take something. What the log has no space for is not sent yet.
+bool core::owes(const session& s) const {
+    return !disk_full_ && (s.undrained_bytes > 0 || s.sent_bytes > s.acked_bytes);
 }
 
 void core::pump(session& s) {
@@ -249,6 +269,7 @@ void core::on_heartbeat(session& s, const heartbeat_message& beat) {
 void core::tick() {
     dial_what_is_due();
     std::vector<std::pair<session_id, error>> lost;
+    std::vector<session_id> taking_nothing;
     bool refresh = false;
     for (auto& [id, s] : sessions_) {
         std::int64_t silent_ms = now_.ms_since(s.last_heard);
@@ -263,6 +284,10 @@ void core::tick() {
             lost.emplace_back(id,
                               error{errc::link_lost, s.name + " (" + s.url + ") was silent for " +
                                                          std::to_string(silent_ms) + " ms"});
+            continue;
+        }
+        if (owes(s) && now_.ms_since(s.moved) >= limits::stall_ms_max) {
+            taking_nothing.push_back(id);
             continue;
         }
         if (now_ >= s.next_heartbeat) {
@@ -323,6 +348,12 @@ void core::tick() {
         refresh = refresh || (s.ask_resend && !disk_full_);
     }
     for (const auto& [id, why] : lost) drop_session(id, why, false);
+    for (session_id id : taking_nothing) {
+        drop_session(id,
+                     {errc::over_limit, "nothing of what was sent was taken for " +
+                                            std::to_string(limits::stall_ms_max / 1000) + " s"},
+                     true);
+    }
     if (held_back_.runs() > 0) {
         held_back_.drop_orphans([this](session_id id) { return find_session(id) == nullptr; },
                                 {now_.ns - std::int64_t{limits::silence_ms_max} * 1'000'000});
@@ -350,6 +381,7 @@ instant core::deadline() const {
     for (const auto& [id, s] : sessions_) {
         if (s.open) {
             out = std::min({out, s.next_heartbeat, s.last_heard.after_ms(limits::silence_ms_max)});
+            if (owes(s)) out = std::min(out, s.moved.after_ms(limits::stall_ms_max));
             bool waits =
                 !s.lacked.empty() || s.repairing || s.ask_resend || s.below_floor || left_behind(s);
             if (waits || held_back_.runs() > 0) out = std::min(out, s.next_repair);

@@ -380,7 +380,7 @@ void core::on_state_read(const state_read& read) {
     std::size_t size = read.data->view.size();
     s->serve_next += size;
     s->served = now_;
-    s->undrained_bytes += size;
+    hand_to_link(*s, size);
     send(*s, state_chunk{read.snapshot, read.offset, *read.data});
 }
 

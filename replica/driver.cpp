@@ -378,6 +378,21 @@ void driver::perform(send_message& what) {
     bytes body = encode_message(what.what);
     sent_bytes_[what.session] += body.size() + limits::frame_header_bytes;
     found->second->send(std::move(body));
+    if (!takes_too_much(*found->second)) return;
+    error why{errc::over_limit, found->second->peer() +
+                                    ": the peer does not read, and what waits for "
+                                    "it is over the budget for buffers"};
+    connections_.erase(found);
+    happened(link_down{what.session, why});
+}
+
+// Runs are handed to links within the budget; answers to a peer that asks and never reads are not.
+bool driver::takes_too_much(const link& one) const {
+    std::size_t share = limits::buffer_share(options_.buffer_bytes_max);
+    if (one.queued_bytes() <= limits::credit_bytes) return false;
+    std::size_t queued = 0;
+    for (const auto& [id, each] : connections_) queued += each->queued_bytes();
+    return queued > share + limits::frame_bytes_max;
 }
 
 void driver::perform(close_link& what) {

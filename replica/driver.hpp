@@ -106,6 +106,9 @@ public:
     // Waits while callers write faster than the loop takes it to the log. Not on the loop, and not inside.
     void wait_for_room();
     [[nodiscard]] std::size_t writers_waiting() const { return writers_waiting_; }
+    [[nodiscard]] std::size_t arriving_bytes() const {
+        return parts_.transports.arriving()->bytes();
+    }
 
 private:
     // The loop's way to the core.
@@ -139,6 +142,7 @@ private:
     void perform(answer& what);
     void perform(report& what);
     void write_pending();
+    [[nodiscard]] bool takes_too_much(const link& one) const;
     [[nodiscard]] std::size_t sendable(session_id session, const runs_message& batch) const;
     void fatal(const error& why);
     void set_timer(instant when);

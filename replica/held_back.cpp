@@ -10,8 +10,7 @@ bool held_back::add(const run_header& header, waiting one) {
         known->second.from = one.from; // which sent it, and will not again
         return true;
     }
-    if (runs_ >= limits::held_back_runs_max ||
-        bytes_ + one.run.view.size() > limits::held_back_bytes_max) {
+    if (runs_ >= limits::held_back_runs_max || bytes_ + one.run.view.size() > bytes_max_) {
         if (waiting_here.empty()) by_origin_.erase(header.origin);
         return false;
     }

@@ -11,6 +11,8 @@ namespace weft {
 // Runs whose causes are missing, within a bound of bytes and of runs. What does not fit is not taken.
 class held_back {
 public:
+    explicit held_back(std::size_t bytes_max) : bytes_max_(bytes_max) {}
+
     struct waiting {
         shared_bytes run;
         session_id from{};
@@ -41,6 +43,7 @@ public:
 
 private:
     std::map<replica_id, std::map<std::uint64_t, waiting>> by_origin_;
+    std::size_t bytes_max_;
     std::size_t runs_ = 0;
     std::size_t bytes_ = 0;
 };

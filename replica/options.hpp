@@ -30,6 +30,8 @@ struct replica_options {
     sync_policy sync = sync_policy::commit;
     codec packed = codec::lz4; // for own runs of 128 bytes and more, where it pays
     std::uint64_t state_bytes_max = limits::state_bytes_max;
+    // Memory for what is on its way: limits::buffer_bytes_min at least. At its bound writers and peers wait.
+    std::uint64_t buffer_bytes_max = limits::buffer_bytes_max;
     // A snapshot is taken when the log grew by so much since the last one, or after so long, if it grew
     // at all; 0 for never.
     std::uint64_t snapshot_log_bytes = limits::snapshot_log_bytes;

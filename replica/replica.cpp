@@ -197,6 +197,7 @@ result<replica_status> replica::status() const {
     if (out) {
         out->log_bytes = driver_->log_bytes();
         out->writers_waiting = driver_->writers_waiting();
+        out->arriving_bytes = driver_->arriving_bytes();
     }
     return out;
 }

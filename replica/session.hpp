@@ -44,6 +44,7 @@ struct session {
     bool reading = false;                 // a read_log is under way …
     log_index read_from{};                // … for the cursor as it stood then
     std::size_t undrained_bytes = 0;      // sent since the link was last drained
+    instant moved;                        // when the peer last took something, or had taken all
     std::uint64_t sent_bytes = 0;         // of runs
     std::uint64_t acked_bytes = 0;
     // State transfer. Here it is sent: one of our snapshots, as far as it was asked for.

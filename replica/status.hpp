@@ -73,6 +73,10 @@ struct replica_status {
     state_digest digest;
     std::uint64_t state_bytes = 0;
     std::uint64_t state_bytes_max = 0;
+    std::uint64_t buffer_bytes_max = 0; // the budget for …
+    std::uint64_t log_tail_bytes = 0;   // … the newest runs of the log,
+    std::uint64_t sending_bytes = 0;    // what links have not sent yet,
+    std::uint64_t arriving_bytes = 0;   // frames that are not whole yet, and held_back_bytes
     std::uint64_t log_bytes = 0;
     std::uint64_t log_runs = 0;
     std::vector<snapshot_info> snapshots; // oldest first
@@ -85,7 +89,8 @@ struct replica_status {
     std::optional<transfer_status> transfer; // under way
     std::uint64_t held_back_runs = 0;
     std::uint64_t held_back_bytes = 0;
-    std::uint64_t known_ids = 0;
+    std::uint64_t known_ids = 0;     // replica ids: none is retired yet …
+    std::uint64_t known_ids_max = 0; // … and no more are taken
     std::int64_t digest_compared_ms = -1;
     bool digest_mismatch = false;
     std::uint64_t writers_waiting = 0; // callers of transact, for the log to keep up

@@ -1,5 +1,6 @@
 #pragma once
 #include "base/env.hpp"
+#include "transport/arrivals.hpp"
 #include "transport/link.hpp"
 
 #include <map>
@@ -10,6 +11,9 @@ namespace weft {
 class transport_registry {
 public:
     explicit transport_registry(loop& run) : run_(run) {} // must outlive it
+
+    // For transports whose links share it.
+    [[nodiscard]] const std::shared_ptr<arrivals>& arriving() const { return arriving_; }
 
     // Replaces an earlier one of that scheme.
     void add(std::string scheme, std::unique_ptr<transport> how);
@@ -29,6 +33,7 @@ private:
     [[nodiscard]] result<transport*> find(std::string_view url) const;
 
     loop& run_;
+    std::shared_ptr<arrivals> arriving_ = std::make_shared<arrivals>();
     std::map<std::string, std::unique_ptr<transport>, std::less<>> transports_;
     std::shared_ptr<void> alive_ = std::make_shared<char>(); // what was posted asks for it
 };

@@ -41,11 +41,18 @@ constexpr std::size_t chunk_bytes_target = 64U << 10U;
 constexpr std::size_t chunks_per_write_max = 64; // what one system call gathers
 constexpr std::size_t unix_path_bytes_max = 107; // of sockaddr_un
 constexpr milliseconds accept_retry{100};
+constexpr milliseconds arrival_retry{10};
 
 // A coroutine has no caller to throw at; what a handler throws goes out of the loop's run().
 void rethrow(const std::exception_ptr& thrown) {
     if (thrown) std::rethrow_exception(thrown);
 }
+
+// What the links of a transport have in common.
+struct common {
+    std::shared_ptr<arrivals> arriving;
+    bytes scratch = bytes(read_bytes); // they read into it, so that idle ones cost none
+};
 
 // ---- The link --------------------------------------------------------------------------------
 
@@ -53,10 +60,10 @@ void rethrow(const std::exception_ptr& thrown) {
 // and to let the peer read it before the connection is reset.
 class connection : public std::enable_shared_from_this<connection> {
 public:
-    connection(stream::socket socket, std::string peer, std::shared_ptr<bytes> scratch,
+    connection(stream::socket socket, std::string peer, std::shared_ptr<common> shared,
                std::shared_ptr<void> slot)
         : socket_(std::move(socket)), linger_(socket_.get_executor()), peer_(std::move(peer)),
-          scratch_(std::move(scratch)), slot_(std::move(slot)) {
+          shared_(std::move(shared)), slot_(std::move(slot)) {
         error_code ignored; // of a socket that broke meanwhile; the first read will tell
         socket_.non_blocking(true, ignored);
         socket_.set_option(net::ip::tcp::no_delay(true), ignored); // Unix sockets have none
@@ -103,6 +110,7 @@ public:
         if (closed_) return;
         closed_ = true;
         handlers_.reset();
+        count_arrived();
         if (lost_) return;
         linger_.expires_after(milliseconds(limits::silence_ms_max));
         linger_.async_wait([self = shared_from_this()](error_code cancelled) {
@@ -122,9 +130,13 @@ private:
     // peer. All links share the buffer, so that idle ones cost none.
     net::awaitable<void> read([[maybe_unused]] std::shared_ptr<connection> self) {
         for (;;) {
+            while (must_wait()) {
+                linger_.expires_after(arrival_retry);
+                co_await linger_.async_wait(as_result);
+            }
             auto [failure] = co_await socket_.async_wait(stream::socket::wait_read, as_result);
             std::size_t size = 0;
-            if (!failure) size = socket_.read_some(net::buffer(*scratch_), failure);
+            if (!failure) size = socket_.read_some(net::buffer(shared_->scratch), failure);
             if (failure == net::error::would_block || failure == net::error::try_again) continue;
             if (failure) {
                 lose(errc::link_lost, write_failure_               ? write_failure_->message()
@@ -132,11 +144,24 @@ private:
                                                                    : failure.message());
                 co_return;
             }
-            if (handlers_) deliver(byte_view(*scratch_).first(size));
+            if (handlers_) deliver(byte_view(shared_->scratch).first(size));
         }
     }
 
+    [[nodiscard]] bool must_wait() {
+        return handlers_ && !shared_->arriving->may_read(this, frames_.held_bytes(), read_bytes);
+    }
+    void count_arrived() {
+        std::size_t held = handlers_ ? frames_.held_bytes() : 0;
+        shared_->arriving->changed(this, std::exchange(counted_bytes_, held), held);
+    }
+
     void deliver(byte_view arrived) {
+        take_frames(arrived);
+        count_arrived();
+    }
+
+    void take_frames(byte_view arrived) {
         frames_.add(arrived);
         std::uint64_t before = frames_read_;
         while (auto handlers = handlers_) { // a copy: the owner may destroy the link in its handler
@@ -224,6 +249,8 @@ private:
 
     void shut() {
         error_code ignored;
+        frames_ = {};
+        count_arrived();
         socket_.close(ignored);
         linger_.cancel();
         queue_.clear();
@@ -234,10 +261,11 @@ private:
     stream::socket socket_;
     net::steady_timer linger_;
     std::string peer_;
-    std::shared_ptr<bytes> scratch_;
+    std::shared_ptr<common> shared_;
     std::shared_ptr<void> slot_; // of the listener that accepted it
     std::shared_ptr<const link_handlers> handlers_;
     frame_decoder frames_;
+    std::size_t counted_bytes_ = 0; // of ours, in the budget for what arrives
     std::uint64_t frames_read_ = 0;
     std::deque<bytes> queue_;          // frames back to back
     std::size_t written_of_first_ = 0; // bytes of the first chunk
@@ -336,8 +364,8 @@ std::string tcp_peer(const stream::socket& socket) {
 
 class acceptor : public std::enable_shared_from_this<acceptor> {
 public:
-    acceptor(net::io_context& context, std::shared_ptr<bytes> scratch)
-        : socket_(context), pause_(context), scratch_(std::move(scratch)) {}
+    acceptor(net::io_context& context, std::shared_ptr<common> shared)
+        : socket_(context), pause_(context), shared_(std::move(shared)) {}
 
     // At the address alone: for TCP over a connection's leftovers, never over another listener.
     error_code open(const stream::endpoint& where) {
@@ -391,14 +419,14 @@ private:
     void hand_over(stream::socket socket) {
         std::string peer = url_.starts_with("unix:") ? url_ : tcp_peer(socket);
         auto over =
-            std::make_shared<connection>(std::move(socket), std::move(peer), scratch_, slots_);
+            std::make_shared<connection>(std::move(socket), std::move(peer), shared_, slots_);
         auto handler = on_link_; // it may destroy the listener
         handler(std::make_unique<stream_link>(std::move(over)));
     }
 
     net::basic_socket_acceptor<stream> socket_;
     net::steady_timer pause_;
-    std::shared_ptr<bytes> scratch_;
+    std::shared_ptr<common> shared_;
     std::string url_;
     link_handler on_link_;
     std::shared_ptr<char> slots_ = std::make_shared<char>(); // each connection that lives holds one
@@ -448,7 +476,7 @@ public:
                   [self = shared_from_this(), why = std::move(why)] { self->finish(fail(why)); });
     }
     void start(host_and_port name, std::vector<stream::endpoint> at,
-               std::shared_ptr<bytes> scratch) {
+               std::shared_ptr<common> shared) {
         deadline_.expires_after(milliseconds(timeout_ms_));
         deadline_.async_wait([self = shared_from_this()](error_code cancelled) {
             if (cancelled) return;
@@ -456,7 +484,7 @@ public:
         });
         net::co_spawn(
             socket_.get_executor(),
-            connect(shared_from_this(), std::move(name), std::move(at), std::move(scratch)),
+            connect(shared_from_this(), std::move(name), std::move(at), std::move(shared)),
             rethrow);
     }
 
@@ -473,7 +501,7 @@ public:
 
 private:
     net::awaitable<void> connect(std::shared_ptr<attempt> self, host_and_port name,
-                                 std::vector<stream::endpoint> at, std::shared_ptr<bytes> scratch) {
+                                 std::vector<stream::endpoint> at, std::shared_ptr<common> shared) {
         std::string why = "the name has no address";
         if (at.empty()) {
             std::string port = std::to_string(name.port);
@@ -495,7 +523,7 @@ private:
             if (!failure && !met_itself()) {
                 patience_.cancel();
                 auto link = std::make_unique<stream_link>(std::make_shared<connection>(
-                    std::move(socket_), url_, std::move(scratch), nullptr));
+                    std::move(socket_), url_, std::move(shared), nullptr));
                 finish(std::move(link));
                 co_return;
             }
@@ -535,7 +563,10 @@ private:
 
 class stream_transport : public transport {
 public:
-    explicit stream_transport(asio_loop& run) : context_(context_of(run)) {}
+    stream_transport(asio_loop& run, std::shared_ptr<arrivals> arriving)
+        : context_(context_of(run)), shared_(std::make_shared<common>()) {
+        shared_->arriving = std::move(arriving);
+    }
     // NOLINTNEXTLINE(bugprone-exception-escape): of lack of memory only, and then it should end
     ~stream_transport() override {
         for (const auto& one : attempts_) one->cancel();
@@ -552,7 +583,7 @@ protected:
     }
 
     net::io_context& context_;
-    std::shared_ptr<bytes> scratch_ = std::make_shared<bytes>(read_bytes);
+    std::shared_ptr<common> shared_;
 
 private:
     std::set<std::shared_ptr<attempt>> attempts_;
@@ -585,7 +616,7 @@ public:
             for (const auto& entry : found) at.emplace_back(entry.endpoint());
         }
         for (const stream::endpoint& address : at) {
-            auto accepting = std::make_shared<acceptor>(context_, scratch_);
+            auto accepting = std::make_shared<acceptor>(context_, shared_);
             failure = accepting->open(address);
             if (failure) continue;
             std::string real = tcp_url(where->host, accepting->port());
@@ -601,7 +632,7 @@ public:
         if (!where) return one->refuse(where.error());
         std::vector<stream::endpoint> at;
         if (auto address = literal(*where)) at.push_back(*address);
-        one->start(*where, std::move(at), scratch_);
+        one->start(*where, std::move(at), shared_);
     }
 };
 
@@ -613,7 +644,7 @@ public:
         auto path = parse_unix(url);
         if (!path) return fail(path.error());
         stream::endpoint where = net::local::stream_protocol::endpoint(*path);
-        auto accepting = std::make_shared<acceptor>(context_, scratch_);
+        auto accepting = std::make_shared<acceptor>(context_, shared_);
         error_code failure = accepting->open(where);
         if (failure == net::error::address_in_use && is_stale(*path, where)) {
             std::error_code ignored; // then the second try tells
@@ -631,7 +662,7 @@ public:
         if (!path) return one->refuse(path.error());
         stream::endpoint there = net::local::stream_protocol::endpoint(*path);
         std::vector<stream::endpoint> at{there};
-        one->start({}, std::move(at), scratch_);
+        one->start({}, std::move(at), shared_);
     }
 
 private:
@@ -649,12 +680,12 @@ private:
 
 } // namespace
 
-std::unique_ptr<transport> make_tcp_transport(asio_loop& run) {
-    return std::make_unique<tcp_transport>(run);
+std::unique_ptr<transport> make_tcp_transport(asio_loop& run, std::shared_ptr<arrivals> arriving) {
+    return std::make_unique<tcp_transport>(run, std::move(arriving));
 }
 
-std::unique_ptr<transport> make_unix_transport(asio_loop& run) {
-    return std::make_unique<unix_transport>(run);
+std::unique_ptr<transport> make_unix_transport(asio_loop& run, std::shared_ptr<arrivals> arriving) {
+    return std::make_unique<unix_transport>(run, std::move(arriving));
 }
 
 } // namespace weft

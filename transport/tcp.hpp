@@ -1,4 +1,5 @@
 #pragma once
+#include "transport/arrivals.hpp"
 #include "transport/asio_loop.hpp"
 #include "transport/link.hpp"
 
@@ -10,7 +11,9 @@ namespace weft {
 //                     a free one, at 0.0.0.0 or [::] every interface. Nothing is encrypted.
 //   unix:/path        a socket file, at most 107 bytes of path. A file that a dead process left is
 //                     replaced; it is removed with the listener.
-[[nodiscard]] std::unique_ptr<transport> make_tcp_transport(asio_loop& run);
-[[nodiscard]] std::unique_ptr<transport> make_unix_transport(asio_loop& run);
+[[nodiscard]] std::unique_ptr<transport> make_tcp_transport(asio_loop& run,
+                                                            std::shared_ptr<arrivals> arriving);
+[[nodiscard]] std::unique_ptr<transport> make_unix_transport(asio_loop& run,
+                                                             std::shared_ptr<arrivals> arriving);
 
 } // namespace weft

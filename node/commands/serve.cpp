@@ -83,7 +83,8 @@ int run(const serve_command& given) {
     if (!opened) return refuse(opened.error());
     replica& node = **opened;
     api routes(node);
-    auto server = http_server::open(routes, {control, given.http});
+    auto server = http_server::open(
+        routes, {control, given.http, limits::buffer_share(options.buffer_bytes_max)});
     if (!server) return refuse(server.error());
 
     std::string listening;

@@ -58,6 +58,21 @@ std::string log_of(const json::object& status) {
     return held.empty() ? out : out + "; kept: " + held;
 }
 
+std::string buffers_of(const json::object& status) {
+    std::string parts;
+    std::uint64_t sum = 0;
+    for (auto [key, what] : {std::pair{"log_tail_bytes", "log"},
+                             {"held_back_bytes", "held back"},
+                             {"sending_bytes", "sending"},
+                             {"arriving_bytes", "arriving"},
+                             {"http_bytes", "HTTP"}}) {
+        const json::value& bytes = status.at(key);
+        sum += bytes.to_number<std::uint64_t>();
+        parts += (parts.empty() ? "" : ", ") + std::string(what) + " " + bytes_of(bytes);
+    }
+    return bytes_of(sum) + " of " + bytes_of(status.at("buffer_bytes_max")) + ": " + parts;
+}
+
 std::string transfer_of(const json::object& transfer) {
     return plain(transfer.at("phase")) + " the state of " + plain(transfer.at("peer")) + ", " +
            bytes_of(transfer.at("bytes")) + " of " + bytes_of(transfer.at("bytes_total"));
@@ -74,6 +89,9 @@ void print(const json::object& status) {
         {"state",
          bytes_of(status.at("state_bytes")) + " of " + bytes_of(status.at("state_bytes_max"))},
     };
+    lines.emplace_back("buffers", buffers_of(status));
+    lines.emplace_back("ids",
+                       plain(status.at("known_ids")) + " of " + plain(status.at("known_ids_max")));
     if (!status.at("transfer").is_null())
         lines.emplace_back("transfer", transfer_of(status.at("transfer").as_object()));
     std::string vector;

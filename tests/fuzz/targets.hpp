@@ -18,6 +18,7 @@ void identity(byte_view data); // an identity file
 void value(byte_view data);    // a scalar, from bytes and from JSON
 void control(byte_view data);  // requests to a node's HTTP interface
 void import(byte_view data);   // JSON lines
+void session(byte_view data);  // what a peer says, to a replica at work
 
 struct target {
     std::string_view name;

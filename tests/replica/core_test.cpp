@@ -234,7 +234,8 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_held_back_is_asked_for_again_once_in_a_while
     };
     std::size_t asked = 0;
     instant start = a.now;
-    for (std::uint64_t n = 2; n < 2 * limits::held_back_bytes_max / large.size(); ++n) {
+    for (std::uint64_t n = 2; n < 2 * limits::buffer_share(limits::buffer_bytes_max) / large.size();
+         ++n) {
         a.receives(large_run(n)); // the first is missing
         for (const effect& e : a.asked) {
             const auto* sent = std::get_if<send_message>(&e);
@@ -244,7 +245,8 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_held_back_is_asked_for_again_once_in_a_while
     }
     auto looks = static_cast<std::size_t>(a.now.ms_since(start)) / limits::repair_ms;
     BOOST_TEST(asked <= looks + 1);
-    BOOST_TEST(a.decisions.status(a.now).held_back_bytes <= limits::held_back_bytes_max);
+    BOOST_TEST(a.decisions.status(a.now).held_back_bytes <=
+               limits::buffer_share(limits::buffer_bytes_max));
 }
 
 BOOST_AUTO_TEST_CASE(a_new_id_keeps_the_ceiling_of_the_clock) {
@@ -511,4 +513,67 @@ BOOST_AUTO_TEST_CASE(a_snapshot_under_way_does_not_answer_who_asks_meanwhile) {
     BOOST_REQUIRE(answers.size() == 2U);
     BOOST_TEST((answers.at(0) == first));
     BOOST_TEST((answers.at(1) == a.decisions.log_end()));
+}
+// It sends heartbeats, and its link takes what is sent, but it never says that it has it.
+BOOST_AUTO_TEST_CASE(a_peer_that_confirms_nothing_is_told_and_dropped) {
+    engine a({.name = "a", .sync = sync_policy::interval});
+    a.meets("b", replica_id{20});
+    a.happens(received{wire, interest_message{}, 100});
+    auto seconds_until_dropped = [&] {
+        for (std::uint32_t s = 1; s < 100; ++s) {
+            a.now = a.now.after_ms(999);
+            a.happens(received{wire, heartbeat_message{}, 100});
+            if (a.count<close_link>() > 0) return s;
+            a.happens(link_drained{wire});
+        }
+        return 100U;
+    };
+    BOOST_TEST(seconds_until_dropped() == 100); // it owes nothing
+    a.writes();
+    a.happens(woken{});
+    BOOST_TEST(a.decisions.status(a.now).sending_bytes > 0);
+    a.happens(link_drained{wire});
+    BOOST_TEST(a.decisions.status(a.now).sending_bytes == 0);
+    BOOST_TEST(seconds_until_dropped() == limits::stall_ms_max / 1000);
+    BOOST_TEST(a.reported("session.closed"));
+    bool told = std::any_of(a.asked.begin(), a.asked.end(), [](const effect& e) {
+        const auto* sent = std::get_if<send_message>(&e);
+        const auto* notice = sent == nullptr ? nullptr : std::get_if<notice_message>(&sent->what);
+        return notice != nullptr && notice->fatal && notice->code == errc::over_limit;
+    });
+    BOOST_TEST(told);
+}
+
+BOOST_AUTO_TEST_CASE(links_that_do_not_drain_share_one_budget) {
+    replica_options options{.name = "a", .sync = sync_policy::interval};
+    options.buffer_bytes_max = limits::buffer_bytes_min;
+    options.packed = codec::none;
+    engine a(options);
+    std::size_t share = limits::buffer_share(options.buffer_bytes_max);
+    for (std::uint32_t n = 1; n <= 60; ++n) {
+        session_id one{n};
+        a.happens(link_up{one, {}, "test:" + std::to_string(n)});
+        hello_message hello = hello_of("m" + std::to_string(n), replica_id{100 + n});
+        hello.process_nonce = n + 100;
+        a.happens(received{one, hello, 100});
+        a.happens(received{one, interest_message{}, 100});
+    }
+    std::string filler(200'000, 'x');
+    for (int n = 0; n < 20; ++n) {
+        static constexpr std::string_view key = "own";
+        operation op;
+        op.path = {&key, 1};
+        op.type = {type_kind::lww_register};
+        op.what = action::write;
+        op.argument = value(filler);
+        BOOST_REQUIRE(a.decisions.begin_change(wall_ms));
+        BOOST_REQUIRE(a.decisions.apply(op));
+        (void)a.decisions.end_change();
+        a.happens(woken{});
+    }
+    std::size_t sending = a.decisions.status(a.now).sending_bytes;
+    BOOST_TEST(sending > share / 2);
+    BOOST_TEST(sending < share + 2 * limits::batch_bytes_target);
+    a.happens(link_drained{session_id{1}});
+    BOOST_TEST(a.count<send_message>() > 0);
 }

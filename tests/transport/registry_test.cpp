@@ -25,7 +25,7 @@ BOOST_AUTO_TEST_CASE(the_scheme_chooses_the_transport) {
     inproc_hub hub;
     transport_registry transports(run);
     transports.add("inproc", make_inproc_transport(run, hub));
-    transports.add("tcp", make_tcp_transport(run));
+    transports.add("tcp", make_tcp_transport(run, transports.arriving()));
     auto inside = transports.listen("inproc:here", [](std::unique_ptr<link>) {});
     auto outside = transports.listen("tcp://127.0.0.1:0", [](std::unique_ptr<link>) {});
     BOOST_REQUIRE((inside && outside));
@@ -39,7 +39,7 @@ BOOST_AUTO_TEST_CASE(an_unknown_scheme_is_answered_with_the_known_ones) {
     inproc_hub hub;
     transport_registry transports(run);
     transports.add("inproc", make_inproc_transport(run, hub));
-    transports.add("tcp", make_tcp_transport(run));
+    transports.add("tcp", make_tcp_transport(run, transports.arriving()));
 
     auto checked = transports.check("carrier-pigeon://home");
     BOOST_REQUIRE(!checked);

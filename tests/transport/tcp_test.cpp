@@ -41,7 +41,9 @@ public:
 
 class tcp_rig final : public socket_rig {
 public:
-    std::unique_ptr<transport> make_transport() override { return make_tcp_transport(run); }
+    std::unique_ptr<transport> make_transport() override {
+        return make_tcp_transport(run, std::make_shared<arrivals>());
+    }
     std::string free_url() override { return "tcp://127.0.0.1:0"; }
     std::string deaf_url() override { return "tcp://127.0.0.1:1"; }
     std::vector<std::string> malformed_urls() override {
@@ -71,7 +73,9 @@ private:
 
 class unix_rig final : public socket_rig {
 public:
-    std::unique_ptr<transport> make_transport() override { return make_unix_transport(run); }
+    std::unique_ptr<transport> make_transport() override {
+        return make_unix_transport(run, std::make_shared<arrivals>());
+    }
     std::string free_url() override { return "unix:" + here / std::to_string(++names_); }
     std::string deaf_url() override { return "unix:" + here / "nobody"; }
     std::vector<std::string> malformed_urls() override {

@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+"""What a node costs those who say nothing, do not read, or send too much: real sockets against a real `weft`.
+
+usage: tests/node/bounds_test.py PATH_TO_WEFT [unittest arguments]"""
+import json
+import pathlib
+import re
+import resource
+import select
+import socket
+import sys
+import threading
+import time
+import unittest
+
+from program import PATIENCE_S, USAGE, WEFT, Case, Node, UnixConnection, eventually, run
+
+SILENT = 1_000
+KIB_EACH_MAX = 16
+
+
+def sanitized():
+    return b"__asan_init" in pathlib.Path(WEFT).read_bytes()
+
+
+def rss_kib(process):
+    return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{process.pid}/status").read_text()).group(1))
+
+
+def address_of(url):
+    if url.startswith("unix:"):
+        return socket.AF_UNIX, url.removeprefix("unix:")
+    host, port = url.split("//")[1].rsplit(":", 1)
+    return socket.AF_INET, (host, int(port))
+
+
+def connected(url):
+    family, where = address_of(url)
+    one = socket.socket(family)
+    one.settimeout(PATIENCE_S)
+    one.connect(where)
+    return one
+
+
+def ended(one):
+    """Reads until the other side closes."""
+    while one.recv(65536):
+        pass
+    return True
+
+
+class Proxy:
+    """Stands between two nodes. When it turns deaf it reads nothing more of the one that was dialed, and goes on to tell it
+    what the other said last, every second, as one who lives."""
+
+    def __init__(self, test, url):
+        self.target = url
+        self.deaf = threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"tcp://127.0.0.1:{self.listener.getsockname()[1]}"
+        test.addCleanup(self.listener.close)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                dialer, _ = self.listener.accept()
+            except OSError:
+                return
+            if self.deaf.is_set():
+                dialer.close()
+            else:
+                threading.Thread(target=self.carry, args=(dialer, connected(self.target)), daemon=True).start()
+
+    def carry(self, dialer, dialed):
+        said, last = b"", b""
+        try:
+            while said or not self.deaf.is_set():
+                for ready in select.select([dialer, dialed], [], [], 0.05)[0]:
+                    data = ready.recv(1 << 16)
+                    if not data:
+                        return
+                    (dialed if ready is dialer else dialer).sendall(data)
+                    said += data if ready is dialer else b""
+                while len(said) >= 8 and len(said) >= 8 + int.from_bytes(said[:4], "little"):
+                    size = 8 + int.from_bytes(said[:4], "little")
+                    last, said = said[:size], said[size:]
+            dialer.close()
+            while self.deaf.is_set():
+                dialed.sendall(last)
+                time.sleep(1)
+        except OSError:
+            return
+        finally:
+            dialer.close()
+            dialed.close()
+
+
+class Silent(Case):
+    def setUp(self):
+        super().setUp()
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard < 2 * SILENT + 100:
+            self.skipTest(f"only {hard} open files are allowed here")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    def check(self, node, url, greets):
+        for one in [connected(url) for _ in range(50)]:  # what is allocated once is not theirs
+            one.close()
+        node.status()
+        before = rss_kib(node.process)
+        held = [connected(url) for _ in range(SILENT)]
+        for one in held if greets else []:  # it has taken all of them
+            self.assertTrue(one.recv(1, socket.MSG_PEEK))
+        node.status()
+        each = (rss_kib(node.process) - before) / SILENT
+        print(f"{each:.1f} KiB of RSS for each of {SILENT} silent connections at {url}")
+        if not sanitized():
+            self.assertLess(each, KIB_EACH_MAX)
+        self.assertTrue(all(ended(one) for one in held))  # the bound is that of the sockets
+        for one in held:
+            one.close()
+
+    def test_replication_over_tcp(self):
+        node = Node(self, "a")
+        self.check(node, node.url, True)
+        node.do("incr", "n")
+        b = Node(self, "b", "--peer", node.url)
+        self.converged(node, b)
+
+    def test_replication_over_unix(self):
+        node = Node(self, "a", listen=f"unix:{self.place}/a.link")
+        self.check(node, node.url, True)
+
+    def test_http(self):
+        node = Node(self, "a", "--http", "127.0.0.1:0", listen=None)
+        self.check(node, node.http_url, False)
+        self.assertEqual(node.http("GET", "/v1/status")[0], 200)
+
+    def test_a_request_that_does_not_end(self):
+        node = Node(self, "a", "--http", "127.0.0.1:0", listen=None)
+        slow = connected(node.http_url)
+        slow.sendall(b"GET /v1/status HTTP/1.1\r\nHost: ")
+        self.assertTrue(ended(slow))
+
+
+class Stalled(Case):
+    def test_a_peer_that_does_not_read_is_dropped_and_comes_back(self):
+        a = Node(self, "a")
+        proxy = Proxy(self, a.url)
+        b = Node(self, "b", "--peer", proxy.url)
+        a.do("incr", "n")
+        self.converged(a, b)
+        proxy.deaf.set()
+        lines = self.place / "lines"
+        lines.write_text("".join(json.dumps({"id": n, "text": f"{n:01000}"}) + "\n" for n in range(20_000)))
+        a.do("import", str(lines))  # far more than one link may have on its way
+        self.assertLess(a.status()["sending_bytes"], 2 << 20)
+        eventually("dropped", lambda: "nothing of what was sent was taken for 30 s" in a.events())
+        proxy.deaf.clear()
+        self.converged(a, b)
+
+    def test_a_watcher_that_takes_nothing_is_dropped(self):
+        a = Node(self, "a", listen=None)
+        with socket.socket(socket.AF_UNIX) as raw:
+            raw.settimeout(PATIENCE_S)
+            raw.connect(str(a.dir / "control.sock"))
+            raw.sendall(b"GET /v1/watch HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            raw.recv(1, socket.MSG_PEEK)
+            for _ in range(4):  # more than the socket holds, less than may wait for a watcher
+                self.assertEqual(a.ops({"op": "set", "key": "k", "value": "x" * 1_000_000})[0], 200)
+            self.assertGreater(a.status()["http_bytes"], 1_000_000)
+            eventually("dropped", lambda: a.status()["http_bytes"] < 1_000_000)
+
+
+class Budget(Case):
+    def test_it_is_shown_and_has_a_least(self):
+        a = Node(self, "a", "--buffer-bytes-max", "128MB")
+        status = a.status()
+        self.assertEqual(status["buffer_bytes_max"], 128 << 20)
+        self.assertEqual((status["known_ids"], status["known_ids_max"]), (1, 65_536))
+        self.assertRegex(a.do("status"), r"(?m)^buffers +.* of 128.0 MiB: log .*, HTTP ")
+        outcome = run("serve", "--dir", self.place / "b", "--buffer-bytes-max", "1MB")
+        self.refused(outcome, USAGE, "134217728")
+
+    def test_frames_that_are_not_whole_wait_for_each_other(self):
+        a = Node(self, "a", "--buffer-bytes-max", "128MB")
+        share = ((128 << 20) - (32 << 20)) // 4
+        body = 16 << 20
+        opened = [connected(a.url) for _ in range(6)]
+        for one in opened:
+            one.setblocking(False)
+        left = [(one, bytes([0, 0, 0, 1, 0, 0, 0, 0])) for one in opened]  # a length of 16 MiB
+        most = 0
+        sent = 0
+        for _ in range(4000):  # as much as they take; none of these frames is ever whole
+            for one, head in left:
+                try:
+                    sent += one.send(head if head else bytes(1 << 16))
+                except (BlockingIOError, ConnectionError):
+                    pass
+            left = [(one, b"") for one, _ in left]
+            if sent > body * 6 or sent > 0 and not select.select([], opened, [], 0.05)[1]:
+                break
+            most = max(most, a.status()["arriving_bytes"])
+        self.assertGreater(most, 0)
+        self.assertLess(most, share + body + (1 << 20))
+        for one in opened:
+            one.close()
+        eventually("given back", lambda: a.status()["arriving_bytes"] == 0)
+
+    def test_large_bodies_wait_for_each_other(self):
+        a = Node(self, "a", "--buffer-bytes-max", "128MB", listen=None)
+        begun = []
+        for _ in range(12):
+            connection = UnixConnection(a.dir / "control.sock")
+            connection.putrequest("POST", "/v1/import?ack=memory")
+            connection.putheader("Content-Length", str(7 << 20))
+            connection.endheaders()
+            begun.append(connection)
+        a.status()
+        self.assertLessEqual(a.status()["http_bytes"], 12 << 20)
+        line = json.dumps({"id": "k", "text": "x" * 1000}).encode() + b"\n"
+        body = (line * (1 + (7 << 20) // len(line)))[:(7 << 20) - 1] + b"\n"
+
+        def finish(connection):
+            connection.send(body)
+            answers.append(connection.getresponse().status)
+        answers = []
+        threads = [threading.Thread(target=finish, args=(one,)) for one in begun]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join(PATIENCE_S)
+        self.assertEqual(answers, [200] * len(begun))
+        eventually("given back", lambda: a.status()["http_bytes"] == 0)
+
+
+if __name__ == "__main__":
+    program = unittest.main(exit=False, testRunner=unittest.TextTestRunner(sys.stdout, verbosity=2))
+    failed = len(program.result.failures) + len(program.result.errors)
+    print(f"{program.result.testsRun - failed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
