@@ -143,7 +143,7 @@ http_response api::status() const {
     json::array listen;
     for (const std::string& url : node_.listening()) listen.push_back(json::string(url));
     out["listen"] = std::move(listen);
-    out["http_bytes"] = buffered_bytes.load();
+    out["http_bytes"] = buffered_bytes->load();
     return ok(out);
 }
 

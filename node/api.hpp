@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -49,7 +50,8 @@ public:
     void unwatch(subscription_id id) { node_.unsubscribe(id); }
 
     // Of bodies being read and lines that watchers have not taken; whoever serves counts them here.
-    std::atomic<std::size_t> buffered_bytes{0};
+    std::shared_ptr<std::atomic<std::size_t>> buffered_bytes =
+        std::make_shared<std::atomic<std::size_t>>(0);
 
 private:
     struct awaited { // what the answer to a write waits for

@@ -35,7 +35,7 @@ constexpr auto stall = std::chrono::milliseconds(limits::http_stall_ms_max);
 // The share of the memory budget: half of it for large bodies, half for what watchers have not taken.
 struct buffers {
     std::size_t bytes_max = 0;
-    std::atomic<std::size_t>& bytes; // all of it
+    std::shared_ptr<std::atomic<std::size_t>> bytes; // all of it
     std::atomic<std::size_t> watching_bytes = 0;
     std::size_t large_bodies = 0;
 
@@ -119,7 +119,7 @@ struct watcher : mailbox {
     }
     void count(std::size_t now) {
         counted->watching_bytes += now - counted_bytes;
-        counted->bytes += now - counted_bytes;
+        *counted->bytes += now - counted_bytes;
         counted_bytes = now;
     }
     // What was taken before is sent.
@@ -361,12 +361,12 @@ net::awaitable<void> connection::room_for_body() {
         large_body_ = true;
     }
     body_bytes_ = size;
-    buffers_->bytes += size;
+    *buffers_->bytes += size;
 }
 
 void connection::done_with_body() {
     if (std::exchange(large_body_, false)) --buffers_->large_bodies;
-    buffers_->bytes -= std::exchange(body_bytes_, 0);
+    *buffers_->bytes -= std::exchange(body_bytes_, 0);
 }
 
 net::awaitable<http_response> connection::answer(http_request request) {
