@@ -50,8 +50,8 @@ def ended(one):
 
 
 class Proxy:
-    """Stands between two nodes. When it turns deaf it reads nothing more of the one that was dialed, and goes on to tell it
-    what the other said last, every second, as one who lives."""
+    """Stands between two nodes. When it turns deaf it reads nothing more of the one that was dialed, and goes on
+    to tell it what the other said last, every second, as one who lives."""
 
     def __init__(self, test, url):
         self.target = url
