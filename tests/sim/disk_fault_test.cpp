@@ -36,7 +36,7 @@ BOOST_AUTO_TEST_SUITE(disk_faults_in_a_life)
 BOOST_AUTO_TEST_CASE(whatever_operation_fails_once_or_for_good_nothing_acknowledged_is_lost) {
     for (auto code : {errc::io_failed, errc::disk_full}) {
         for (bool lasting : {false, true}) {
-            sim_fault fault{0, code, lasting, false};
+            sim_fault fault{0, code, lasting};
             bool passed = false;
             for (; !passed; ++fault.at) {
                 BOOST_TEST_INFO_SCOPE("operation " << fault.at << ", " << to_string(code)

@@ -151,6 +151,11 @@ version_vector host::applied() const {
     return (*this)->engine().with_core([](core& c) { return c.applied(); });
 }
 
+version_vector host::durable() const {
+    auto status = (*this)->status();
+    return status ? status->durable : version_vector();
+}
+
 state_digest host::digest() const {
     return (*this)->engine().with_core([](core& c) { return c.state().digest(); });
 }

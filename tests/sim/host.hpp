@@ -79,6 +79,7 @@ public:
     }
 
     [[nodiscard]] version_vector applied() const;
+    [[nodiscard]] version_vector durable() const; // as it believes
     [[nodiscard]] state_digest digest() const;
     void check_invariants() const;
     // The runs of its log from the first on, in order, with those that it dropped since; also while nothing

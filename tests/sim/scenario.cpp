@@ -34,7 +34,7 @@ constexpr std::array<frequency, fault_kinds> frequencies = {{
     {0.25, 3}, // disk full
     {0.2, 1},  // bit rot
     {0.7, 4},  // pause
-    {0.12, 1}, // wipe
+    {0.2, 2},  // wipe
     {0.12, 2}, // rollback
     {0.08, 1}, // rollback in place
     {0.06, 1}, // clone

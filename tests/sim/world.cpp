@@ -179,9 +179,31 @@ void world::write_at(std::size_t index, ack_level level, std::int64_t timeout_ms
         if (outcome && fresh.level.what != ack_level::kind::memory) {
             promises_.push_back(fresh);
             promises_.back().void_now = is_void(fresh);
+            check_members(fresh);
         }
         wait->outcome = std::move(outcome);
     });
+}
+
+// As many disks hold it as was said; that of one that is down, or whose disk failed, may.
+void world::check_members(const promise& given) {
+    if (cloned_ || given.losses_before != losses_.size()) return;
+    const host& one = cluster_.at(given.host);
+    std::size_t members = 1 + one.options().peers.size();
+    std::size_t needed = given.level.what == ack_level::kind::majority     ? members / 2 + 1
+                         : given.level.what == ack_level::kind::replicated ? given.level.members
+                                                                           : 1;
+    std::size_t without = 0;
+    for (const std::string& peer : one.options().peers) {
+        const host& other = cluster_.at(url_rest(peer));
+        bool has = !other.up() || other.failed() ||
+                   other.durable().at(given.first.replica) >= given.end - 1;
+        without += has ? 0 : 1;
+    }
+    if (members - without >= needed) return;
+    problem("change " + to_string(given.first) + ", which " + given.host +
+            " acknowledged as durable at " + std::to_string(needed) + " members, is not at " +
+            std::to_string(without) + " of its " + std::to_string(members - 1) + " peers");
 }
 
 // Once a virtual second everyone who lives takes a write, whatever has become of the others.
