@@ -75,7 +75,8 @@ struct promise {
 // Every configured peer is active, and none lags.
 [[nodiscard]] bool all_active(const hosts& all);
 
-// Equal vectors, digests that are what the state makes them; the invariants of each. All hosts are up and quiet.
+// Equal vectors, digests that are what the state makes them; the invariants of each. All hosts
+// are up and quiet.
 [[nodiscard]] problems check_equal(const hosts& all);
 
 // All replicas read what the reference model makes of the operations that their vectors cover. The hosts

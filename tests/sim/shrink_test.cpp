@@ -46,7 +46,8 @@ BOOST_AUTO_TEST_CASE(a_failure_shrinks_to_what_it_takes) {
     BOOST_TEST(command_line(least).ends_with(" --events 2,7"));
 }
 
-// A bug that is planted in the disk: it says that it synced and did not, so a power cut takes what was promised.
+// A bug that is planted in the disk: it says that it synced and did not, so a power cut takes
+// what was promised.
 BOOST_AUTO_TEST_CASE(disks_that_lie_shrink_to_a_power_cut) {
     auto fails = [](const world_options& options) {
         world one(options);

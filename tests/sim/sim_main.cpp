@@ -8,7 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// Simulated clusters from the command line: one seed, or one seed after the other. Each world runs in a process
+// Simulated clusters from the command line: one seed, or one seed after the other. Each world
+// runs in a process
 // of its own, so that one that aborts is found, shrunk and told of like one that only fails.
 namespace {
 

@@ -36,7 +36,8 @@ public:
     [[nodiscard]] std::string summary() const;
     [[nodiscard]] std::int64_t virtual_ms() const { return cluster_.now_ms(); }
 
-    // How often in the faulty phase, once a virtual second, a live replica took a local write; apart from those
+    // How often in the faulty phase, once a virtual second, a live replica took a local write;
+    // apart from those
     // whose disk was full. `tried` must be `taken`.
     struct availability {
         std::uint64_t tried = 0, taken = 0, disk_full = 0;

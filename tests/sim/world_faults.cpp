@@ -313,7 +313,8 @@ void world::flap(const std::string& a, const std::string& b, instant end, std::i
     after_ms(gap_ms, [this, a, b, end, gap_ms] { flap(a, b, end, gap_ms); });
 }
 
-// One that was put back and does not know may use dots twice: those that nobody has any more, which nobody can
+// One that was put back and does not know may use dots twice: those that nobody has any more,
+// which nobody can
 // tell; or, if it writes before it meets others, more. Then all that can be asked is that it is said, unless
 // everybody has the same of the two, and that no log holds both.
 bool world::check_fork() {
