@@ -143,7 +143,7 @@ BOOST_AUTO_TEST_CASE(a_disk_that_cannot_be_read_is_not_damage) {
     snapshot_world world;
     REQUIRE_GOOD(world.open());
     REQUIRE_GOOD(world.write(some_image(7, 50, 20)));
-    sim_fault fault{0, errc::io_failed, false, false};
+    sim_fault fault{0, errc::io_failed, false};
     for (;; ++fault.at) {
         world.directory.fail(fault);
         auto read = world.read(log_index{7});

@@ -28,7 +28,8 @@ BOOST_AUTO_TEST_CASE(whatever_operation_fails_nothing_acknowledged_is_lost) {
     random_generator random(seeds::unit);
     for (auto code : {errc::io_failed, errc::disk_full}) {
         for (int mode = 0; mode < 4; ++mode) {
-            sim_fault fault{0, code, mode % 2 == 1, mode / 2 == 1};
+            sim_fault fault{0, code, mode % 2 == 1,
+                            mode / 2 == 1 ? sim_operations::syncs : sim_operations::all};
             for (bool passed = false; !passed; ++fault.at) {
                 for (bool power : {false, true}) {
                     log_world world;

@@ -103,7 +103,8 @@ BOOST_AUTO_TEST_CASE(the_last_segment_stays_whatever_is_asked) {
 BOOST_AUTO_TEST_CASE(wherever_dropping_ends_no_gap_is_left) {
     random_generator random(seeds::unit);
     for (int mode = 0; mode < 4; ++mode) {
-        sim_fault fault{0, errc::io_failed, mode % 2 == 1, mode / 2 == 1};
+        sim_fault fault{0, errc::io_failed, mode % 2 == 1,
+                        mode / 2 == 1 ? sim_operations::syncs : sim_operations::all};
         for (bool passed = false; !passed; ++fault.at) {
             for (bool power : {false, true}) {
                 log_world world;

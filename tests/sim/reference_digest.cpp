@@ -42,11 +42,11 @@ class sum {
 public:
     void add(const map_store& parent, const words& above) {
         for (const auto& child : parent.children()) {
-            const std::string_view name = *child.key.name.as_text();
-            std::uint64_t type = static_cast<std::uint64_t>(child.key.type.kind) * 256 +
-                                 static_cast<std::uint64_t>(child.key.type.element);
+            const std::string_view name = child.key.name();
+            std::uint64_t type = static_cast<std::uint64_t>(child.key.type().kind) * 256 +
+                                 static_cast<std::uint64_t>(child.key.type().element);
             path_ = hash_words<4>({above[0], above[1], hash_bytes(name.data(), name.size()), type});
-            add(child.value, child.key.type.kind);
+            add(child.value, child.key.type().kind);
         }
     }
     [[nodiscard]] state_digest total() const { return total_; }

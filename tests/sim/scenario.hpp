@@ -19,7 +19,8 @@ struct world_options {
     std::size_t replicas = 5;
     std::int64_t fault_ms = 0; // of virtual time, before all is healed; 0: drawn too
     bool print = false;
-    std::optional<std::set<std::size_t>> events; // only these fault events, by number; else all
+    std::optional<std::set<std::size_t>> events =
+        {};                 // only these fault events, by number; else all
     bool disks_lie = false; // say that they synced and did not: a fault that must be found
 
     bool operator==(const world_options&) const = default;
