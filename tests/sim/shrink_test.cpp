@@ -19,14 +19,14 @@ BOOST_AUTO_TEST_CASE(a_list_of_events_is_read_as_it_is_told) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_left_out_changes_nothing_of_the_rest) {
-    scenario whole = scenario::draw({.seed = 3});
+    scenario whole = scenario::draw({.seed = 5});
     BOOST_REQUIRE(whole.events.size() > 5);
-    scenario part = scenario::draw({.seed = 3, .events = std::set<std::size_t>{2, 5}});
+    scenario part = scenario::draw({.seed = 5, .events = std::set<std::size_t>{2, 5}});
     BOOST_REQUIRE(part.events.size() == 2U);
     BOOST_TEST(part.events[1].number == 5U);
     BOOST_TEST(part.events[1].at_ms == whole.events[4].at_ms);
     BOOST_TEST(part.events[1].seed == whole.events[4].seed);
-    scenario shorter = scenario::draw({.seed = 3, .replicas = 2, .fault_ms = 300});
+    scenario shorter = scenario::draw({.seed = 5, .replicas = 2, .fault_ms = 300});
     for (std::size_t i = 0; i < shorter.events.size(); ++i) {
         BOOST_TEST(shorter.events[i].seed == whole.events[i].seed);
     }
@@ -38,11 +38,11 @@ BOOST_AUTO_TEST_CASE(a_failure_shrinks_to_what_it_takes) {
         ++tries;
         return options.replicas >= 3 && options.events->contains(2) && options.events->contains(7);
     };
-    world_options least = shrink({.seed = 3}, fails);
+    world_options least = shrink({.seed = 5}, fails);
     BOOST_TEST(tell_events(*least.events) == "2,7");
     BOOST_TEST(least.replicas == 3U);
     BOOST_TEST(tries < 100U);
-    BOOST_TEST(command_line(least).starts_with("3 --replicas 3 --ms "));
+    BOOST_TEST(command_line(least).starts_with("5 --replicas 3 --ms "));
     BOOST_TEST(command_line(least).ends_with(" --events 2,7"));
 }
 

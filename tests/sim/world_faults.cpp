@@ -126,7 +126,8 @@ void world::keep_log_of(std::size_t index, bool all) {
     version_vector elsewhere;
     for (const auto& one : cluster_.all()) {
         if (!one->up() || one.get() == &at(index)) continue;
-        for (const auto& e : one->applied().entries()) elsewhere.advance(e.replica, e.counter);
+        version_vector applied = one->applied();
+        for (const auto& e : applied.entries()) elsewhere.advance(e.replica, e.counter);
     }
     auto log = at(index).read_log();
     if (!log) return;
