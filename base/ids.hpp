@@ -19,6 +19,9 @@ enum class run_hash : std::uint64_t {};   // XXH3-64 of an encoded run; 0 before
 [[nodiscard]] inline log_index next(log_index index) {
     return log_index{static_cast<std::uint64_t>(index) + 1};
 }
+[[nodiscard]] inline log_index previous(log_index index) {
+    return log_index{static_cast<std::uint64_t>(index) - 1};
+}
 
 [[nodiscard]] inline std::string to_string(replica_id id) {
     return to_hex(static_cast<std::uint64_t>(id));

@@ -61,7 +61,15 @@ void version_vector::set(replica_id replica, std::uint64_t counter) {
 }
 
 void version_vector::join(const version_vector& other) {
-    if (covers(other)) return;
+    bool all_here = true; // then nothing moves
+    auto here = entries_.begin();
+    for (const entry& theirs : other.entries_) {
+        while (here != entries_.end() && here->replica < theirs.replica) ++here;
+        all_here = here != entries_.end() && here->replica == theirs.replica;
+        if (!all_here) break;
+        here->counter = std::max(here->counter, theirs.counter);
+    }
+    if (all_here) return;
     std::vector<entry> both;
     both.reserve(entries_.size() + other.entries_.size());
     auto mine = entries_.begin();

@@ -271,18 +271,22 @@ bytes run_encoder::seal(replica_id origin, std::uint64_t first, run_hash previou
 result<std::unique_ptr<decoded_run>> decode_run(byte_view run) {
     auto header = read_run_header(run);
     if (!header) return fail(header.error());
+    return decode_run(*header, run);
+}
+
+result<std::unique_ptr<decoded_run>> decode_run(const run_header& header, byte_view run) {
     auto out = std::make_unique<decoded_run>();
-    out->header = *header;
-    byte_view packed = run.subspan(header->body_at);
+    out->header = header;
+    byte_view packed = run.subspan(header.body_at);
     byte_view body = packed;
-    if (header->packed != codec::none) {
-        auto raw = decompress(header->packed, packed, header->raw_bytes);
-        if (!raw) return fail(errc::bad_run, place_of(*header) + ": " + raw.error().detail);
+    if (header.packed != codec::none) {
+        auto raw = decompress(header.packed, packed, header.raw_bytes);
+        if (!raw) return fail(errc::bad_run, place_of(header) + ": " + raw.error().detail);
         out->body = std::move(*raw);
         body = out->body;
     }
 
-    std::uint64_t operations = header->end - header->first;
+    std::uint64_t operations = header.end - header.first;
     out->operations.reserve(static_cast<std::size_t>(operations));
     struct path_range {
         std::size_t at = 0;
@@ -292,10 +296,10 @@ result<std::unique_ptr<decoded_run>> decode_run(byte_view run) {
     paths.reserve(static_cast<std::size_t>(operations));
     byte_reader in(body);
     path_range path;
-    hlc stamp = header->oldest;
+    hlc stamp = header.oldest;
     while (in.good() && !in.at_end()) {
         change_view change;
-        change.first = header->first + out->operations.size();
+        change.first = header.first + out->operations.size();
         std::uint64_t lead = in.varint();
         if (UINT64_MAX - stamp.raw < lead >> 1U) in.reject("time stamp beyond the last");
         stamp.raw += lead >> 1U;
@@ -308,7 +312,7 @@ result<std::unique_ptr<decoded_run>> decode_run(byte_view run) {
                 version_vector::entry e{replica_id{in.u64()}, in.varint()};
                 bool ordered =
                     change.dependencies.empty() || change.dependencies.back().replica < e.replica;
-                if (!ordered || e.counter == 0 || e.replica == header->origin)
+                if (!ordered || e.counter == 0 || e.replica == header.origin)
                     in.reject("dependencies out of order");
                 change.dependencies.push_back(e);
             }
@@ -334,22 +338,22 @@ result<std::unique_ptr<decoded_run>> decode_run(byte_view run) {
                     in.reject("unknown element kind");
                 }
             }
-            decode_operation(in, op, header->origin);
+            decode_operation(in, op, header.origin);
             if (out->operations.size() == operations)
                 in.reject("more operations than the header says");
             if (!in.good()) break;
             out->operations.push_back(std::move(op));
             paths.push_back(path);
         }
-        change.end = header->first + out->operations.size();
+        change.end = header.first + out->operations.size();
         if (change.end == change.first) in.reject("change without operations");
         out->changes.push_back(std::move(change));
     }
     if (in.good() &&
-        (out->operations.size() != operations || out->changes.size() != header->changes)) {
+        (out->operations.size() != operations || out->changes.size() != header.changes)) {
         in.reject("fewer operations or other changes than the header says");
     }
-    if (!in.good()) return fail(errc::bad_run, place_of(*header) + ": " + in.problem());
+    if (!in.good()) return fail(errc::bad_run, place_of(header) + ": " + in.problem());
 
     // The vectors do not grow any more: now views into them are safe.
     for (std::size_t i = 0; i < paths.size(); ++i) {
@@ -357,7 +361,7 @@ result<std::unique_ptr<decoded_run>> decode_run(byte_view run) {
     }
     for (change_view& change : out->changes) {
         change.operations = std::span(out->operations)
-                                .subspan(static_cast<std::size_t>(change.first - header->first),
+                                .subspan(static_cast<std::size_t>(change.first - header.first),
                                          static_cast<std::size_t>(change.end - change.first));
     }
     return out;

@@ -69,7 +69,8 @@ private:
 // A run, decoded whole and checked against every limit, so that applying it cannot fail. Borrows the run.
 struct decoded_run {
     run_header header;
-    std::vector<change_view> changes; // their operations and paths point into the rest, or into the run
+    std::vector<change_view>
+        changes; // their operations and paths point into the rest, or into the run
 
     bytes body; // if it was compressed
     std::vector<operation> operations;
@@ -77,5 +78,8 @@ struct decoded_run {
 };
 // bad_run, naming the run and the byte, for anything that run_encoder would not write.
 [[nodiscard]] result<std::unique_ptr<decoded_run>> decode_run(byte_view run);
+// Of a run whose header was read already.
+[[nodiscard]] result<std::unique_ptr<decoded_run>> decode_run(const run_header& header,
+                                                              byte_view run);
 
 } // namespace weft

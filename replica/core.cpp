@@ -96,10 +96,10 @@ result<void> core::replay(const shared_bytes& run, std::uint64_t wall_ms) {
     if (!header) return fail(header.error());
     if (loaded_.covers({header->origin, header->end - 1})) { // it came with a state, too
         bytes_since_snapshot_ += run.view.size();
-        tail_.push({tail_.end(), header->origin, header->first, header->end, run});
+        tail_.push({tail_.end(), header->origin, header->first, header->end, header->changes, run});
         return {};
     }
-    auto taken = take_run(run, true);
+    auto taken = take_run(*header, run, true);
     if (!taken) return fail(taken.error());
     switch (*taken) {
         case run_outcome::applied: return {};
@@ -159,8 +159,8 @@ void core::start(const replica_identity& who, disk_contents there, instant now) 
     for (peer_entry& entry : peers_) entry.next_dial = now;
 }
 
-std::vector<effect> core::step(const event& happened) {
-    WEFT_CHECK(!in_change_);
+std::vector<effect> core::step(const event& happened, std::vector<effect> spare) {
+    WEFT_CHECK(!in_change_ && spare.empty());
     now_ = happened.now;
     wall_ms_ = happened.wall_ms;
     std::visit(
@@ -175,8 +175,6 @@ std::vector<effect> core::step(const event& happened) {
                 on_received(what);
             } else if constexpr (std::same_as<kind, link_down>) {
                 forget_session(what.session, what.why);
-            } else if constexpr (std::same_as<kind, link_drained>) {
-                if (session* s = find_session(what.session)) on_link_drained(*s);
             } else if constexpr (std::same_as<kind, log_synced>) {
                 on_log_synced(what.durable_end);
             } else if constexpr (std::same_as<kind, log_read>) {
@@ -221,7 +219,7 @@ std::vector<effect> core::step(const event& happened) {
     want_sync();
     collect_answers();
     sealed_bytes_ = 0;
-    return std::exchange(effects_, {});
+    return std::exchange(effects_, std::move(spare));
 }
 
 // ---- local changes
@@ -427,20 +425,20 @@ void core::log_run(const run_header& header, shared_bytes run, run_hash hash) {
         effects_.push_back(append_log{});
     }
     std::get<append_log>(effects_.back()).runs.push_back(run);
-    tail_.push({tail_.end(), header.origin, header.first, header.end, std::move(run)});
+    tail_.push(
+        {tail_.end(), header.origin, header.first, header.end, header.changes, std::move(run)});
 }
 
-result<core::run_outcome> core::take_run(const shared_bytes& run, bool replaying) {
-    auto header = read_run_header(run.view);
-    if (!header) return fail(header.error());
-    std::string name = "run " + to_string(dot{header->origin, header->first});
-    std::uint64_t expected = applied_.at(header->origin) + 1;
-    auto known = origins_.find(header->origin);
+result<core::run_outcome> core::take_run(const run_header& header, const shared_bytes& run,
+                                         bool replaying) {
+    auto name = [&] { return "run " + to_string(dot{header.origin, header.first}); };
+    std::uint64_t expected = applied_.at(header.origin) + 1;
+    auto known = origins_.find(header.origin);
     if (known != origins_.end()) {
         if (const auto& refused = known->second.refused) return fail(*refused);
     }
     if (known == origins_.end() && origins_.size() >= limits::vector_entries_max) {
-        return fail(errc::over_limit, name + ": a cluster holds at most " +
+        return fail(errc::over_limit, name() + ": a cluster holds at most " +
                                           std::to_string(limits::vector_entries_max) +
                                           " replica ids, and there are as many");
     }
@@ -448,29 +446,29 @@ result<core::run_outcome> core::take_run(const shared_bytes& run, bool replaying
         std::string who = known != origins_.end() ? known->second.who.member : std::string();
         error fork{
             errc::dot_reused,
-            name + (who.empty() ? "" : " of " + who) + " " + how +
+            name() + (who.empty() ? "" : " of " + who) + " " + how +
                 ": two histories under one replica id. Applying stops for that origin; both are "
                 "kept. Remedy: stop the copy, remove its directory, start it again empty"};
-        refuse_origin(header->origin, fork);
+        refuse_origin(header.origin, fork);
         return fail(fork);
     };
-    if (header->end <= expected) {
+    if (header.end <= expected) {
         // Only the newest run's hash is known, so only a fork there shows here; others show when their
         // successor comes.
-        bool newest = header->end == expected && known != origins_.end();
+        bool newest = header.end == expected && known != origins_.end();
         if (newest && hash_of(run.view) != known->second.last)
             return forked("differs from the one here");
         return run_outcome::duplicate;
     }
-    if (header->first > expected) {
-        missing_ = {header->origin, header->first - 1};
+    if (header.first > expected) {
+        missing_ = {header.origin, header.first - 1};
         return run_outcome::missing_causes;
     }
-    if (header->first < expected) return forked("overlaps what is here");
+    if (header.first < expected) return forked("overlaps what is here");
     run_hash last = known == origins_.end() ? run_hash{} : known->second.last;
-    if (header->previous != last) return forked("does not continue the run before it");
+    if (header.previous != last) return forked("does not continue the run before it");
 
-    auto decoded = decode_run(run.view);
+    auto decoded = decode_run(header, run.view);
     if (!decoded) return fail(decoded.error());
     const decoded_run& whole = **decoded;
     for (const change_view& change : whole.changes) {
@@ -480,22 +478,22 @@ result<core::run_outcome> core::take_run(const shared_bytes& run, bool replaying
             auto cause = origins_.find(e.replica);
             if (cause == origins_.end() || !cause->second.refused)
                 return run_outcome::missing_causes;
-            refuse_origin(header->origin, depends_on_refused(e.replica));
-            return fail(*origins_[header->origin].refused);
+            refuse_origin(header.origin, depends_on_refused(e.replica));
+            return fail(*origins_[header.origin].refused);
         }
     }
     if (!replaying) seal();
-    origin& from = origins_[header->origin];
-    if (const auto& who = header->who) from.who = *who;
+    origin& from = origins_[header.origin];
+    if (const auto& who = header.who) from.who = *who;
     apply_changes(whole, from, replaying);
     run_hash hash = hash_of(run.view);
     if (replaying) {
         from.last = hash;
         bytes_since_snapshot_ += run.view.size();
-        applied_.advance(header->origin, header->end - 1);
-        tail_.push({tail_.end(), header->origin, header->first, header->end, run});
+        applied_.advance(header.origin, header.end - 1);
+        tail_.push({tail_.end(), header.origin, header.first, header.end, header.changes, run});
     } else {
-        log_run(*header, run, hash);
+        log_run(header, run, hash);
     }
     return run_outcome::applied;
 }
@@ -538,7 +536,10 @@ void core::retry_held_back() {
             const held_back::waiting* head = held_back_.find(origin_id, first);
             if (head == nullptr || !applied_.covers(head->missing)) continue;
             session_id from = head->from;
-            auto taken = take_run(shared_bytes(head->run), false);
+            shared_bytes run = head->run;
+            auto header = read_run_header(run.view);
+            WEFT_CHECK(header.has_value()); // it was read when the run came
+            auto taken = take_run(*header, run, false);
             if (taken && *taken == run_outcome::missing_causes) {
                 held_back_.wait_for(origin_id, first, missing_);
                 continue;
@@ -548,7 +549,7 @@ void core::retry_held_back() {
             if (!taken) {
                 if (s != nullptr) on_refused_run(*s, origin_id, taken.error());
             } else if (s != nullptr && *taken == run_outcome::applied) {
-                if (peer_entry* entry = entry_of(*s)) ++entry->changes_in;
+                if (peer_entry* entry = entry_of(*s)) entry->changes_in += header->changes;
             }
             progress = true;
         }
@@ -582,8 +583,10 @@ void core::on_log_synced(log_index durable_end) {
         durable_end_ = next(durable_end_);
     }
     durable_at_.seen_by(self_member, durable_);
-    for (auto& [id, s] : sessions_) {
-        if (s.open) send_ack(s);
+    acks_due();
+    for (auto& [id, s] :
+         sessions_) { // who made what is durable now may have callers that wait for it
+        if (s.open && durable_.at(s.their_id) > s.reported_durable.at(s.their_id)) send_ack(s);
     }
 }
 

@@ -44,11 +44,15 @@ public:
     };
     void start(const replica_identity& who, disk_contents there, instant now);
 
-    [[nodiscard]] std::vector<effect> step(const event& happened);
+    // Returns what it asks for. `spare` is empty; its space goes to the next step.
+    [[nodiscard]] std::vector<effect> step(const event& happened, std::vector<effect> spare = {});
     // Frames that the driver made of effects, for the counts of the peer.
     void count_sent(session_id id, std::size_t frame_bytes);
     // Bytes of a frame arrived that is not whole yet: who sends a large one over a slow link lives.
     void count_heard(session_id id, instant when);
+    // The session's link has sent what it was given. If somebody waits for room, step with `woken`.
+    void count_drained(session_id id, instant when);
+    [[nodiscard]] bool waits_for_room() const;
     // When to call step with `woken` if nothing else happens.
     [[nodiscard]] instant deadline() const;
 
@@ -180,7 +184,6 @@ private:
     void refresh_interests();
     [[nodiscard]] std::size_t room(const session& s) const;
     void hand_to_link(session& s, std::size_t size);
-    void on_link_drained(session& s);
     [[nodiscard]] bool owes(const session& s) const;
     void pump(session& s);
     void send_runs(session& s, runs_message& batch, std::uint64_t changes);
@@ -189,6 +192,8 @@ private:
     void greet(session& s);
     void send(session& s, message what);
     void send_ack(session& s);
+    void acks_due();
+    [[nodiscard]] log_index first_lacked(const session& s) const;
     void send_heartbeat(session& s, std::uint64_t pong);
 
     // State transfer.
@@ -224,7 +229,8 @@ private:
 
     // Runs.
     void seal();
-    [[nodiscard]] result<run_outcome> take_run(const shared_bytes& run, bool replaying);
+    [[nodiscard]] result<run_outcome> take_run(const run_header& header, const shared_bytes& run,
+                                               bool replaying);
     void retry_held_back();
     void log_run(const run_header& header, shared_bytes run, run_hash hash);
     void apply_changes(const decoded_run& run, origin& from, bool replaying);
@@ -355,7 +361,7 @@ private:
     dot missing_; // what the run that was just taken waits for
     stability durable_at_;
     acknowledgements waiting_;
-    instant next_ack_ = instant::never();
+    instant next_acks_ = instant::never(); // to everybody
     bool clock_ahead_reported_ = false;
     std::map<std::string, instant> said_; // by report_seldom, and when
     instant digest_compared_{-1};

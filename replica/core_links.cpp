@@ -264,7 +264,8 @@ void core::on_received(const received& got) {
             if constexpr (std::same_as<kind, hello_message>) {
                 on_hello(*s, what);
             } else if constexpr (std::same_as<kind, interest_message>) {
-                s->take_interest(what, log_first_);
+                s->take_interest(what);
+                s->cursor = std::min(s->cursor, first_lacked(*s));
             } else if constexpr (std::same_as<kind, runs_message>) {
                 on_runs(*s, what);
             } else if constexpr (std::same_as<kind, ack_message>) {
@@ -472,11 +473,11 @@ void core::on_hello(session& s, const hello_message& hello) {
     s.their_start = s.their_applied = s.known = std::move(has);
     s.their_floor = hello.floor;
     s.below_floor = below_floor(s);
-    s.cursor = log_first_;
+    s.cursor = tail_.end(); // its Interest will rewind it
     report_event(severity::info, "session.open", hello.name + " (" + s.url + ")");
     // Its stamp is only a hint: what its changes carry decides.
     (void)clock_.observe(hello.clock, wall_ms_);
-    if (next_ack_ == instant::never()) next_ack_ = now_.after_ms(limits::ack_delay_ms);
+    s.next_ack = now_.after_ms(limits::ack_delay_ms);
     if (check_their_knowledge(s, hello)) refresh_interests();
 }
 

@@ -26,6 +26,21 @@ std::string_view to_string(transfer_phase phase) {
     return "unknown";
 }
 
+void core::count_drained(session_id id, instant when) {
+    session* s = find_session(id);
+    if (s == nullptr || s->undrained_bytes == 0)
+        return; // what was no run does not count: so a peer only reads
+    s->moved = when;
+    sending_bytes_ -= std::exchange(s->undrained_bytes, 0);
+}
+
+bool core::waits_for_room() const {
+    return std::any_of(sessions_.begin(), sessions_.end(), [this](const auto& e) {
+        const session& s = e.second;
+        return s.open && (s.serving || s.cursor < tail_.end());
+    });
+}
+
 void core::count_heard(session_id id, instant when) {
     if (session* s = find_session(id)) s->last_heard = when;
 }

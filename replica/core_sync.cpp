@@ -35,7 +35,7 @@ void core::on_runs(session& s, const runs_message& runs) {
         }
         s.known.advance(header->origin, header->end - 1); // it need not come back
         if (s.unreadable.contains(header->origin)) continue;
-        auto taken = take_run(run, false);
+        auto taken = take_run(*header, run, false);
         if (!taken) {
             on_refused_run(s, header->origin, taken.error()); // other origins go on
             if (header->origin == id_) return change_identity(taken.error().detail);
@@ -55,8 +55,9 @@ void core::on_runs(session& s, const runs_message& runs) {
     // more than can be held back would be asked for it without a pause.
     if (s.taken_bytes - s.reported_bytes >= limits::credit_bytes / 4) {
         send_ack(s);
-    } else if (next_ack_ == instant::never()) {
-        next_ack_ = now_.after_ms(limits::ack_delay_ms);
+    } else {
+        acks_due();
+        s.next_ack = std::min(s.next_ack, now_.after_ms(limits::ack_delay_ms));
     }
 }
 
@@ -68,7 +69,13 @@ void core::on_refused_run(session& s, replica_id origin_id, const error& why) {
 }
 
 void core::send_ack(session& s) {
+    s.next_ack = instant::never();
     if (auto ack = s.make_ack(applied_, durable_)) send(s, std::move(*ack));
+}
+
+// Something is to be told to everybody, which may wait: only who sent it or made it has somebody waiting.
+void core::acks_due() {
+    if (next_acks_ == instant::never()) next_acks_ = now_.after_ms(limits::acks_delay_ms);
 }
 
 // Asks each peer for what should come from it: own changes from everybody, the rest from one of them
@@ -115,14 +122,29 @@ void core::refresh_interests() {
 
 // ---- sending
 
+// The first run in the log that the peer wants here and was not sent. Looks from the newest back, so that
+// it costs what was written since the peer last had everything, not what the log holds.
+log_index core::first_lacked(const session& s) const {
+    std::vector<dot> lacked; // of each origin, what comes next
+    for (const auto& e : applied_.entries()) {
+        std::uint64_t has = s.known.at(e.replica);
+        if (has < e.counter && s.wants(e.replica, id_)) lacked.push_back({e.replica, has + 1});
+    }
+    log_index at = tail_.end();
+    while (!lacked.empty() && at > tail_.begin()) {
+        at = previous(at);
+        const logged_run& run = tail_.at(at);
+        std::erase_if(lacked,
+                      [&](dot d) { return d.replica == run.origin && d.counter >= run.first; });
+    }
+    return lacked.empty() ? at : log_first_;
+}
+
 bool core::consider(session& s, const logged_run& run, runs_message& batch,
                     std::size_t& batch_bytes) {
     bool has_it = s.known.at(run.origin) >= run.end - 1;
     if (has_it) return true;
-    if (!s.wants(run.origin, id_)) {
-        if (!s.passed_over) s.passed_over = run.index;
-        return true;
-    }
+    if (!s.wants(run.origin, id_)) return true;
     bool own = run.origin == id_ || run.origin == predecessor_;
     if (own && options_.sync == sync_policy::commit && run.index >= durable_end_) return false;
     batch.runs.push_back(run.bytes);
@@ -158,25 +180,21 @@ void core::hand_to_link(session& s, std::size_t size) {
     sending_bytes_ += size;
 }
 
-void core::on_link_drained(session& s) {
-    if (s.undrained_bytes > 0)
-        s.moved = now_; // else of what is no run: that it reads is not enough
-    sending_bytes_ -= std::exchange(s.undrained_bytes, 0);
-}
-
 // Whether the peer is to take something. What the log has no space for is not sent yet.
 bool core::owes(const session& s) const {
     return !disk_full_ && (s.undrained_bytes > 0 || s.sent_bytes > s.acked_bytes);
 }
 
 void core::pump(session& s) {
-    if (!s.open || !s.wanted || s.reading || !s.known.covers(floor_)) return;
+    if (!s.open || !s.wanted || s.reading) return;
+    if (s.caught_up && s.cursor == tail_.end()) return;
+    if (!s.known.covers(floor_)) return;
     runs_message batch;
     std::size_t batch_bytes = 0;
     std::uint64_t changes = 0;
     while (batch_bytes < room(s) && s.cursor < tail_.end()) {
         if (s.cursor < tail_.begin()) {
-            if (s.known.covers(tail_.before()) && !s.passed_over) {
+            if (s.known.covers(tail_.before())) {
                 s.cursor = tail_.begin();
                 continue;
             }
@@ -191,7 +209,7 @@ void core::pump(session& s) {
         const logged_run& run = tail_.at(s.cursor);
         std::size_t before = batch.runs.size();
         if (!consider(s, run, batch, batch_bytes)) break;
-        if (batch.runs.size() > before) changes += read_run_header(run.bytes.view)->changes;
+        if (batch.runs.size() > before) changes += run.changes;
         s.cursor = next(s.cursor);
         if (batch_bytes >= limits::batch_bytes_target) {
             send_runs(s, batch, std::exchange(changes, 0));
@@ -199,8 +217,8 @@ void core::pump(session& s) {
         }
     }
     send_runs(s, batch, changes);
-    bool both = s.their_applied.covers(s.our_start) && applied_.covers(s.their_start);
-    if (!s.caught_up && both) {
+    if (s.caught_up) return;
+    if (s.their_applied.covers(s.our_start) && applied_.covers(s.their_start)) {
         s.caught_up = true;
         report_event(severity::info, "session.active", s.name);
     }
@@ -221,8 +239,8 @@ void core::on_log_read(const log_read& read) {
         auto header = read_run_header(run.view);
         WEFT_CHECK(header.has_value()); // the log checks what it reads
         std::size_t before = batch.runs.size();
-        if (!consider(*s, {at, header->origin, header->first, header->end, run}, batch,
-                      batch_bytes))
+        if (!consider(*s, {at, header->origin, header->first, header->end, header->changes, run},
+                      batch, batch_bytes))
             break;
         if (batch.runs.size() > before) changes += header->changes;
         at = next(at);
@@ -361,16 +379,15 @@ void core::tick() {
     if (refresh) refresh_interests();
     want_transfer();
     drop_old_snapshots();
-    if (now_ >= next_ack_) {
-        next_ack_ = instant::never();
-        for (auto& [id, s] : sessions_) {
-            if (s.open) send_ack(s);
-        }
+    bool everybody = now_ >= next_acks_;
+    if (everybody) next_acks_ = instant::never();
+    for (auto& [id, s] : sessions_) {
+        if (s.open && (everybody || now_ >= s.next_ack)) send_ack(s);
     }
 }
 
 instant core::deadline() const {
-    instant out = std::min({waiting_.deadline(), next_ack_, next_sync_, snapshot_due()});
+    instant out = std::min({waiting_.deadline(), next_acks_, next_sync_, snapshot_due()});
     if (cut_wanted_) out = std::min(out, next_log_cut_);
     bool behind = transfer_ && transfer_->at == transfer_phase::catching_up && !transfer_->reading;
     if (behind) out = now_;
@@ -380,7 +397,8 @@ instant core::deadline() const {
     }
     for (const auto& [id, s] : sessions_) {
         if (s.open) {
-            out = std::min({out, s.next_heartbeat, s.last_heard.after_ms(limits::silence_ms_max)});
+            out = std::min(
+                {out, s.next_ack, s.next_heartbeat, s.last_heard.after_ms(limits::silence_ms_max)});
             if (owes(s)) out = std::min(out, s.moved.after_ms(limits::stall_ms_max));
             bool waits =
                 !s.lacked.empty() || s.repairing || s.ask_resend || s.below_floor || left_behind(s);

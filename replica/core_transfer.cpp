@@ -71,7 +71,9 @@ void core::want_transfer() {
     if (now_ < transfer_not_before_ || disk_full_) return;
     bool moves = transfer_ && now_.ms_since(transfer_->moved) < limits::transfer_stall_ms;
     if (moves && transfer_->from) return;
-    session* s = state_source();
+    bool wanted = std::any_of(sessions_.begin(), sessions_.end(),
+                              [](const auto& e) { return e.second.below_floor; });
+    session* s = wanted ? state_source() : nullptr;
     if (s == nullptr) return;
     // Whose link was just cut may be back soon: what came of it is worth the wait.
     if (moves && transfer_->staged > 0 && transfer_->what.from != s->their_id) return;

@@ -25,10 +25,11 @@ driver::~driver() { WEFT_CHECK(closed_ || connections_.empty()); }
 result<void> driver::start() {
     std::weak_ptr<driver> weak = weak_from_this();
     timer_ = parts_.doors.run.make_timer([weak] {
-        if (auto self = weak.lock()) {
-            self->timer_at_ = instant::never();
-            self->happened(woken{});
-        }
+        auto self = weak.lock();
+        if (!self || self->closed_) return;
+        self->timer_at_ = instant::never();
+        if (self->deadline_ > self->now()) return self->set_timer(self->deadline_);
+        self->happened(woken{});
     });
     gather_timer_ = parts_.doors.run.make_timer([weak] {
         if (auto self = weak.lock()) self->woken_up();
@@ -136,9 +137,12 @@ void driver::happened(decltype(event::what) what) {
         for (const auto& [session, sent] : sent_bytes_) core_.count_sent(session, sent);
         sent_bytes_.clear();
         for (session_id heard : heard_) core_.count_heard(heard, parts_.doors.time.now());
+        for (session_id drained : drained_) core_.count_drained(drained, parts_.doors.time.now());
         heard_.clear();
+        drained_.clear();
         stepped_ = parts_.doors.time.now();
-        auto asked = core_.step({stepped_, parts_.doors.time.wall_ms(), std::move(what)});
+        auto asked = core_.step({stepped_, parts_.doors.time.wall_ms(), std::move(what)},
+                                std::exchange(spare_, {}));
         unlogged_bytes_ = core_.unlogged_bytes();
         return std::pair(std::move(asked), core_.deadline());
     });
@@ -150,14 +154,11 @@ void driver::happened(decltype(event::what) what) {
     if (!performing_ && !closed_) set_timer(deadline_);
 }
 
+// Deadlines move with almost every step, mostly on: the timer stays, and when it fires is set again.
 void driver::set_timer(instant when) {
-    if (when == timer_at_) return;
+    if (when >= timer_at_) return;
     timer_at_ = when;
-    if (when == instant::never()) {
-        timer_->cancel();
-    } else {
-        timer_->set(when);
-    }
+    timer_->set(when);
 }
 
 void driver::perform(std::vector<effect> effects) {
@@ -172,8 +173,10 @@ void driver::perform(std::vector<effect> effects) {
         for (effect& e : effects) {
             std::visit([this](auto& what) { perform(what); }, e);
         }
-        effects = std::exchange(queued_, {});
+        effects.clear();
+        std::swap(effects, queued_);
     }
+    spare_ = std::move(effects);
     performing_ = false;
 }
 
@@ -207,7 +210,8 @@ void driver::adopt(std::unique_ptr<link> fresh, std::optional<peer_id> peer) {
             [weak, id] {
                 auto self = weak.lock();
                 if (!self || !self->connections_.contains(id)) return;
-                self->happened(link_drained{id});
+                self->drained_.insert(id);
+                if (self->core_.waits_for_room()) self->happened(woken{});
             },
         .on_closed =
             [weak, id](const error& why) {

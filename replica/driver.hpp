@@ -179,10 +179,12 @@ private:
     std::optional<error> unlogged_error_;          // why they were not logged at the close
     std::map<session_id, std::size_t> sent_bytes_; // not yet told to the core
     std::set<session_id> heard_;                   // of whom parts of frames came since
+    std::set<session_id> drained_;                 // whose links sent what they had
     std::uint32_t next_session_ = 1;
     instant stepped_; // when the core was asked last
     bool performing_ = false;
     std::vector<effect> queued_; // effects of an event that came while others were performed
+    std::vector<effect> spare_;  // empty; its space is used again
     instant deadline_ = instant::never(); // of the newest step
     instant timer_at_ = instant::never();
 };

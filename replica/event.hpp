@@ -30,9 +30,6 @@ struct link_down {
     session_id session{};
     error why;
 };
-struct link_drained { // its queue has room again
-    session_id session{};
-};
 struct log_synced { // answers sync_log
     log_index durable_end{};
 };
@@ -75,9 +72,9 @@ struct woken {}; // the deadline passed, or local changes wait in the open run
 struct event {
     instant now;
     std::uint64_t wall_ms = 0;
-    std::variant<woken, link_up, dial_failed, received, link_down, link_drained, log_synced,
-                 log_read, snapshot_written, log_cut_found, state_read, staging_failed,
-                 state_joined, disk_state, peer_command>
+    std::variant<woken, link_up, dial_failed, received, link_down, log_synced, log_read,
+                 snapshot_written, log_cut_found, state_read, staging_failed, state_joined,
+                 disk_state, peer_command>
         what;
 };
 

@@ -263,8 +263,7 @@ void keyspace::check_invariants() const {
     object_weight recounted;
     std::size_t live = 0;
     for (const auto& child : root_.children()) {
-        recounted.add(
-            weigh(path_hash{}.child(child.key.name(), child.key.type()), child.value));
+        recounted.add(weigh(path_hash{}.child(child.key.name(), child.key.type()), child.value));
         live += child.value.live() ? 1 : 0;
         WEFT_CHECK(!child.value.empty());
     }

@@ -13,6 +13,7 @@ struct logged_run {
     replica_id origin{};
     std::uint64_t first = 0;
     std::uint64_t end = 0;
+    std::uint64_t changes = 0;
     shared_bytes bytes;
 };
 

@@ -19,16 +19,12 @@ bool session::wants(replica_id origin, replica_id self) const {
 
 bool session::asked_for(replica_id origin) const { return admitted(asked, origin, their_id); }
 
-void session::take_interest(interest_message fresh, log_index log_begin) {
+void session::take_interest(interest_message fresh) {
     their_applied.join(fresh.applied);
     if (fresh.resend) {
         known = fresh.applied;
-        cursor = log_begin;
-        passed_over.reset();
     } else {
         known.join(fresh.applied);
-        if (passed_over) cursor = std::min(cursor, *passed_over);
-        passed_over.reset();
     }
     interest = std::move(fresh);
     wanted = true;

@@ -36,16 +36,15 @@ struct session {
     bool caught_up = false;
 
     // Sending.
-    bool wanted = false;                  // its Interest came: streaming may start
-    interest_message interest;            // what it wants here
-    version_vector known;                 // what it has, or was sent here
-    log_index cursor{};                   // everything before it was considered
-    std::optional<log_index> passed_over; // first run that it lacked and did not want here
-    bool reading = false;                 // a read_log is under way …
-    log_index read_from{};                // … for the cursor as it stood then
-    std::size_t undrained_bytes = 0;      // sent since the link was last drained
-    instant moved;                        // when the peer last took something, or had taken all
-    std::uint64_t sent_bytes = 0;         // of runs
+    bool wanted = false;             // its Interest came: streaming may start
+    interest_message interest;       // what it wants here
+    version_vector known;            // what it has, or was sent here
+    log_index cursor{};              // everything before it was considered
+    bool reading = false;            // a read_log is under way …
+    log_index read_from{};           // … for the cursor as it stood then
+    std::size_t undrained_bytes = 0; // sent since the link was last drained
+    instant moved;                   // when the peer last took something, or had taken all
+    std::uint64_t sent_bytes = 0;    // of runs
     std::uint64_t acked_bytes = 0;
     // State transfer. Here it is sent: one of our snapshots, as far as it was asked for.
     std::optional<snapshot_ref> serving;
@@ -61,6 +60,7 @@ struct session {
     bool repairing = false;  // causes were missing: everything is wanted here until they came
     std::uint64_t taken_bytes = 0;
     std::uint64_t reported_bytes = 0;
+    instant next_ack = instant::never();
     version_vector reported_applied;
     version_vector reported_durable;
 
@@ -89,9 +89,8 @@ struct session {
     [[nodiscard]] bool wants(replica_id origin, replica_id self) const;
     // Whether runs of `origin` were asked for on this link.
     [[nodiscard]] bool asked_for(replica_id origin) const;
-    // Takes a new Interest: rewinds the cursor to what was passed over, or, if it asks to resend, to the
-    // first run kept.
-    void take_interest(interest_message fresh, log_index log_begin);
+    // Takes a new Interest. The cursor is then to be rewound to the first run that is lacked now.
+    void take_interest(interest_message fresh);
     void take_ack(const ack_message& ack);
     // What grew since the last Ack; nothing if nothing is worth telling.
     [[nodiscard]] std::optional<ack_message> make_ack(const version_vector& applied,

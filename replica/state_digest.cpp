@@ -188,8 +188,7 @@ object_weight weigh(const path_hash& path, const object& whole) {
             object_weight out;
             if constexpr (std::same_as<store_type, map_store>) {
                 for (const auto& child : store.children()) {
-                    out.add(
-                        weigh(path.child(child.key.name(), child.key.type()), child.value));
+                    out.add(weigh(path.child(child.key.name(), child.key.type()), child.value));
                 }
             } else if constexpr (std::same_as<store_type, add_wins_store<value>>) {
                 for (const auto& e : store) out.add(weigh_element(path, e.key, &e.value));

@@ -26,11 +26,11 @@ const bytes& good_state() {
         for (int i = 0; i < 20; ++i) WEFT_CHECK(one->counter("c" + std::to_string(i)).increment());
         one->snapshot([](const result<snapshot_info>&) {});
         world.run_ms(1'000);
-        for (const std::string& name : one.directory().names()) {
-            if (name.starts_with("snapshot-")) return one.directory().contents(name);
-        }
-        WEFT_CHECK(!"a snapshot was written");
-        return bytes{};
+        std::vector<std::string> names = one.directory().names();
+        auto at =
+            std::ranges::find_if(names, [](const auto& n) { return n.starts_with("snapshot-"); });
+        WEFT_CHECK(at != names.end());
+        return one.directory().contents(*at);
     }();
     return state;
 }
@@ -166,7 +166,8 @@ private:
             case 1: {
                 hello_message hello = greeting(origin(), 0);
                 hello.process_nonce = in_.u8();
-                for (const auto& e : vector().entries()) {
+                version_vector stated = vector();
+                for (const auto& e : stated.entries()) {
                     run_hash last = (in_.u8() & 1U) != 0 ? run_hash{} : last_[e.replica];
                     hello.applied.push_back({e.replica, e.counter, last});
                 }

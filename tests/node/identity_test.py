@@ -4,10 +4,8 @@
 usage: tests/node/identity_test.py PATH_TO_WEFT [unittest arguments]"""
 import shutil
 import struct
-import sys
-import unittest
 
-from program import DATA, DONE, Case, Node, eventually, run
+from program import DATA, DONE, Case, Node, eventually, main, run
 
 IDENTITY = "identity.weft"
 VOLATILE = ("control.sock", "lock")
@@ -267,7 +265,4 @@ class Identity(Case):
 
 
 if __name__ == "__main__":
-    program = unittest.main(exit=False, testRunner=unittest.TextTestRunner(sys.stdout, verbosity=2))
-    failed = len(program.result.failures) + len(program.result.errors)
-    print(f"{program.result.testsRun - failed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+    main()

@@ -12,13 +12,11 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
-import unittest
 import urllib.parse
 
 from program import (DATA, DONE, NO_NODE, PATIENCE_S, USAGE, WEFT, Case, Node, UnixConnection,
-                     clean_environment, eventually, run)
+                     clean_environment, eventually, main, run)
 
 
 def zstd(data):
@@ -831,7 +829,4 @@ class Replication(Case):
 
 
 if __name__ == "__main__":
-    program = unittest.main(exit=False, testRunner=unittest.TextTestRunner(sys.stdout, verbosity=2))
-    failed = len(program.result.failures) + len(program.result.errors)
-    print(f"{program.result.testsRun - failed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+    main()

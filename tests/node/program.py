@@ -149,3 +149,11 @@ class Case(unittest.TestCase):
         self.assertEqual(outcome.out, "")
         for word in words:
             self.assertIn(word, outcome.err)
+
+
+def main():
+    """Runs the tests of the file that calls it; ends with the counts and the exit status."""
+    program = unittest.main(exit=False, testRunner=unittest.TextTestRunner(sys.stdout, verbosity=2))
+    failed = {test.id() for test, _ in program.result.failures + program.result.errors}
+    print(f"{program.result.testsRun - len(failed)} passed, {len(failed)} failed")
+    sys.exit(1 if failed else 0)

@@ -5,7 +5,6 @@
 #include <xxhash.h>
 
 #include <array>
-#include <bit>
 
 namespace weft::sim {
 namespace {

@@ -117,7 +117,7 @@ std::string tell_events(const std::set<std::size_t>& events) {
     for (auto at = events.begin(); at != events.end();) {
         std::size_t first = *at;
         std::size_t last = first;
-        while (++at != events.end() && *at == last + 1) last = *at;
+        for (++at; at != events.end() && *at == last + 1; ++at) last = *at;
         out += (out.empty() ? "" : ",") + std::to_string(first);
         if (last > first) out += "-" + std::to_string(last);
     }

@@ -1,7 +1,6 @@
 #include "tests/sim/world.hpp"
 
 #include "base/check.hpp"
-#include "base/limits.hpp"
 #include "transport/registry.hpp"
 
 #include <algorithm>

@@ -64,9 +64,9 @@ BUGS = [
      "    entry.next_dial = now_.after_ms(static_cast<std::int64_t>(delay));",
      "    entry.next_dial = PLANTED && entry.failures > 2 ? instant::never()\n"
      "                                  : now_.after_ms(static_cast<std::int64_t>(delay));"),
-    ("passed_over_is_forgotten", "replica/session.cpp",
-     "        if (passed_over) cursor = std::min(cursor, *passed_over);",
-     "        if (passed_over && !PLANTED) cursor = std::min(cursor, *passed_over);"),
+    ("passed_over_is_forgotten", "replica/core_links.cpp",
+     "                s->cursor = std::min(s->cursor, first_lacked(*s));",
+     "                if (!PLANTED || !s->caught_up) s->cursor = std::min(s->cursor, first_lacked(*s));"),
     ("silence_is_not_noticed", "replica/core_sync.cpp",
      "        if (silent_ms >= limits::silence_ms_max) {",
      "        if (silent_ms >= limits::silence_ms_max && !PLANTED) {"),
