@@ -288,6 +288,8 @@ result<std::unique_ptr<decoded_run>> decode_run(const run_header& header, byte_v
 
     std::uint64_t operations = header.end - header.first;
     out->operations.reserve(static_cast<std::size_t>(operations));
+    out->path_parts.reserve(static_cast<std::size_t>(operations)); // or more, in maps
+    out->changes.reserve(static_cast<std::size_t>(header.changes));
     struct path_range {
         std::size_t at = 0;
         std::size_t size = 0;

@@ -376,7 +376,7 @@ core::committed core::end_change() {
         return out;
     }
     open_run_.end_change();
-    undo_.steps.clear();
+    undo_.clear();
     in_change_ = false;
     if (!change_objects_.empty()) notify_local(out);
     if (open_run_.body_bytes() >= limits::run_bytes_target ||

@@ -28,11 +28,30 @@ type_id type_at(const operation& op, std::size_t depth) {
 
 } // namespace
 
+void undo_log::add(const operation& op) {
+    steps.push_back({name_ends.size(), op.path.size(), op.type, {}, {}});
+    for (std::string_view part : op.path) {
+        names += part;
+        name_ends.push_back(names.size());
+    }
+}
+
+std::string_view undo_log::name(std::size_t index) const {
+    std::size_t begin = index == 0 ? 0 : name_ends[index - 1];
+    return std::string_view(names).substr(begin, name_ends[index] - begin);
+}
+
+void undo_log::clear() {
+    steps.clear();
+    names.clear();
+    name_ends.clear();
+}
+
 void keyspace::apply(const operation& op, dot at, hlc stamp, const version_vector& dependencies,
                      undo_log* undo) {
     if (undo != nullptr) {
         if (undo->steps.empty()) undo->weight = weight_;
-        undo->steps.push_back({{op.path.begin(), op.path.end()}, op.type, {}, {}});
+        undo->add(op);
     }
     apply_at(root_, {}, 0, op, {dependencies, at}, stamp, undo);
 }
@@ -196,17 +215,18 @@ object_weight keyspace::put(child_ref where, object&& whole) {
 void keyspace::roll_back(undo_log&& undo) {
     if (undo.steps.empty()) return;
     for (auto step = undo.steps.rbegin(); step != undo.steps.rend(); ++step)
-        restore(root_, 0, *step);
+        restore(root_, 0, *step, undo);
     weight_ = undo.weight;
 }
 
-void keyspace::restore(map_store& parent, std::size_t depth, undo_step& step) {
-    bool last = depth + 1 == step.path.size();
-    child_ref name{step.path[depth], last ? step.type : type_id{type_kind::map}};
+void keyspace::restore(map_store& parent, std::size_t depth, undo_step& step,
+                       const undo_log& undo) {
+    bool last = depth + 1 == step.path_size;
+    child_ref name{undo.name(step.path_at + depth), last ? step.type : type_id{type_kind::map}};
     object& child = parent.find_or_insert(name);
     bool was_live = child.live();
     if (!last) {
-        restore(child.as<map_store>(), depth + 1, step);
+        restore(child.as<map_store>(), depth + 1, step, undo);
     } else if (auto* whole = std::get_if<object>(&step.before)) {
         child = std::move(*whole);
     } else if (auto* writes = std::get_if<register_store<value>>(&step.before)) {

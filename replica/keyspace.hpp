@@ -19,7 +19,8 @@ struct operation_seen {
 
 // How to take back one operation of a local transaction.
 struct undo_step {
-    std::vector<std::string> path;
+    std::size_t path_at = 0; // its parts are names of the log
+    std::size_t path_size = 0;
     type_id type;
     std::optional<value> element; // of a set
     std::variant<std::monostate, register_store<value>, flag_store, dot_set, counter_store::row,
@@ -28,7 +29,13 @@ struct undo_step {
 };
 struct undo_log {
     std::vector<undo_step> steps;
+    std::string names; // of all paths, one after the other …
+    std::vector<std::size_t> name_ends;
     object_weight weight; // of the whole keyspace, before the first step
+
+    void add(const operation& op);
+    [[nodiscard]] std::string_view name(std::size_t index) const;
+    void clear(); // keeps its space for the next transaction
 };
 
 // Named objects in one ordered keyspace, all under one context that the caller keeps: the replica's
@@ -72,7 +79,7 @@ private:
                     const operation_seen& seen, hlc stamp, undo_step* undo);
     void load_at(map_store& parent, const path_hash& parent_hash,
                  std::span<const std::string_view> path, type_id type, object&& fragment);
-    void restore(map_store& parent, std::size_t depth, undo_step& step);
+    void restore(map_store& parent, std::size_t depth, undo_step& step, const undo_log& undo);
 
     map_store root_;
     object_weight weight_;

@@ -37,7 +37,7 @@ BUGS = [
      "    if (header.end <= expected) {\n        // Only",
      "    if (header.end <= expected && !PLANTED) {\n        // Only"),
     ("gap_applied", "replica/core.cpp",
-     "    if (header.first > expected) {", "    if (header->first > expected && !PLANTED) {"),
+     "    if (header.first > expected) {", "    if (header.first > expected && !PLANTED) {"),
     ("id_kept_after_lost_changes", "recovery/identity.cpp",
      "    if (!log.clean && stored->policy != sync_policy::commit) {",
      "    if (!PLANTED && !log.clean && stored->policy != sync_policy::commit) {"),
