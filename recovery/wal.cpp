@@ -62,10 +62,16 @@ result<void> wal::recover(const run_sink& on_run) {
     bool starts_late = !segments_.empty() && first() > options_.from;
     if (starts_late || end() < options_.from) {
         auto number = [](log_index i) { return std::to_string(static_cast<std::uint64_t>(i)); };
+        const auto& cut = report_.cut; // what looks torn there is damage, then
+        std::string where = path("log");
+        if (cut) {
+            where = path(cut->file) + ": damaged at byte " + std::to_string(cut->offset) + ": " +
+                    cut->why;
+        }
         return fail(errc::log_damaged,
-                    path("log") + ": it holds the runs " + number(first()) + " to " +
-                        number(end()) + ", and the newest good snapshot needs those from " +
-                        number(options_.from) + " on" + std::string(damage_remedy));
+                    where + ": the log holds the runs " + number(first()) + " to " + number(end()) +
+                        ", and the newest good snapshot needs those from " + number(options_.from) +
+                        " on" + std::string(damage_remedy));
     }
     if (position() < options_.durable) { // its end is gone, and left no trace in the log itself
         std::string name = segments_.empty() ? "log" : segments_.back().name;

@@ -130,14 +130,20 @@ log_index core::first_lacked(const session& s) const {
         std::uint64_t has = s.known.at(e.replica);
         if (has < e.counter && s.wants(e.replica, id_)) lacked.push_back({e.replica, has + 1});
     }
+    std::size_t left = lacked.size();
     log_index at = tail_.end();
-    while (!lacked.empty() && at > tail_.begin()) {
+    while (left > 0 && at > tail_.begin()) {
         at = previous(at);
         const logged_run& run = tail_.at(at);
-        std::erase_if(lacked,
-                      [&](dot d) { return d.replica == run.origin && d.counter >= run.first; });
+        auto next_of = std::lower_bound(lacked.begin(), lacked.end(), run.origin,
+                                        [](dot d, replica_id id) { return d.replica < id; });
+        bool found = next_of != lacked.end() && next_of->replica == run.origin &&
+                     next_of->counter >= run.first;
+        if (!found) continue;
+        next_of->counter = 0;
+        --left;
     }
-    return lacked.empty() ? at : log_first_;
+    return left == 0 ? at : log_first_;
 }
 
 bool core::consider(session& s, const logged_run& run, runs_message& batch,

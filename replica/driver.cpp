@@ -211,7 +211,8 @@ void driver::adopt(std::unique_ptr<link> fresh, std::optional<peer_id> peer) {
                 auto self = weak.lock();
                 if (!self || !self->connections_.contains(id)) return;
                 self->drained_.insert(id);
-                if (self->core_.waits_for_room()) self->happened(woken{});
+                bool waits = self->on_loop([&] { return self->core_.waits_for_room(); });
+                if (waits) self->happened(woken{});
             },
         .on_closed =
             [weak, id](const error& why) {

@@ -26,6 +26,7 @@ inline constexpr std::array regressions{
     regression{247, "a disk that failed at a snapshot's end, taken for a damaged snapshot"},
     regression{428, "runs that were held back for ever for causes that nobody has any more"},
     regression{499, "a floor that rose through a state transfer, and peers that were not told"},
+    regression{1488, "a damaged end of the log that the refusal to open did not name"},
     regression{1918,
                "a run held back, dropped with its first link though a second had brought it too"},
     regression{2376, "Hellos of a dead process that were taken for a second live one"},

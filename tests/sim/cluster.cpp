@@ -23,7 +23,9 @@ cluster::cluster(cluster_options options)
 cluster::~cluster() = default;
 
 void cluster::watch(const std::string& from, const std::string& to, byte_view body) {
-    auto decoded = decode_message(shared_bytes(bytes(body.begin(), body.end())));
+    shared_bytes borrowed;
+    borrowed.view = body;
+    auto decoded = decode_message(borrowed);
     if (!decoded) {
         wrong_frames_.push_back(from + " sent " + to +
                                 " what is no message: " + to_string(decoded.error()));

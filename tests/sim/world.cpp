@@ -210,7 +210,11 @@ void world::try_writes() {
     for (std::size_t i = 0; i < machines_.size(); ++i) {
         host& one = at(i);
         if (!one.active() || machines_[i].mute) continue;
+        auto status = one->status();
+        bool knows_full = status && status->disk_full;
         auto done = one->transact([](transaction& t) { (void)t.counter("alive").increment(); });
+        if (done && knows_full)
+            problem(one.name() + " takes a write, and knows that its disk is full");
         if (!one.active()) continue; // its disk failed under it: it does not live any more
         bool full = cluster_.timeline().now() <= machines_[i].full_until;
         if (!done && full && done.error().code == errc::disk_full) {

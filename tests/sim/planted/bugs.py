@@ -1,7 +1,7 @@
 """Deliberate bugs: what the simulator must find. See plant.py.
 
 Each is (name, file, text, planted text): the text stands exactly once in the file, and `PLANTED` in what
-takes its place is true while that bug is switched on.
+takes its place is true while that bug is switched on. One name may stand several times: all are one bug.
 """
 
 BUGS = [
@@ -155,6 +155,9 @@ BUGS = [
     ("fork_is_not_noticed", "replica/core_links.cpp",
      "        if (known->second.last == theirs.last) continue;",
      "        if (PLANTED || known->second.last == theirs.last) continue;"),
+    ("fork_is_not_noticed", "replica/core.cpp",
+     "    if (header.previous != last) return forked(",
+     "    if (header.previous != last && !PLANTED) return forked("),
     ("header_checksum_is_not_looked_at", "recovery/sealed.cpp",
      "    if (crc32c(out.body, crc32c(counted)) != crc) {",
      "    if (!PLANTED && crc32c(out.body, crc32c(counted)) != crc) {"),

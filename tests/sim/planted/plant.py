@@ -29,10 +29,13 @@ inline const int weft_planted = [] {
 """
 
 
+NAMES = list(dict.fromkeys(name for name, *_ in BUGS))  # one bug may stand at several places
+
+
 def planted_sources():
     """The text of each file that has bugs, with all of them in it."""
     texts = {}
-    for number, (name, path, text, planted) in enumerate(BUGS, 1):
+    for name, path, text, planted in BUGS:
         source = (ROOT / path).read_text()
         if source.count(text) != 1:
             raise SystemExit(f"bug {name} does not fit {path} any more: its text stands there "
@@ -40,7 +43,7 @@ def planted_sources():
         fresh = texts.get(path, source)
         if fresh.count(text) != 1:
             raise SystemExit(f"bug {name} overlaps another one in {path}")
-        texts[path] = fresh.replace(text, planted.replace("PLANTED", f"(weft_planted == {number})"))
+        texts[path] = fresh.replace(text, planted.replace("PLANTED", f"(weft_planted == {NAMES.index(name) + 1})"))
     return texts
 
 
@@ -93,11 +96,11 @@ def main():
     words.add_argument("--seeds", type=int, default=2000)
     words.add_argument("names", nargs="*")
     given = words.parse_args()
-    unknown = set(given.names) - {bug[0] for bug in BUGS}
+    unknown = set(given.names) - set(NAMES)
     if unknown:
         raise SystemExit(f"no such bug: {', '.join(sorted(unknown))}")
     if given.check:
-        print(f"{len(BUGS)} bugs fit {len(planted_sources())} files")
+        print(f"{len(NAMES)} bugs fit {len(planted_sources())} files")
         return 0
     program = build()
     if hunt(program, 0, 100):
@@ -105,7 +108,7 @@ def main():
     missed = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         hunts = [(name, pool.submit(hunt, program, number, given.seeds))
-                 for number, (name, *_) in enumerate(BUGS, 1) if not given.names or name in given.names]
+                 for number, name in enumerate(NAMES, 1) if not given.names or name in given.names]
         for name, found in hunts:
             found = found.result()
             missed += found is None
