@@ -123,7 +123,8 @@ void core::refresh_interests() {
 // ---- sending
 
 // The first run in the log that the peer wants here and was not sent. Looks from the newest back, so that
-// it costs what was written since the peer last had everything, not what the log holds.
+// it costs what was written since the peer last had everything, at most what is in memory. If that does
+// not reach back to it, the log's first.
 log_index core::first_lacked(const session& s) const {
     std::vector<dot> lacked; // of each origin, what comes next
     for (const auto& e : applied_.entries()) {

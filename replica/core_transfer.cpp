@@ -213,7 +213,7 @@ result<void> core::apply_to_joined(const shared_bytes& run) {
                         " of this replica's log does not continue the state that came: two "
                         "histories under one replica id");
     }
-    auto decoded = decode_run(run.view);
+    auto decoded = decode_run(*header, run.view);
     WEFT_CHECK(decoded.has_value()); // it was applied here before
     if (const auto& who = header->who) at->who = *who;
     for (const change_view& change : (*decoded)->changes) {

@@ -67,7 +67,8 @@ struct peer_command { // an operator's
     peer_id peer{};
     bool pause = false;
 };
-struct woken {}; // the deadline passed, or local changes wait in the open run
+struct woken {
+}; // the deadline passed, local changes wait in the open run, or a link has room again
 
 struct event {
     instant now;

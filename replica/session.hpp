@@ -60,7 +60,7 @@ struct session {
     bool repairing = false;  // causes were missing: everything is wanted here until they came
     std::uint64_t taken_bytes = 0;
     std::uint64_t reported_bytes = 0;
-    instant next_ack = instant::never();
+    instant next_ack = instant::never(); // to who sent something here
     version_vector reported_applied;
     version_vector reported_durable;
 
