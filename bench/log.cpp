@@ -3,6 +3,8 @@
 #include "transport/asio_loop.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <future>
 
 using namespace weft;
 
@@ -49,6 +51,34 @@ BENCHMARK_CAPTURE(acknowledged_transaction, interval_memory, sync_policy::interv
 BENCHMARK_CAPTURE(acknowledged_transaction, none_memory, sync_policy::none, ack_level::memory())
     ->UseRealTime();
 
+// The same for writers that are not threads: each is called back, and writes again.
+std::vector<double> call_back_at_commits(replica& r, std::size_t writers, std::size_t each) {
+    struct writer {
+        std::size_t left;
+        bench::clock::time_point asked;
+    };
+    std::vector<writer> all(writers, {each, {}});
+    std::vector<double> waits;
+    std::promise<void> finished;
+    std::atomic<std::size_t> writing = writers;
+    std::function<void(writer&)> write = [&](writer& w) {
+        w.asked = bench::clock::now();
+        auto done = r.transact([](transaction& t) { return t.counter("visits").increment(); });
+        auto end = [&] {
+            if (--writing == 0) finished.set_value();
+        };
+        if (!done) return end();
+        done->when(ack_level::disk(), 30'000, [&, end](const result<void>& outcome) {
+            if (outcome && w.left < each) waits.push_back(bench::seconds_since(w.asked) * 1e3);
+            if (outcome && --w.left > 0) return write(w);
+            end();
+        });
+    };
+    for (writer& w : all) write(w);
+    finished.get_future().wait();
+    return waits;
+}
+
 // How long each of `writers` threads waits for the disk, `each` times, in milliseconds; less the first time,
 // when not all of them have begun.
 std::vector<double> wait_for_commits(replica& r, std::size_t writers, std::size_t each) {
@@ -74,7 +104,7 @@ std::vector<double> wait_for_commits(replica& r, std::size_t writers, std::size_
 // Group commit: 64 writers, each waiting for the disk. How long does one wait, and how long do two fdatasyncs
 // take, one right after the other, of as many bytes as a group had? (A writer that comes while one sync is
 // under way waits for it and then for its own.) In turns, as a disk may slow down after much work.
-void group_commit(benchmark::State& state) {
+void group_commit(benchmark::State& state, decltype(wait_for_commits)* write) {
     constexpr std::size_t writers = 64;
     std::size_t each = 21;
     std::size_t turns = std::max(bench::sized(15), std::size_t{2});
@@ -92,7 +122,7 @@ void group_commit(benchmark::State& state) {
         auto before = *r->status();
         for (std::size_t turn = 0; turn < turns; ++turn) {
             auto began = bench::clock::now();
-            auto some = wait_for_commits(*r, writers, each);
+            auto some = write(*r, writers, each);
             elapsed += bench::seconds_since(began);
             waits.insert(waits.end(), some.begin(), some.end());
             auto now = *r->status();
@@ -116,6 +146,13 @@ void group_commit(benchmark::State& state) {
     state.counters["two_syncs_p50_ms"] = bench::quantile(two_syncs, 0.5);
     state.counters["two_syncs_p99_ms"] = bench::quantile(two_syncs, 0.99);
 }
-BENCHMARK(group_commit)->Iterations(1)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(group_commit, threads, wait_for_commits)
+    ->Iterations(1)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(group_commit, callbacks, call_back_at_commits)
+    ->Iterations(1)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 
 } // namespace

@@ -102,7 +102,9 @@ std::vector<version_vector::entry> version_vector::above(const version_vector& o
     for (const entry& mine : entries_) {
         while (theirs != other.entries_.end() && theirs->replica < mine.replica) ++theirs;
         bool known = theirs != other.entries_.end() && theirs->replica == mine.replica;
-        if (!known || theirs->counter < mine.counter) out.push_back(mine);
+        if (known && theirs->counter >= mine.counter) continue;
+        if (out.empty()) out.reserve(4); // mostly few
+        out.push_back(mine);
     }
     return out;
 }

@@ -16,6 +16,7 @@ std::uint32_t length_in(std::uint32_t kind_and_length) { return kind_and_length 
 std::uint32_t record_crc(std::uint64_t segment_first, std::uint64_t offset, byte_view fields,
                          byte_view payload) {
     byte_writer place;
+    place.reserve(2 * sizeof(std::uint64_t));
     place.u64(segment_first);
     place.u64(offset);
     return crc32c(payload, crc32c(fields, crc32c(place.view())));
@@ -64,6 +65,7 @@ result<segment_header> parse_segment_header(byte_view content) {
 void append_record(byte_writer& out, std::uint64_t segment_first, std::uint64_t offset,
                    const record& what) {
     byte_writer fields;
+    fields.reserve(record_header_bytes);
     fields.u32(static_cast<std::uint32_t>(what.kind) << 30U |
                static_cast<std::uint32_t>(what.payload.size()));
     fields.u32(static_cast<std::uint32_t>(what.index - segment_first));

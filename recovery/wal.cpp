@@ -261,6 +261,8 @@ result<void> wal::append(std::span<const shared_bytes> runs) {
     if (closed_) return fail(errc::closed, path("log") + ": closed");
     if (broken_) return fail(*broken_);
     std::vector<run_header> headers;
+    headers.reserve(runs.size());
+    std::size_t bytes_new = 0;
     for (const auto& run : runs) {
         auto header = read_run_header(run.view);
         if (!header) return fail(header.error());
@@ -270,6 +272,7 @@ result<void> wal::append(std::span<const shared_bytes> runs) {
                                               std::to_string(limits::run_bytes_max));
         }
         headers.push_back(*header);
+        bytes_new += record_header_bytes + run.view.size();
     }
     if (runs.empty()) return {};
     const segment& full = segments_.back();
@@ -279,7 +282,9 @@ result<void> wal::append(std::span<const shared_bytes> runs) {
 
     const segment& s = segments_.back();
     byte_writer records;
+    records.reserve(bytes_new);
     std::vector<std::uint64_t> offsets;
+    offsets.reserve(runs.size());
     for (const auto& run : runs) {
         offsets.push_back(s.size + records.size());
         append_record(

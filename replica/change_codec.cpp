@@ -310,6 +310,7 @@ result<std::unique_ptr<decoded_run>> decode_run(const run_header& header, byte_v
             std::size_t entries = in.count(9);
             if (entries == 0 || entries > limits::vector_entries_max)
                 in.reject("dependencies without entries");
+            if (in.good()) change.dependencies.reserve(entries);
             for (; entries > 0 && in.good(); --entries) {
                 version_vector::entry e{replica_id{in.u64()}, in.varint()};
                 bool ordered =

@@ -219,7 +219,13 @@ std::vector<effect> core::step(const event& happened, std::vector<effect> spare)
     want_sync();
     collect_answers();
     sealed_bytes_ = 0;
+    call_asks_ = false;
     return std::exchange(effects_, std::move(spare));
+}
+
+bool core::wants_step() const {
+    bool gathers = options_.sync == sync_policy::commit && syncing_;
+    return !effects_.empty() || call_asks_ || (has_unsealed() && !gathers);
 }
 
 // ---- local changes

@@ -94,7 +94,9 @@ public:
     [[nodiscard]] std::size_t unlogged_bytes() const {
         return open_run_.body_bytes() + sealed_bytes_;
     }
-    [[nodiscard]] bool has_effects() const { return !effects_.empty(); }
+    // After a call from outside of a step: is there something to do? While a sync is under way and nothing
+    // may leave before it, changes gather in the open run: one run, one append, one sync for all of them.
+    [[nodiscard]] bool wants_step() const;
     [[nodiscard]] const version_vector& applied() const { return applied_; }
     [[nodiscard]] log_index log_end() const { return tail_.end(); }
     [[nodiscard]] replica_status status(instant now) const;
@@ -250,7 +252,7 @@ private:
     void notify_subscribers(const change_view& change, const run_header& run,
                             const std::string& member);
     void notify_local(const committed& change);
-    void deliver(change_event what, std::span<const object_change> objects);
+    void deliver(const change_event& what, std::span<const object_change> objects);
     void report_event(severity level, std::string what, std::string text);
     // The same text is not said again for ten minutes, wherever it comes from.
     void report_seldom(severity level, std::string what, const std::string& where,
@@ -299,6 +301,8 @@ private:
     std::deque<undurable> undurable_; // runs [durable_end_, log_end)
     bool syncing_ = false;
     bool sync_asked_ = false; // by somebody who waits for the disk
+    bool call_asks_ =
+        false; // a call since the last step left something to do that shows nowhere else
     instant next_sync_ = instant::never();
     bool disk_full_ = false;
 

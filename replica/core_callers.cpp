@@ -34,9 +34,14 @@ void core::wait(const committed& change, ack_level level, instant deadline,
         effects_.push_back(answer{std::move(whom), std::move(possible)});
         return;
     }
+    dot last{change.first.replica, change.end - 1};
+    // Where it is not durable yet, a sync is due, or asked for here, and its end is a step.
     sync_asked_ = true;
-    waiting_.wait({change.first.replica, change.end - 1}, members_for(level), deadline,
-                  std::move(whom));
+    if (options_.sync == sync_policy::none || durable_.covers(last) ||
+        deadline < waiting_.deadline()) {
+        call_asks_ = true;
+    }
+    waiting_.wait(last, members_for(level), deadline, std::move(whom));
 }
 
 std::size_t core::members_for(ack_level level) const {
@@ -65,13 +70,14 @@ result<subscription_id> core::subscribe(subscription_filter filter, change_callb
 
 void core::unsubscribe(subscription_id id) { subscribers_.erase(id); }
 
-void core::deliver(change_event what, std::span<const object_change> objects) {
+void core::deliver(const change_event& what, std::span<const object_change> objects) {
     for (const auto& [id, who] : subscribers_) {
-        what.objects.clear();
+        change_event told = what;
+        told.objects.reserve(objects.size());
         for (const object_change& o : objects) {
-            if (who.filter.matches(o.key)) what.objects.push_back(o);
+            if (who.filter.matches(o.key)) told.objects.push_back(o);
         }
-        if (!what.objects.empty()) effects_.push_back(notify{who.whom, what});
+        if (!told.objects.empty()) effects_.push_back(notify{who.whom, std::move(told)});
     }
 }
 
@@ -81,19 +87,20 @@ void core::notify_local(const committed& change) {
     what.stamp = change.stamp;
     what.member = options_.name;
     what.local = true;
-    deliver(std::move(what), change_objects_);
+    deliver(what, change_objects_);
     change_objects_.clear();
 }
 
 void core::notify_subscribers(const change_view& change, const run_header& run,
                               const std::string& member) {
     std::vector<object_change> objects;
+    objects.reserve(change.operations.size());
     for (const operation& op : change.operations) objects.push_back(describe(op));
     change_event what;
     what.first = {run.origin, change.first};
     what.stamp = change.stamp;
     what.member = member;
-    deliver(std::move(what), objects);
+    deliver(what, objects);
 }
 
 void core::collect_answers() {

@@ -471,6 +471,7 @@ void core::on_hello(session& s, const hello_message& hello) {
     s.their_id = hello.id;
     s.nonce = hello.process_nonce;
     s.their_start = s.their_applied = s.known = std::move(has);
+    s.probe_stale = true;
     s.their_floor = hello.floor;
     s.below_floor = below_floor(s);
     s.cursor = tail_.end(); // its Interest will rewind it

@@ -9,6 +9,7 @@ namespace weft {
 
 void core::take_snapshot(std::function<void(result<snapshot_info>)> whom) {
     snapshot_waiters_.push_back(std::move(whom));
+    call_asks_ = true;
 }
 
 bool core::grew_since_snapshot() const {

@@ -287,6 +287,7 @@ void core::on_heartbeat(session& s, const heartbeat_message& beat) {
     (void)clock_.observe(beat.clock, wall_ms_);
     if (beat.ping == 0) return;
     s.their_applied.join(beat.applied);
+    s.probe_stale = true;
     send_heartbeat(s, beat.ping);
     compare_digest(s, beat);
 }
@@ -320,11 +321,15 @@ void core::tick() {
             s.next_heartbeat = now_.after_ms(limits::heartbeat_ms);
         }
         // Lag of the peer: how long ago was there something that it still has not acknowledged?
-        if (s.probing && s.their_applied.covers(s.probe)) s.probing = false;
-        if (!s.probing && !s.their_applied.covers(applied_)) {
-            s.probing = true;
-            s.probe = applied_;
-            s.probe_at = now_;
+        // The answer is another only after an acknowledgement, or where nothing was lacking, after a run.
+        if (std::exchange(s.probe_stale, false) || (!s.probing && s.probed_end != tail_.end())) {
+            if (s.probing && s.their_applied.covers(s.probe)) s.probing = false;
+            if (!s.probing && !s.their_applied.covers(applied_)) {
+                s.probing = true;
+                s.probe = applied_;
+                s.probe_at = now_;
+            }
+            s.probed_end = tail_.end();
         }
         if (now_ < s.next_repair) continue;
         s.next_repair = now_.after_ms(limits::repair_ms);

@@ -308,7 +308,7 @@ void core::stand_on_joined() {
             objects.back().what = "state";
         }
     }
-    deliver(std::move(what), objects);
+    deliver(what, objects);
     retry_held_back();
     for (auto& [id, s] : sessions_) {
         s.below_floor = s.open && below_floor(s);

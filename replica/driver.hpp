@@ -36,9 +36,9 @@ struct driver_parts {
 class loop_first_mutex {
 public:
     void lock() { // of callers: behind the loop
-        callers_.lock();
-        next_.lock();
-        held_.lock();
+        take(callers_);
+        take(next_);
+        take(held_);
         next_.unlock();
     }
     void unlock() {
@@ -46,13 +46,21 @@ public:
         callers_.unlock();
     }
     void lock_for_loop() { // waits for the one who holds it now, and no other
-        next_.lock();
-        held_.lock();
+        take(next_);
+        take(held_);
         next_.unlock();
     }
     void unlock_for_loop() { held_.unlock(); }
 
 private:
+    // Most hold it for a microsecond: less than to be put to sleep and woken takes.
+    static void take(std::mutex& m) {
+        for (int tries = 0; tries < 50; ++tries) {
+            if (m.try_lock()) return;
+        }
+        m.lock();
+    }
+
     std::mutex callers_;
     std::mutex next_;
     std::mutex held_;
@@ -83,7 +91,7 @@ public:
             ~release() {
                 d->owner_ = std::thread::id();
                 d->unlogged_bytes_ = d->core_.unlogged_bytes();
-                if (!d->closed_ && (d->core_.has_unsealed() || d->core_.has_effects())) d->wake();
+                if (!d->closed_ && d->core_.wants_step()) d->wake();
             }
         } at_end{this};
         return use(core_);
@@ -102,7 +110,6 @@ public:
     [[nodiscard]] std::uint64_t wall_ms() { return parts_.doors.time.wall_ms(); }
     [[nodiscard]] std::uint64_t log_bytes() const { return log_bytes_; }
     [[nodiscard]] std::vector<std::string> listening() const { return listening_; }
-    void wake(); // has the core decide again soon; from any thread
     // Waits while callers write faster than the loop takes it to the log. Not on the loop, and not inside.
     void wait_for_room();
     [[nodiscard]] std::size_t writers_waiting() const { return writers_waiting_; }
@@ -111,6 +118,7 @@ public:
     }
 
 private:
+    void wake(); // has the core decide again soon; from any thread
     // The loop's way to the core.
     template <class Use>
     auto on_loop(Use use) {

@@ -32,8 +32,7 @@ void commit::when(ack_level level, std::int64_t timeout_ms,
         return true;
     };
     bool waits = engine->inside() ? start(engine->unlocked_core()) : engine->with_core(start);
-    if (!waits) return done(fail(closed_replica()));
-    engine->wake(); // it may be acknowledged already, and the deadline is to be kept
+    if (!waits) done(fail(closed_replica()));
 }
 
 result<void> commit::wait(ack_level level, std::int64_t timeout_ms) const {
@@ -169,8 +168,7 @@ void replica::snapshot(std::function<void(result<snapshot_info>)> done) {
         return true;
     };
     bool asked = driver_->inside() ? ask(driver_->unlocked_core()) : driver_->with_core(ask);
-    if (!asked) return done(fail(closed_replica()));
-    driver_->wake();
+    if (!asked) done(fail(closed_replica()));
 }
 
 result<void> replica::command(std::string_view peer, bool pause) {

@@ -21,6 +21,7 @@ bool session::asked_for(replica_id origin) const { return admitted(asked, origin
 
 void session::take_interest(interest_message fresh) {
     their_applied.join(fresh.applied);
+    probe_stale = true;
     if (fresh.resend) {
         known = fresh.applied;
     } else {
@@ -35,6 +36,7 @@ void session::take_ack(const ack_message& ack) {
         their_applied.advance(e.replica, e.counter);
         known.advance(e.replica, e.counter);
     }
+    probe_stale = true;
     for (const auto& e : ack.durable) their_durable.advance(e.replica, e.counter);
     acked_bytes = std::max(acked_bytes, std::min(ack.taken_bytes, sent_bytes));
 }

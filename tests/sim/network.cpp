@@ -32,6 +32,7 @@ public:
         : net_(net), host_(std::move(host)), peer_host_(std::move(peer_host)), url_(std::move(url)),
           run_(run) {
         const auto& o = net_.options_;
+        way_ = &net_.way_of(host_, peer_host_);
         latency_us_ = net_.random_.between(o.latency_us_min, o.latency_us_max);
         bytes_per_ms_ = net_.random_.between(o.bytes_per_ms_min, o.bytes_per_ms_max);
     }
@@ -125,6 +126,13 @@ public:
     [[nodiscard]] const std::string& url() const { return url_; }
 
 private:
+    enum class parcel_kind : std::uint8_t { frame, part, goodbye };
+    struct parcel { // what goes to the other end
+        parcel_kind kind;
+        std::uint64_t broken; // how often the way was cut before
+        std::shared_ptr<bytes> body;
+    };
+
     static std::size_t size_of(const bytes& body) {
         return limits::frame_header_bytes + body.size();
     }
@@ -136,9 +144,7 @@ private:
             if (goodbye_wanted_) {
                 goodbye_wanted_ = false;
                 hung_up_ = true;
-                travel([](sim_end& there) {
-                    there.lose({errc::link_lost, there.url_ + ": closed by the peer"});
-                });
+                travel(parcel_kind::goodbye);
             }
             return;
         }
@@ -146,7 +152,7 @@ private:
         if (under_way_bytes_ > 0 && under_way_bytes_ + size > net_.options_.window_bytes) return;
         leaving_ = std::make_shared<bytes>(std::move(queue_.front()));
         queue_.pop_front();
-        std::int64_t slow = net_.way_of(host_, peer_host_).bytes_per_ms;
+        std::int64_t slow = way_->bytes_per_ms;
         std::int64_t speed = slow > 0 ? std::min(slow, bytes_per_ms_) : bytes_per_ms_;
         std::int64_t takes_ns = static_cast<std::int64_t>(size) * 1'000'000 / speed;
         leave(leaving_, takes_ns);
@@ -159,7 +165,7 @@ private:
                      [self = shared_from_this(), body, takes_ns] {
                          if (body.expired()) return;
                          if (takes_ns <= part_ns) return self->left();
-                         self->travel([](sim_end& there) { there.part_arrived(); });
+                         self->travel(parcel_kind::part);
                          self->leave(body, takes_ns - part_ns);
                      });
     }
@@ -177,7 +183,7 @@ private:
         std::size_t size = size_of(*body);
         queued_bytes_ -= size;
         under_way_bytes_ += size;
-        travel([body](sim_end& there) { there.arrived(std::move(*body)); });
+        travel(parcel_kind::frame, std::move(body));
         if (queued_bytes_ <= peak_bytes_ / 2) {
             peak_bytes_ = queued_bytes_;
             if (handlers_ && handlers_->on_drained) {
@@ -190,34 +196,40 @@ private:
     }
 
     // Whatever goes to the other end goes this way, in order.
-    void travel(const std::function<void(sim_end&)>& what) {
+    void travel(parcel_kind kind, std::shared_ptr<bytes> body = nullptr) {
         std::int64_t latency_us =
             latency_us_ + net_.random_.between(0, net_.options_.jitter_us_max);
         last_arrival_ = std::max(last_arrival_, instant{net_.all_.now().ns + latency_us * 1000});
-        net_.all_.at(last_arrival_, [self = shared_from_this(), broken = broken_, what] {
-            self->arrive_there(broken, what);
-        });
+        net_.all_.at(last_arrival_,
+                     [self = shared_from_this(), what = parcel{kind, broken_, std::move(body)}] {
+                         self->arrive_there(what);
+                     });
     }
 
-    void arrive_there(std::uint64_t broken, const std::function<void(sim_end&)>& what) {
+    void arrive_there(const parcel& what) {
         auto there = other_.lock();
-        if (!there || broken_ != broken || silent_) return;
+        if (!there || broken_ != what.broken || silent_) return;
+        auto again = [&] {
+            return [self = shared_from_this(), what] { self->arrive_there(what); };
+        };
         if (late_) {
-            late_->push_back(
-                [self = shared_from_this(), broken, what] { self->arrive_there(broken, what); });
-            return;
-        }
-        auto& way = net_.way_of(host_, peer_host_);
-        if (way.partition == sim_partition::lose) {
+            late_->push_back(again());
+        } else if (way_->partition == sim_partition::lose) {
             silent_ = true;
-            return;
+        } else if (way_->partition || !way_->stalled.empty()) {
+            way_->stalled.push_back(again());
+        } else {
+            there->take(what);
         }
-        if (way.partition || !way.stalled.empty()) {
-            way.stalled.push_back(
-                [self = shared_from_this(), broken, what] { self->arrive_there(broken, what); });
-            return;
+    }
+
+    void take(const parcel& what) {
+        switch (what.kind) {
+            case parcel_kind::frame: return arrived(std::move(*what.body));
+            case parcel_kind::part: return part_arrived();
+            case parcel_kind::goodbye:
+                return lose({errc::link_lost, url_ + ": closed by the peer"});
         }
-        what(*there);
     }
 
     void arrived(bytes body) {
@@ -291,7 +303,8 @@ private:
     std::string url_;
     loop& run_;
     std::weak_ptr<sim_end> other_;
-    std::shared_ptr<void> slot_; // of the listener that accepted it
+    sim_network::direction* way_ = nullptr; // from here to there
+    std::shared_ptr<void> slot_;            // of the listener that accepted it
     std::shared_ptr<const link_handlers> handlers_;
     std::int64_t latency_us_ = 0;
     std::int64_t bytes_per_ms_ = 1;

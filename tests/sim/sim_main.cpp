@@ -85,7 +85,7 @@ void explain(const world_options& failing) {
 
 int usage(const char* wrong) {
     if (wrong != nullptr) std::fprintf(stderr, "sim_main: %s\n", wrong);
-    std::fprintf(stderr,
+    std::fprintf(wrong != nullptr ? stderr : stdout,
                  "usage: sim_main [SEED] [options]\n"
                  "  --seed N         the first seed (default 1); SEED alone runs that one\n"
                  "  --seeds N        how many, one after the other; 0 for ever (default 200)\n"
@@ -97,7 +97,7 @@ int usage(const char* wrong) {
                  "  --verbose        prints what replicas report\n"
                  "  --speed          how fast is simulated time under load and faults?\n"
                  "exit status: 0 all is well, 1 usage, 2 something is wrong\n");
-    return 1;
+    return wrong != nullptr ? 1 : 0;
 }
 
 } // namespace
@@ -109,6 +109,7 @@ int main(int count, char** words) {
     world_options options;
     for (int i = 1; i < count; ++i) {
         std::string word = words[i];
+        if (word == "--help" || word == "-h") return usage(nullptr);
         if (word == "--speed") return print_speed();
         if (word == "--verbose") {
             options.print = true;

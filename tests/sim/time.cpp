@@ -1,5 +1,6 @@
 #include "tests/sim/time.hpp"
 
+#include <algorithm>
 #include <optional>
 
 namespace weft {
@@ -11,23 +12,53 @@ constexpr std::int64_t turn_ns = 1'000;
 } // namespace
 
 sim_timeline::place sim_timeline::at(instant when, std::function<void()> task) {
-    place where{std::max(when, now_), next_++};
-    events_.emplace(where, std::move(task));
+    place where{next_++, tasks_.size()};
+    if (free_.empty()) {
+        tasks_.emplace_back();
+    } else {
+        where.slot = free_.back();
+        free_.pop_back();
+    }
+    tasks_[where.slot] = {where.number, std::move(task)};
+    heap_.push_back({std::max(when, now_), where});
+    std::push_heap(heap_.begin(), heap_.end(), later);
     return where;
 }
 
-void sim_timeline::cancel(place which) { events_.erase(which); }
+void sim_timeline::cancel(place which) {
+    waiting& there = tasks_[which.slot];
+    if (there.number != which.number) return;
+    there.number = 0;
+    auto task = std::exchange(there.task, nullptr); // what it holds may ask for more as it goes
+    free_.push_back(which.slot);
+}
+
+bool sim_timeline::find_next() {
+    while (!heap_.empty()) {
+        place first = heap_.front().where;
+        if (tasks_[first.slot].number == first.number) return true;
+        std::pop_heap(heap_.begin(), heap_.end(), later);
+        heap_.pop_back();
+    }
+    return false;
+}
 
 bool sim_timeline::run_one() {
-    if (events_.empty()) return false;
-    auto first = events_.extract(events_.begin());
-    now_ = first.key().first;
-    first.mapped()();
+    if (!find_next()) return false;
+    std::pop_heap(heap_.begin(), heap_.end(), later);
+    due next = heap_.back();
+    heap_.pop_back();
+    now_ = next.when;
+    waiting& there = tasks_[next.where.slot];
+    auto task = std::exchange(there.task, nullptr);
+    there.number = 0;
+    free_.push_back(next.where.slot);
+    task();
     return true;
 }
 
 void sim_timeline::run_until(instant when) {
-    while (!events_.empty() && events_.begin()->first.first <= when) run_one();
+    while (find_next() && heap_.front().when <= when) run_one();
     now_ = std::max(now_, when);
 }
 
@@ -52,17 +83,7 @@ public:
 
     void set(instant when) override {
         one_timer::cancel();
-        auto fired = [this, mine = std::weak_ptr<std::uint64_t>(set_count_), count = *set_count_] {
-            auto still = [mine, count] {
-                auto counted = mine.lock();
-                return counted && *counted == count;
-            };
-            if (!still()) return;
-            owner_.post([still, task = task_] {
-                if (still()) (*task)();
-            });
-        };
-        place_ = owner_.all_.at(owner_.time_.on_timeline(when), std::move(fired));
+        place_ = owner_.all_.at(owner_.time_.on_timeline(when), [this] { fire(); });
     }
     void cancel() override {
         ++*set_count_;
@@ -71,6 +92,14 @@ public:
     }
 
 private:
+    void fire() {
+        place_.reset();
+        owner_.post([mine = std::weak_ptr(set_count_), count = *set_count_, task = task_] {
+            auto counted = mine.lock();
+            if (counted && *counted == count) (*task)();
+        });
+    }
+
     sim_loop& owner_;
     std::shared_ptr<const std::function<void()>> task_; // it may destroy the timer
     std::shared_ptr<std::uint64_t> set_count_ = std::make_shared<std::uint64_t>(0);

@@ -4,9 +4,9 @@
 
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <utility>
+#include <vector>
 
 // Time, chance and the loop of a simulated world: one thread, one queue, one seed.
 namespace weft {
@@ -15,7 +15,10 @@ namespace weft {
 // Nothing here waits: time is what the next event says.
 class sim_timeline {
 public:
-    using place = std::pair<instant, std::uint64_t>; // names one event
+    struct place { // names one event
+        std::uint64_t number = 0;
+        std::size_t slot = 0;
+    };
 
     [[nodiscard]] instant now() const { return now_; }
     // `task` runs at `when`, or now if that has passed.
@@ -26,8 +29,23 @@ public:
     void run_until(instant when);
 
 private:
+    struct due {
+        instant when;
+        place where;
+    };
+    struct waiting {
+        std::uint64_t number = 0; // 0: nothing waits here
+        std::function<void()> task;
+    };
+    static bool later(const due& a, const due& b) {
+        return std::pair(a.when, a.where.number) > std::pair(b.when, b.where.number);
+    }
+    bool find_next(); // leaves the next event at the top; false if there is none
+
     instant now_;
-    std::map<place, std::function<void()>> events_;
+    std::vector<due> heap_; // the next one first; those cancelled go when they come to the top
+    std::vector<waiting> tasks_;
+    std::vector<std::size_t> free_; // of tasks_
     std::uint64_t next_ = 1;
 };
 
