@@ -36,7 +36,8 @@ void core::compare_digest(session& s, const heartbeat_message& beat) {
             severity::error, "digest.mismatch",
             "equal version vectors, but another state at " + s.name + ": here " +
                 to_string(state_.digest()) + ", there " + to_string(state_digest{beat.digest}) +
-                ". One of the two is damaged in memory or by a defect; keep both directories");
+                ". One of the two is damaged in memory or by a defect, or a directory that was put "
+                "back wrote under an id that others knew more of; keep both directories");
     }
     // It ends early if somebody writes, or if the peer has not seen the mismatch yet: then another is made.
     if (!entry->mismatch_keys.empty() || now_ < s.next_narrowing) return;

@@ -35,16 +35,18 @@ void dot_checker::on_run(const std::string& where, byte_view run) {
     }
     run_hash hash = hash_of(run);
     auto& of_origin = runs_[header->origin];
-    auto [place, fresh] = of_origin.try_emplace(
-        header->first, known_run{header->end, hash, where, {run.begin(), run.end()}});
+    auto place = of_origin.lower_bound(header->first);
+    bool known = place != of_origin.end() && place->first == header->first;
     auto reused = [&](std::uint64_t counter, const std::string& other) {
         found_.push_back("dot " + to_string(dot{header->origin, counter}) + " has one content at " +
                          other + " and another at " + where);
     };
-    if (!fresh) {
+    if (known) {
         if (place->second.hash != hash) reused(header->first, place->second.where);
         return;
     }
+    place = of_origin.emplace_hint(place, header->first,
+                                   known_run{header->end, hash, where, {run.begin(), run.end()}});
     if (place != of_origin.begin()) {
         auto before = std::prev(place);
         if (before->second.end > header->first) reused(header->first, before->second.where);

@@ -30,6 +30,7 @@ struct host::process {
             auto& around = owner.around_;
             around.happened.add(as_bytes(event.what));
             around.happened.add(as_bytes(event.text));
+            if (owner.on_event) owner.on_event(event);
             if (!around.print) return;
             std::printf("%10.3f %s %s: %s\n", static_cast<double>(around.all.now().ns) / 1e6,
                         owner.name().c_str(), event.what.c_str(), event.text.c_str());

@@ -5,6 +5,7 @@
 #include "tests/sim/network.hpp"
 #include "tests/sim/time.hpp"
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -93,6 +94,7 @@ public:
     // All that its processes reported, in order.
     [[nodiscard]] const std::vector<log_event>& events() const { return events_; }
     [[nodiscard]] std::size_t count(std::string_view what) const;
+    std::function<void(const log_event&)> on_event;       // called for each, from inside its tasks
     [[nodiscard]] bool failed() const { return failed_; } // its disk failed: kill it
 
     // Of the process that is up: where its log stood when it started, and what subscribers were told of,

@@ -36,7 +36,7 @@ constexpr std::array<frequency, fault_kinds> frequencies = {{
     {0.7, 4},  // pause
     {0.2, 2},  // wipe
     {0.12, 2}, // rollback
-    {0.08, 1}, // rollback in place
+    {0.16, 1}, // rollback in place
     {0.06, 1}, // clone
     {0.7, 4},  // partition
     {0.4, 3},  // one way
@@ -47,6 +47,7 @@ constexpr std::array<frequency, fault_kinds> frequencies = {{
     {0.5, 3},  // late close
     {0.6, 3},  // command
     {0.6, 3},  // clock jump
+    {0.4, 3},  // cut at news
 }};
 
 // How long it takes, where it ends by itself.

@@ -54,12 +54,13 @@ enum class fault_kind : std::uint8_t {
     late_close, // one side is told at once, the other after what was under way came late
     command,    // an operator pauses a peer
     clock_jump, // both ways, of a machine that may be down
+    cut_at_news, // a power cut just after what it has on disk became another: a state, a snapshot, an id
 };
-inline constexpr std::array<std::string_view, 21> fault_names = {
-    "kill",       "power cut", "stop",      "I/O error", "failed sync",       "disk full",
-    "bit rot",    "pause",     "wipe",      "rollback",  "rollback in place", "clone",
-    "partition",  "one way",   "half-open", "slow link", "flapping",          "cut",
-    "late close", "command",   "clock jump"};
+inline constexpr std::array<std::string_view, 22> fault_names = {
+    "kill",       "power cut", "stop",       "I/O error",  "failed sync",       "disk full",
+    "bit rot",    "pause",     "wipe",       "rollback",   "rollback in place", "clone",
+    "partition",  "one way",   "half-open",  "slow link",  "flapping",          "cut",
+    "late close", "command",   "clock jump", "cut at news"};
 inline constexpr std::size_t fault_kinds = fault_names.size();
 
 // One thing that goes wrong, all of it drawn beforehand: to leave another out changes nothing here.

@@ -56,6 +56,7 @@ void world::build() {
     for (std::size_t i = 0; i < n; ++i) {
         auto sync = static_cast<sync_policy>(random.below(3));
         host& fresh = cluster_.add(host_name(i), peers[i], sync);
+        fresh.on_event = [this, i](const log_event& event) { on_news(i, event); };
         fresh.options().packed = drawn_.heavy ? codec::none : static_cast<codec>(random.below(4));
         fresh.options().snapshot_log_bytes = drawn_.snapshot_log_bytes;
         fresh.options().snapshot_interval_ms = drawn_.snapshot_interval_ms;

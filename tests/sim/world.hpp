@@ -58,7 +58,8 @@ private:
         instant full_until; // a replica looks for space once a second
         // It was put back and does not know: what it wrote now could be under dots that were used before.
         bool mute = false;
-        std::string rotten; // the file in which a byte flipped
+        std::string rotten;                 // the file in which a byte flipped
+        std::optional<fault_event> at_news; // a power cut that waits for its moment
         std::unique_ptr<host> clone;
     };
 
@@ -72,6 +73,7 @@ private:
     void tend(); // failed disks kill their process
     void start(std::size_t index);
     void plan_start(std::size_t index, std::int64_t after_ms);
+    void on_news(std::size_t index, const log_event& event);
     void take_down(std::size_t index, bool power_lost, std::int64_t start_after_ms,
                    random_generator& random);
 
