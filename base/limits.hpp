@@ -55,6 +55,12 @@ inline constexpr std::size_t digest_ranges_max = 16;
 inline constexpr std::uint32_t digest_narrow_ms = 10'000;
 inline constexpr unsigned digest_narrow_steps_max = 64;
 
+// Conflicts: what a resolver is given. More, and it waits for a person.
+inline constexpr std::size_t siblings_max = 1'000;
+inline constexpr std::size_t sibling_bytes_max = 8U << 20U;
+inline constexpr std::size_t strategies_max = 16; // in a chain
+inline constexpr std::size_t rules_max = 1'000;
+
 // Clocks.
 inline constexpr std::uint64_t clock_drift_ms_max = 60'000;
 inline constexpr std::uint64_t clock_ceiling_ms = 5'000; // persisted ahead of use

@@ -45,7 +45,7 @@ FOREIGN = [
     (r"boost/crc", ["base/frame.cpp"]),
     (r"capnp/|kj/|.*\.capnp\.", ["transport/wire.cpp", "transport/kj_clang.hpp"]),
     (r"(lz4|zstd|zlib)", ["base/compress.cpp", "node/line_source.cpp"]),
-    (r"xxhash", ["replica/*.cpp", "crdt/*.cpp", "recovery/*.cpp"]),
+    (r"xxhash", ["replica/*.cpp", "crdt/*.cpp", "recovery/*.cpp", "resolve/*.cpp"]),
     (r"tl/expected", ["base/result.hpp"]),
     (r"CLI/", ["node/*.cpp"]),
     (r"[a-z]mmintrin", ["base/frame.cpp"]),

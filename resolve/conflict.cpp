@@ -1,0 +1,23 @@
+#include "resolve/conflict.hpp"
+
+#include <algorithm>
+
+namespace weft {
+
+std::string_view to_string(conflict_kind kind) {
+    switch (kind) {
+        case conflict_kind::write_write: return "write_write";
+        case conflict_kind::delete_write: return "delete_write";
+        case conflict_kind::type_clash: return "type_clash";
+    }
+    return "unknown";
+}
+
+void arrange(std::vector<sibling>& siblings) {
+    auto before = [](const sibling& a, const sibling& b) { return a.at < b.at; };
+    auto same = [](const sibling& a, const sibling& b) { return a.at == b.at; };
+    std::sort(siblings.begin(), siblings.end(), before);
+    siblings.erase(std::unique(siblings.begin(), siblings.end(), same), siblings.end());
+}
+
+} // namespace weft

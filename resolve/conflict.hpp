@@ -1,0 +1,46 @@
+#pragma once
+#include "clock/hlc.hpp"
+#include "crdt/object.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace weft {
+
+// Why concurrent writes do not settle by themselves. The numbers are part of the audit trail's format.
+enum class conflict_kind : std::uint8_t {
+    write_write = 1,  // several values
+    delete_write = 2, // a value and a remove, where removes are kept
+    type_clash = 3,   // objects of several types under one name
+};
+[[nodiscard]] std::string_view to_string(conflict_kind kind);
+
+// One of several writes that did not see each other. A write that saw another has removed it, so siblings are
+// concurrent, each with each; that is why they carry no version vector.
+struct sibling {
+    dot at;                       // names the write
+    hlc stamp;                    // when, by its writer's clock
+    std::optional<value> content; // nothing: a remove that is kept
+    std::string member = {};      // who wrote it; empty if that is not known
+    std::string region = {};
+
+    bool operator==(const sibling&) const = default;
+};
+
+// What a resolver is given. Its siblings stand in the order of their dots, each once, so that a resolver
+// cannot depend on how they came.
+struct conflict {
+    conflict_kind kind = conflict_kind::write_write;
+    std::vector<std::string> path; // the key, then fields of maps
+    type_id type;
+    std::vector<sibling> siblings;
+
+    bool operator==(const conflict&) const = default;
+};
+
+// Puts them into that order, and drops what is there twice.
+void arrange(std::vector<sibling>& siblings);
+
+} // namespace weft

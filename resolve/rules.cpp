@@ -1,0 +1,108 @@
+#include "resolve/rules.hpp"
+
+#include "base/codec.hpp"
+#include "base/limits.hpp"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <tuple>
+
+namespace weft {
+namespace {
+
+bool is_prefix(const rule& one) { return one.key.ends_with('*'); }
+
+std::string_view stem(const rule& one) {
+    return std::string_view(one.key).substr(0, one.key.size() - (is_prefix(one) ? 1 : 0));
+}
+
+bool exact(const rule& one) { return !one.key.empty() && !is_prefix(one); }
+
+// What it applies to; the greater, the more specific.
+auto reach(const rule& one) {
+    return std::tuple(exact(one), stem(one).size(), !one.field.empty(), one.type.has_value());
+}
+
+// Differs for any two rules that do not apply to just the same.
+auto scope(const rule& one) {
+    return std::tuple(exact(one), stem(one), std::string_view(one.field), one.type);
+}
+
+std::optional<error> wrong(const rule& one) {
+    auto bad = [&](std::string why) {
+        return error{errc::invalid_argument, "rule '" + to_string(one) + "': " + std::move(why)};
+    };
+    if (stem(one).find('*') != std::string_view::npos)
+        return bad("a star stands at the end of a key only");
+    if (one.key.size() > limits::key_bytes_max || one.field.size() > limits::field_bytes_max)
+        return bad("longer than a key can be");
+    if (!is_utf8(one.key) || !is_utf8(one.field)) return bad("it is no UTF-8");
+    bool holds_several =
+        !one.type || *one.type == type_kind::mv_register || *one.type == type_kind::lww_register;
+    if (!holds_several) {
+        return bad(to_string(type_id{*one.type}) +
+                   " settles by itself; rules are for mv_register and lww_register");
+    }
+    return std::nullopt;
+}
+
+std::uint64_t version_of(std::span<const rule> all) {
+    byte_writer out;
+    for (const rule& one : all) {
+        out.u8(exact(one) ? 1 : 0);
+        out.text(stem(one));
+        out.text(one.field);
+        out.u8(one.type ? static_cast<std::uint8_t>(*one.type) : 0);
+        out.text(one.how.name());
+        out.u8(one.keeps_removes ? 1 : 0);
+    }
+    return std::max<std::uint64_t>(XXH3_64bits(out.view().data(), out.size()), 1);
+}
+
+} // namespace
+
+result<rules> rules::make(std::vector<rule> all) {
+    if (all.size() > limits::rules_max) {
+        return fail(errc::over_limit, std::to_string(all.size()) + " rules, limit " +
+                                          std::to_string(limits::rules_max));
+    }
+    for (const rule& one : all) {
+        if (auto why = wrong(one)) return fail(std::move(*why));
+    }
+    std::sort(all.begin(), all.end(), [](const rule& a, const rule& b) {
+        return std::tuple(reach(b), scope(b)) < std::tuple(reach(a), scope(a));
+    });
+    auto twice = std::adjacent_find(
+        all.begin(), all.end(), [](const rule& a, const rule& b) { return scope(a) == scope(b); });
+    if (twice != all.end()) {
+        return fail(errc::invalid_argument, "rules '" + to_string(*twice) + "' and '" +
+                                                to_string(*std::next(twice)) +
+                                                "' apply to the same: keep one");
+    }
+    rules out;
+    out.all_ = std::move(all);
+    if (!out.all_.empty()) out.version_ = version_of(out.all_);
+    return out;
+}
+
+const rule* rules::find(std::span<const std::string_view> path, type_id type) const {
+    if (path.empty()) return nullptr;
+    for (const rule& one : all_) {
+        bool key_fits = one.key.empty() || (is_prefix(one) ? path.front().starts_with(stem(one))
+                                                           : path.front() == one.key);
+        bool field_fits = one.field.empty() || (path.size() > 1 && path.back() == one.field);
+        bool type_fits = !one.type || *one.type == type.kind;
+        if (key_fits && field_fits && type_fits) return &one;
+    }
+    return nullptr;
+}
+
+std::string to_string(const rule& one) {
+    std::string out = one.key.empty() ? "*" : one.key;
+    if (!one.field.empty()) out += " field " + one.field;
+    if (one.type) out += " type " + to_string(type_id{*one.type});
+    return out + ": " + one.how.name() + (one.keeps_removes ? ", keeps removes" : "");
+}
+
+} // namespace weft

@@ -1,0 +1,52 @@
+#pragma once
+#include "resolve/strategies.hpp"
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace weft {
+
+// Where a resolver applies. What is not said matches everything.
+//
+//   key    of the object: "config", or "place:*" for all that begin so; a star may stand at the end only
+//   field  of a map: the last name of the path, at any depth
+//   type   mv_register or lww_register: what can hold several concurrent writes
+struct rule {
+    std::string key = {};
+    std::string field = {};
+    std::optional<type_kind> type = {};
+    resolver how = {};
+    // A remove that did not see a write is kept beside it, as a sibling without a value.
+    bool keeps_removes = false;
+};
+
+// All rules of a replica. Which one applies to an object is the same everywhere that has the same rules: the
+// most specific, by key (the exact one, then the longest beginning), then by field, then by type.
+//
+//   cost    find: O(r) for r rules
+class rules {
+public:
+    rules() = default; // none: every conflict waits for a person
+    // invalid_argument: two that apply to just the same, or one that can apply to nothing.
+    [[nodiscard]] static result<rules> make(std::vector<rule> all);
+
+    // The one for the object at a path; null if there is none.
+    [[nodiscard]] const rule* find(std::span<const std::string_view> path, type_id type) const;
+
+    [[nodiscard]] bool empty() const { return all_.empty(); }
+    [[nodiscard]] std::span<const rule> all() const { return all_; } // most specific first
+    // Differs where the rules do; 0 for none. Strategies count by their names.
+    [[nodiscard]] std::uint64_t version() const { return version_; }
+
+private:
+    std::vector<rule> all_;
+    std::uint64_t version_ = 0;
+};
+
+// One rule in words: "place:* field name type mv_register: max, keeps removes".
+[[nodiscard]] std::string to_string(const rule& one);
+
+} // namespace weft

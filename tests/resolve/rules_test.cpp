@@ -1,0 +1,124 @@
+#include "base/limits.hpp"
+#include "resolve/rules.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <rapidcheck/boost_test.h>
+
+#include <algorithm>
+
+namespace weft {
+namespace {
+
+using path = std::vector<std::string_view>;
+constexpr type_id mv{type_kind::mv_register};
+constexpr type_id lww{type_kind::lww_register};
+
+rule with(std::string key, std::string field = {}, std::optional<type_kind> type = {},
+          std::string_view how = "max") {
+    return {std::move(key), std::move(field), type, *parse_resolver(how)};
+}
+
+std::string found(const rules& all, const path& at, type_id type = mv) {
+    const rule* one = all.find(at, type);
+    return one == nullptr ? "none" : to_string(*one);
+}
+
+BOOST_AUTO_TEST_SUITE(resolve_rules)
+
+BOOST_AUTO_TEST_CASE(the_most_specific_rule_applies) {
+    auto all = rules::make({with("", "", type_kind::mv_register), with("", "name"), with("place:*"),
+                            with("place:*", "name"), with("place:7*"), with("place:7"),
+                            with("place:7", "name")});
+    BOOST_REQUIRE(all);
+    BOOST_TEST(found(*all, {"place:7", "name"}) == "place:7 field name: max");
+    BOOST_TEST(found(*all, {"place:7", "size"}) == "place:7: max");
+    BOOST_TEST(found(*all, {"place:7"}) == "place:7: max");
+    BOOST_TEST(found(*all, {"place:71"}) == "place:7*: max");
+    BOOST_TEST(found(*all, {"place:8", "name"}) == "place:* field name: max");
+    BOOST_TEST(found(*all, {"place:8", "deep", "name"}) == "place:* field name: max");
+    BOOST_TEST(found(*all, {"name"}) == "* type mv_register: max"); // a key is no field
+    BOOST_TEST(found(*all, {"other", "name"}) == "* field name: max");
+    BOOST_TEST(found(*all, {"other"}) == "* type mv_register: max");
+    BOOST_TEST(found(*all, {"other"}, lww) == "none");
+    BOOST_TEST(found(rules(), {"other"}) == "none");
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_meant_is_refused) {
+    auto why = [](std::vector<rule> all) {
+        auto made = rules::make(std::move(all));
+        return made ? std::string("good") : to_string(made.error());
+    };
+    BOOST_TEST(why({with("a*b")}) ==
+               "invalid_argument: rule 'a*b: max': a star stands at the end of a key only");
+    BOOST_TEST(why({with("", "", type_kind::counter)}) ==
+               "invalid_argument: rule '* type counter: max': counter settles by itself; rules are "
+               "for mv_register and lww_register");
+    BOOST_TEST(why({with("a", "", {}, "max"), with("b"), with("a", "", {}, "min")}) ==
+               "invalid_argument: rules 'a: max' and 'a: min' apply to the same: keep one");
+    BOOST_TEST(why({with(""), with("*")}).find("apply to the same") != std::string::npos);
+    BOOST_TEST(why({with(std::string(limits::key_bytes_max + 1, 'k'))}).starts_with("invalid"));
+    BOOST_TEST(why({with("\xFF")}).starts_with("invalid"));
+    BOOST_TEST(why(std::vector<rule>(limits::rules_max + 1, with("a"))).starts_with("over_limit"));
+    BOOST_TEST(why({with("a"), with("a*"), with("a", "f"),
+                    with("a", "", type_kind::mv_register)}) == "good");
+}
+
+BOOST_AUTO_TEST_CASE(the_version_tells_rules_apart_and_not_their_order) {
+    auto version = [](std::vector<rule> all) { return rules::make(std::move(all))->version(); };
+    BOOST_TEST(version({}) == 0U);
+    std::vector<std::vector<rule>> different{
+        {with("a")},
+        {with("a*")},
+        {with("a"), with("b")},
+        {with("a", "f")},
+        {with("a field f")},
+        {with("a", "", type_kind::mv_register)},
+        {with("a", "", {}, "min")},
+        {{"a", "", {}, *parse_resolver("max"), true}},
+    };
+    for (std::size_t i = 0; i < different.size(); ++i) {
+        for (std::size_t j = 0; j < different.size(); ++j) {
+            BOOST_TEST((version(different[i]) == version(different[j])) == (i == j));
+        }
+    }
+    BOOST_TEST(version({with("a"), with("b*"), with("", "f")}) ==
+               version({with("", "f"), with("a"), with("b*")}));
+}
+
+// Against a plain model: of all rules that fit, the one that says most, key before field before type.
+RC_BOOST_PROP(no_rule_that_fits_is_more_specific, ()) {
+    std::vector<rule> some;
+    for (int i = *rc::gen::inRange(0, 8); i > 0; --i) {
+        some.push_back(with(*rc::gen::element<std::string>("", "*", "a", "ab", "a*", "ab*"),
+                            *rc::gen::element<std::string>("", "f", "g"),
+                            *rc::gen::element<std::optional<type_kind>>(
+                                std::nullopt, type_kind::mv_register, type_kind::lww_register)));
+    }
+    auto all = rules::make(some);
+    if (!all) return; // two apply to the same
+    path at{*rc::gen::element<std::string_view>("a", "ab", "abc", "b")};
+    if (*rc::gen::arbitrary<bool>()) at.push_back(*rc::gen::element<std::string_view>("f", "h"));
+    type_id type = *rc::gen::element(mv, lww);
+    auto fits = [&](const rule& r) {
+        bool star = r.key.ends_with('*') || r.key.empty();
+        std::string stem = r.key.substr(0, r.key.find('*'));
+        bool key = star ? at[0].starts_with(stem) : at[0] == stem;
+        bool field = r.field.empty() || (at.size() > 1 && at.back() == r.field);
+        return key && field && (!r.type || *r.type == type.kind);
+    };
+    auto weight = [](const rule& r) {
+        bool star = r.key.ends_with('*') || r.key.empty();
+        std::size_t stem = r.key.empty() ? 0 : r.key.size() - (star ? 1 : 0);
+        return (star ? 0U : 10'000U) + stem * 10 + (r.field.empty() ? 0U : 2U) + (r.type ? 1U : 0U);
+    };
+    const rule* got = all->find(at, type);
+    RC_ASSERT((got != nullptr) == std::any_of(some.begin(), some.end(), fits));
+    for (const rule& r : some) {
+        if (fits(r)) RC_ASSERT(weight(r) <= weight(*got));
+    }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+} // namespace
+} // namespace weft
