@@ -336,6 +336,7 @@ json::object json_of(const replica_status& status) {
         {"transfer", status.transfer ? json::value(json_of(*status.transfer)) : nullptr},
         {"snapshots", std::move(snapshots)},
         {"snapshot_under_way", status.snapshot_under_way},
+        {"snapshot_bytes_written", status.snapshot_bytes_written},
         {"log_bytes_since_snapshot", status.log_bytes_since_snapshot},
         {"state_bytes", status.state_bytes},
         {"state_bytes_max", status.state_bytes_max},

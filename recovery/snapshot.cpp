@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <optional>
 
 namespace weft {
@@ -150,9 +151,7 @@ public:
             if (!alive.expired()) begin();
         });
     }
-    std::uint64_t under_way_bytes() const override {
-        return job_ ? job_->out.written().size_bytes : 0;
-    }
+    std::uint64_t under_way_bytes() const override { return under_way_bytes_; }
     const std::vector<snapshot_info>& kept() const override { return kept_; }
 
     result<void> remove(log_index at) override {
@@ -198,6 +197,7 @@ private:
     void write_some() {
         if (auto written = job_->out.write_some(sync_bytes); !written)
             return finish(fail(written.error()));
+        under_way_bytes_ = job_->out.written().size_bytes;
         job_->out.out().sync_later(guarded([this](const result<void>& synced) {
             if (!synced) return finish(fail(synced.error()));
             if (!job_->out.ended()) return write_some();
@@ -224,6 +224,7 @@ private:
         }
         auto done = std::move(job_->done);
         job_.reset();
+        under_way_bytes_ = 0;
         done(std::move(outcome));
     }
 
@@ -238,6 +239,7 @@ private:
     loop& run_;
     std::vector<snapshot_info> kept_;
     std::optional<job> job_;
+    std::atomic<std::uint64_t> under_way_bytes_ = 0;
     std::unique_ptr<file> reader_;
     snapshot_info reader_of_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true); // guards answers under way

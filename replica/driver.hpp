@@ -113,6 +113,9 @@ public:
     // Waits while callers write faster than the loop takes it to the log. Not on the loop, and not inside.
     void wait_for_room();
     [[nodiscard]] std::size_t writers_waiting() const { return writers_waiting_; }
+    [[nodiscard]] std::uint64_t snapshot_bytes_written() const {
+        return parts_.snapshots->under_way_bytes();
+    }
     [[nodiscard]] std::size_t arriving_bytes() const {
         return parts_.transports.arriving()->bytes();
     }

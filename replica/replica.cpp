@@ -196,6 +196,7 @@ result<replica_status> replica::status() const {
         out->log_bytes = driver_->log_bytes();
         out->writers_waiting = driver_->writers_waiting();
         out->arriving_bytes = driver_->arriving_bytes();
+        out->snapshot_bytes_written = driver_->snapshot_bytes_written();
     }
     return out;
 }

@@ -13,7 +13,7 @@ struct snapshot_info {
     bool operator==(const snapshot_info&) const = default;
 };
 
-// The snapshots of a replica. recovery/snapshot fulfils it on a disk. Loop thread only.
+// The snapshots of a replica. recovery/snapshot fulfils it on a disk. Loop thread only, but under_way_bytes.
 class snapshot_store {
 public:
     virtual ~snapshot_store() = default;
@@ -22,7 +22,7 @@ public:
     // the loop, when it is durable and visible, or when it failed and nothing is left of it. One at a time.
     virtual void write_later(state_image image,
                              std::function<void(result<snapshot_info>)> done) = 0;
-    // Bytes written of the one that is being written; 0 if none is.
+    // Bytes written of the one that is being written; 0 if none is. From any thread.
     [[nodiscard]] virtual std::uint64_t under_way_bytes() const = 0;
 
     [[nodiscard]] virtual const std::vector<snapshot_info>& kept() const = 0; // oldest first

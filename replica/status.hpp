@@ -81,6 +81,7 @@ struct replica_status {
     std::uint64_t log_runs = 0;
     std::vector<snapshot_info> snapshots; // oldest first
     bool snapshot_under_way = false;
+    std::uint64_t snapshot_bytes_written = 0; // of that
     std::uint64_t log_bytes_since_snapshot = 0;
     std::uint64_t log_first = 0; // the oldest run kept
     std::uint64_t log_bytes_max = 0;

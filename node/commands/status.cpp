@@ -47,7 +47,9 @@ std::string snapshots_of(const json::object& status) {
     for (const json::value& one : status.at("snapshots").as_array())
         out += (out.empty() ? "" : ", ") + bytes_of(one.as_object().at("bytes"));
     if (out.empty()) out = "none yet";
-    if (status.at("snapshot_under_way").as_bool()) out += ", another under way";
+    if (status.at("snapshot_under_way").as_bool()) {
+        out += ", another under way: " + bytes_of(status.at("snapshot_bytes_written")) + " written";
+    }
     return out + "; log since the newest " + bytes_of(status.at("log_bytes_since_snapshot"));
 }
 

@@ -155,6 +155,7 @@ class Commands(Case):
         status = self.node.status()
         self.assertEqual([one["log_run"] for one in status["snapshots"]], [1])
         self.assertFalse(status["snapshot_under_way"])
+        self.assertEqual(status["snapshot_bytes_written"], 0)
         self.node.do("incr", "n")
         self.node.kill()
         self.node.start()

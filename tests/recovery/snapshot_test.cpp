@@ -191,6 +191,26 @@ BOOST_AUTO_TEST_CASE(a_snapshot_is_there_whole_or_not_at_all) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_snapshot_under_way_tells_how_far_it_is) {
+    snapshot_world world;
+    REQUIRE_GOOD(world.open());
+    std::optional<snapshot_info> written;
+    world.store->write_later(some_image(3, 40'000, 90), // several syncs
+                             [&](const result<snapshot_info>& outcome) {
+                                 REQUIRE_GOOD(outcome);
+                                 written = *outcome;
+                             });
+    std::vector<std::uint64_t> told{0};
+    while (world.loop.run_one()) {
+        std::uint64_t now = world.store->under_way_bytes();
+        if (now > told.back()) told.push_back(now);
+    }
+    BOOST_REQUIRE(written);
+    BOOST_TEST(told.size() > 3U);
+    BOOST_TEST(told.back() == written->size_bytes);
+    BOOST_TEST(world.store->under_way_bytes() == 0U);
+}
+
 BOOST_AUTO_TEST_CASE(a_stop_at_any_moment_leaves_no_half_of_a_snapshot) {
     random_generator random(seeds::unit);
     state_image image = some_image(3, 40'000, 90);
