@@ -22,7 +22,7 @@ void byte_writer::u64(std::uint64_t number) {
     raw(raw_bytes);
 }
 
-void byte_writer::varint(std::uint64_t number) {
+void byte_writer::long_varint(std::uint64_t number) {
     while (number >= 0x80) {
         u8(static_cast<std::uint8_t>(number | 0x80U));
         number >>= 7U;
@@ -38,11 +38,6 @@ void byte_writer::zigzag(std::int64_t number) {
 void byte_writer::text(std::string_view data) {
     varint(data.size());
     raw(as_bytes(data));
-}
-
-std::uint8_t byte_reader::u8() {
-    byte_view one = raw(1);
-    return one.empty() ? std::uint8_t{0} : std::to_integer<std::uint8_t>(one[0]);
 }
 
 std::uint32_t byte_reader::u32() {
@@ -63,7 +58,7 @@ std::uint64_t byte_reader::u64() {
     return number;
 }
 
-std::uint64_t byte_reader::varint() {
+std::uint64_t byte_reader::long_varint() {
     std::uint64_t number = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
         if (at_ == data_.size() || !good()) {

@@ -15,7 +15,13 @@ public:
     void u8(std::uint8_t number) { out_.push_back(static_cast<std::byte>(number)); }
     void u32(std::uint32_t number);
     void u64(std::uint64_t number);
-    void varint(std::uint64_t number);
+    void varint(std::uint64_t number) {
+        if (number < 0x80) {
+            u8(static_cast<std::uint8_t>(number));
+        } else {
+            long_varint(number);
+        }
+    }
     void zigzag(std::int64_t number);
     void raw(byte_view data) { out_.insert(out_.end(), data.begin(), data.end()); }
     void text(std::string_view data);
@@ -28,6 +34,8 @@ public:
     void reserve(std::size_t size) { out_.reserve(size); }
 
 private:
+    void long_varint(std::uint64_t number);
+
     bytes out_;
 };
 
@@ -37,10 +45,20 @@ class byte_reader {
 public:
     explicit byte_reader(byte_view data) : data_(data) {}
 
-    [[nodiscard]] std::uint8_t u8();
+    [[nodiscard]] std::uint8_t u8() {
+        if (at_ == data_.size()) { // also after an error
+            (void)raw(1);
+            return 0;
+        }
+        return std::to_integer<std::uint8_t>(data_[at_++]);
+    }
     [[nodiscard]] std::uint32_t u32();
     [[nodiscard]] std::uint64_t u64();
-    [[nodiscard]] std::uint64_t varint(); // at most 10 bytes, shortest form only
+    [[nodiscard]] std::uint64_t varint() { // at most 10 bytes, shortest form only
+        if (at_ < data_.size() && data_[at_] < std::byte{0x80})
+            return std::to_integer<std::uint64_t>(data_[at_++]);
+        return long_varint();
+    }
     [[nodiscard]] std::int64_t zigzag();
     [[nodiscard]] byte_view raw(std::uint64_t size);
     [[nodiscard]] std::string_view text(std::size_t bytes_max);
@@ -58,6 +76,8 @@ public:
     [[nodiscard]] std::string problem() const;
 
 private:
+    [[nodiscard]] std::uint64_t long_varint();
+
     byte_view data_;
     std::size_t at_ = 0;
     std::size_t failed_at_ = 0;

@@ -53,6 +53,7 @@ private:
     };
     struct fence;
     static constexpr std::size_t height_max = 12;
+    static constexpr std::size_t cache_line_bytes = 64;
     using path = std::array<std::uint16_t, height_max + 1>; // which item, by height
 
     static std::size_t items_max(std::uint32_t height) {
@@ -217,6 +218,41 @@ public:
         return where.found ? &items<entry>(where.leaf)[where.at[0]].value : nullptr;
     }
 
+    // What is known of a key while the memory that would tell more is still on its way. For many keys in turn:
+    // `approach` each, then `sight` each, then use them; so they wait for memory together, not one by one.
+    // Nothing must change the map in between. Costs nothing but time if the key is not there.
+    class glimpse {
+        friend class ordered_map;
+        const node* leaf_ = nullptr;
+    };
+    template <class K>
+    [[nodiscard]] glimpse approach(const K& key) const
+        requires tagged
+    {
+        glimpse out;
+        out.leaf_ = descend(key).leaf;
+        if (out.leaf_ == nullptr) return out;
+        __builtin_prefetch(out.leaf_);
+        __builtin_prefetch(marks<entry>(out.leaf_) + cache_line_bytes);
+        return out;
+    }
+    // Most likely the entry of that key; null if it is not there.
+    template <class K>
+    [[nodiscard]] const entry* sight(const glimpse& from, const K& key) const
+        requires tagged
+    {
+        if (from.leaf_ == nullptr) return nullptr;
+        const std::uint8_t* first = marks<entry>(from.leaf_);
+        const std::uint8_t* end = first + from.leaf_->count;
+        const std::uint8_t* found = std::find(first, end, Less::tag(key));
+        if (found == end) return nullptr;
+        const entry* out = items<entry>(from.leaf_) + (found - first);
+        __builtin_prefetch(out, 1);
+        __builtin_prefetch(reinterpret_cast<const std::byte*>(out + 1) - 1,
+                           1); // if it is cut by a line's end
+        return out;
+    }
+
     // The value under `key`; if there is none, `make()` gives the entry's value and `Key(key)` its key.
     template <class K, class Make>
     Value& find_or_insert(const K& key, Make make) {
@@ -264,24 +300,37 @@ private:
         place out;
         out.leaf = root_.get();
         if (out.leaf == nullptr) return out;
-        while (out.leaf->height > 0) {
+        // Heights are counted, not read: the leaf, which is mostly not in a cache, is not looked at here.
+        for (std::uint32_t height = out.leaf->height; height > 0; --height) {
             const fence* first = items<fence>(out.leaf);
             const fence* begin = first + 1;
             const fence* end = first + out.leaf->count;
             if constexpr (headed) { // only those of the same head are left to compare
                 const std::uint64_t* heads = marks<fence>(out.leaf);
-                const std::uint64_t* last = heads + out.leaf->count;
                 std::uint64_t head = Less::head(key);
-                const std::uint64_t* same = std::lower_bound(heads + 1, last, head);
-                begin = first + (same - heads);
-                end = first + (std::upper_bound(same, last, head) - heads);
+                std::size_t same = count_below(heads + 1, out.leaf->count - 1U, head) + 1;
+                begin = first + same;
+                end = begin;
+                while (end < first + out.leaf->count && heads[end - first] == head) ++end;
             }
             auto after = std::upper_bound(
                 begin, end, key, [this](const K& k, const fence& f) { return less_(k, f.first); });
-            out.at[out.leaf->height] = static_cast<std::uint16_t>(after - first - 1);
+            out.at[height] = static_cast<std::uint16_t>(after - first - 1);
             out.leaf = (after - 1)->below.get();
         }
         return out;
+    }
+    // How many of the sorted `numbers` are less than `limit`. Without branches that depend on them: which way
+    // a search goes is as good as random, and a wrong guess costs more than the rest.
+    static std::size_t count_below(const std::uint64_t* numbers, std::size_t count,
+                                   std::uint64_t limit) {
+        const std::uint64_t* from = numbers;
+        while (count > 1) {
+            std::size_t half = count / 2;
+            from += static_cast<std::size_t>(from[half - 1] < limit) * half;
+            count -= half;
+        }
+        return static_cast<std::size_t>(from - numbers) + (count == 1 && *from < limit ? 1 : 0);
     }
     // Of the entries of a leaf the first that is not less.
     template <class K>

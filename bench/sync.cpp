@@ -11,11 +11,8 @@ using namespace weft;
 namespace {
 
 // 100,000, or as many as hold 256 MiB of values.
-std::vector<std::string> make_keys(std::size_t value_bytes) {
-    std::size_t count = std::min(std::size_t{100'000}, (std::size_t{1} << 28U) / value_bytes);
-    std::vector<std::string> out;
-    for (std::size_t i = 0; i < count; ++i) out.push_back(bench::key(i));
-    return out;
+std::size_t keys_for(std::size_t value_bytes) {
+    return std::min(std::size_t{100'000}, (std::size_t{1} << 28U) / value_bytes);
 }
 
 std::string_view text_of(byte_view data) {
@@ -25,7 +22,7 @@ std::string_view text_of(byte_view data) {
 // The limit of one thread in memory: upserts of the same values, by the same random keys, into a hash map.
 void hash_map_upsert(benchmark::State& state) {
     auto size = static_cast<std::size_t>(state.range(0));
-    auto names = make_keys(size);
+    std::size_t keys = keys_for(size);
     bench::noise values;
     random_generator random(seeds::bench);
     std::unordered_map<std::string, std::string> table;
@@ -33,7 +30,7 @@ void hash_map_upsert(benchmark::State& state) {
     auto began = bench::clock::now();
     for (auto _ : state) {
         for (int i = 0; i < 1'000; ++i) {
-            table[names[random.below(names.size())]] = text_of(values.view(random, size));
+            table[bench::key(random.below(keys))] = text_of(values.view(random, size));
         }
         done += 1'000;
     }
@@ -53,13 +50,13 @@ BENCHMARK(hash_map_upsert)
 // `operations` register sets, `batch` a transaction, by the calling thread; none is waited for.
 bool load(replica& r, std::size_t operations, std::size_t batch, std::size_t value_bytes,
           std::uint64_t seed) {
-    auto names = make_keys(value_bytes);
+    std::size_t keys = keys_for(value_bytes);
     bench::noise values;
     random_generator random(seed);
     for (std::size_t done = 0; done < operations; done += batch) {
         auto made = r.transact([&](transaction& t) {
             for (std::size_t i = 0; i < batch; ++i) {
-                (void)t.lww_register(names[random.below(names.size())])
+                (void)t.lww_register(bench::key(random.below(keys)))
                     .set(values.fresh(random, value_bytes));
             }
         });

@@ -113,6 +113,13 @@ public:
         }
     }
 
+    // Joins one entry whose dot is not here, and has not been: what was seen where it was written goes.
+    template <seen Theirs>
+    void write(entry fresh, const Theirs& their_seen) {
+        entries_.erase_if([&](const entry& e) { return their_seen.covers(e.at); });
+        insert(std::move(fresh));
+    }
+
     void
     insert(entry fresh) { // keeps what is there under the same dot: equal dots have equal payloads
         auto place = std::lower_bound(entries_.begin(), entries_.end(), fresh.at,

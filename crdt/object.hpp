@@ -221,6 +221,13 @@ public:
     }
     [[nodiscard]] const data_type& data() const { return data_; }
 
+    // Asks memory for what a write of it is going to look at.
+    [[gnu::always_inline]] void fetch() const {
+        const auto* siblings = std::get_if<register_store<value>>(&data_);
+        if (siblings != nullptr && siblings->size() == 1)
+            siblings->begin()->payload.content.fetch();
+    }
+
     [[nodiscard]] bool live() const;  // has a live dot: a reader sees it
     [[nodiscard]] bool empty() const; // holds nothing at all, and need not be kept
     [[nodiscard]] bool blank() const; // the same, but a delta may still name what it removes

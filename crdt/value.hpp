@@ -87,6 +87,16 @@ public:
     }
     [[nodiscard]] std::optional<std::int64_t> as_time_ms() const;
 
+    // Asks memory for the content, if it is on the heap: of a long one the beginning, the rest follows by itself.
+    // Always inline: GCC takes a function that only prefetches for one that does nothing, and drops its calls.
+    [[gnu::always_inline]] void fetch() const {
+        if (size_ != on_heap) return;
+        const auto* part = reinterpret_cast<const std::byte*>(shared());
+        __builtin_prefetch(part, 1);
+        __builtin_prefetch(part + 64, 1);
+        __builtin_prefetch(part + 64 + 39, 1);
+    }
+
     // Bytes of text or binary; 0 for the others.
     [[nodiscard]] std::size_t content_bytes() const;
     [[nodiscard]] std::size_t heap_bytes() const { return size_ == on_heap ? content_bytes() : 0; }

@@ -196,8 +196,7 @@ void run_encoder::begin_change(hlc stamp, std::span<const version_vector::entry>
 void run_encoder::write_path(std::span<const std::string_view> path) {
     std::size_t kept = 0;
     while (kept < path.size() && kept < path_.size()) {
-        const part& before = path_[kept];
-        if (as_text(body_.view().subspan(before.at, before.size)) != path[kept]) break;
+        if (name(path_[kept]) != path[kept]) break;
         ++kept;
     }
     encode_path_lead(body_, {kept, path.size()});

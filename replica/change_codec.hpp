@@ -43,20 +43,26 @@ public:
     [[nodiscard]] std::uint64_t change_operations() const { return change_operations_; }
     [[nodiscard]] std::uint64_t operations() const { return operations_; } // of ended changes
 
+    // Where the parts of the path of the last operation were written; and what is there.
+    struct name_place {
+        std::size_t at = 0;
+        std::size_t size = 0;
+    };
+    [[nodiscard]] std::span<const name_place> path() const { return path_; }
+    [[nodiscard]] std::string_view name(name_place where) const {
+        return as_text(body_.view().subspan(where.at, where.size));
+    }
+
     // The finished run, compressed with `wanted` if that pays; the encoder is empty after.
     [[nodiscard]] bytes seal(replica_id origin, std::uint64_t first, run_hash previous,
                              const incarnation& who, codec wanted);
 
 private:
-    struct part { // of the last path written, in body_
-        std::size_t at = 0;
-        std::size_t size = 0;
-    };
     void write_path(std::span<const std::string_view> path);
 
     byte_writer body_;
-    std::vector<part> path_;
-    std::vector<part> path_before_; // as path_ was when the change began
+    std::vector<name_place> path_;
+    std::vector<name_place> path_before_; // as path_ was when the change began
     std::size_t change_at_ = 0;
     std::uint64_t change_operations_ = 0;
     std::uint64_t operations_ = 0;

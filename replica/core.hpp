@@ -6,6 +6,7 @@
 #include "replica/held_back.hpp"
 #include "replica/keyspace.hpp"
 #include "replica/log_tail.hpp"
+#include "replica/pending_operations.hpp"
 #include "replica/session.hpp"
 #include "replica/status.hpp"
 #include "replica/transfer_store.hpp"
@@ -56,10 +57,10 @@ public:
     // When to call step with `woken` if nothing else happens.
     [[nodiscard]] instant deadline() const;
 
-    // A local transaction: begin, then operations, then end or roll back. Each operation is applied at
-    // once, so that reads see it.
+    // A local transaction: begin, then operations, then end or roll back. Who reads `state` in between sees
+    // them all.
     [[nodiscard]] result<void> begin_change(std::uint64_t wall_ms);
-    [[nodiscard]] result<void> apply(const operation& op); // limits and budgets are checked here
+    [[nodiscard]] result<void> apply(operation&& op); // limits and budgets are checked here
     struct committed {
         dot first; // equal to end if the change holds no operation
         std::uint64_t end = 0;
@@ -83,7 +84,10 @@ public:
                                                     change_callback whom);
     void unsubscribe(subscription_id id);
 
-    [[nodiscard]] const keyspace& state() const { return state_; }
+    [[nodiscard]] const keyspace& state() {
+        if (pending_.size() > 0) apply_pending(&undo_);
+        return state_;
+    }
     [[nodiscard]] replica_identity identity() const {
         return {id_, predecessor_, clock_.last(), base_};
     }
@@ -230,6 +234,7 @@ private:
     void on_digests(session& s, const digests_message& digests);
 
     // Runs.
+    void apply_pending(undo_log* undo);
     void seal();
     [[nodiscard]] result<run_outcome> take_run(const run_header& header, const shared_bytes& run,
                                                bool replaying);
@@ -287,7 +292,8 @@ private:
     bool in_change_ = false;
     std::uint64_t change_first_ = 0;
     hlc change_stamp_;
-    undo_log undo_;
+    pending_operations pending_;
+    undo_log undo_;                             // of those that are applied
     version_vector stated_dependencies_;        // of the newest own change
     version_vector stated_before_;              // of the one before the open change
     std::vector<object_change> change_objects_; // for subscribers

@@ -1,17 +1,9 @@
 #include "replica/handles.hpp"
 
 namespace weft {
-namespace {
-
-std::vector<std::string_view> views(const std::vector<std::string>& path) {
-    return {path.begin(), path.end()};
-}
-
-} // namespace
-
 result<void> object_handle::change(action what, value argument, std::int64_t amount,
                                    std::unique_ptr<operation_extra> extra) const {
-    std::vector<std::string_view> path = views(path_);
+    object_path::parts path(path_);
     operation op;
     op.path = path;
     op.type = type_;
@@ -23,7 +15,7 @@ result<void> object_handle::change(action what, value argument, std::int64_t amo
 }
 
 result<void> object_handle::find(const std::function<void(const object&)>& see) const {
-    std::vector<std::string_view> path = views(path_);
+    object_path::parts path(path_);
     return access_->read([&](const keyspace& state, replica_id) {
         if (const object* there = state.find(path, type_)) see(*there);
     });
@@ -38,7 +30,7 @@ result<void> bounded_counter_handle::create(std::int64_t bound, std::int64_t ini
                                             bool at_most) {
     auto extra = std::make_unique<operation_extra>();
     bool there = false;
-    std::vector<std::string_view> path = views(path_);
+    object_path::parts path(path_);
     auto looked = access_->read([&](const keyspace& state, replica_id self) {
         extra->spec = {self, bound, initial, at_most};
         if (const object* found = state.find(path, type_)) {
@@ -71,7 +63,7 @@ result<void> bounded_counter_handle::with_spec(action what, std::int64_t amount,
     if (!looked) return looked;
     if (!there)
         return fail(errc::not_found,
-                    "bounded counter '" + path_.back() + "' was never created here");
+                    "bounded counter '" + path_.last() + "' was never created here");
     extra->to = to;
     return change(what, {}, amount, std::move(extra));
 }
@@ -96,13 +88,13 @@ result<std::int64_t> bounded_counter_handle::read() const {
     if (!looked) return fail(looked.error());
     if (!out)
         return fail(errc::not_found,
-                    "bounded counter '" + path_.back() + "' was never created here");
+                    "bounded counter '" + path_.last() + "' was never created here");
     return *out;
 }
 
 result<std::uint64_t> bounded_counter_handle::rights() const {
     std::uint64_t out = 0;
-    std::vector<std::string_view> path = views(path_);
+    object_path::parts path(path_);
     auto looked = access_->read([&](const keyspace& state, replica_id self) {
         const object* found = state.find(path, type_);
         if (found != nullptr) out = found->as<bounded_store>().chosen()->rights_of(self);
@@ -125,8 +117,8 @@ result<std::map<replica_id, std::uint64_t>> bounded_counter_handle::all_rights()
 }
 
 result<void> object_scope::remove(std::string_view name) const {
-    std::vector<std::string> path = below(name);
-    std::vector<std::string_view> parts = views(path);
+    object_path path = below(name);
+    object_path::parts parts(path);
     return access_->together([&](store_access& all) -> result<void> {
         std::vector<type_id> types;
         auto looked =
@@ -135,7 +127,7 @@ result<void> object_scope::remove(std::string_view name) const {
         for (type_id type : types) {
             if (type.kind == type_kind::bounded_counter) {
                 return fail(errc::wrong_type,
-                            "bounded counter '" + path.back() + "' cannot be removed");
+                            "bounded counter '" + path.last() + "' cannot be removed");
             }
         }
         for (type_id type : types) {

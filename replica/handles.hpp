@@ -1,5 +1,6 @@
 #pragma once
 #include "replica/keyspace.hpp"
+#include "replica/object_path.hpp"
 
 #include <functional>
 #include <map>
@@ -37,11 +38,11 @@ public:
     [[nodiscard]] result<bool> exists() const {
         return look<bool>([](const object*) { return true; }, false);
     }
-    [[nodiscard]] const std::string& key() const { return path_.front(); }
+    [[nodiscard]] const std::string& key() const { return path_.key(); }
     [[nodiscard]] type_id type() const { return type_; }
 
 protected:
-    object_handle(store_access& access, std::vector<std::string> path, type_id type)
+    object_handle(store_access& access, object_path path, type_id type)
         : access_(&access), path_(std::move(path)), type_(type) {}
 
     result<void> change(action what, value argument = {}, std::int64_t amount = 0,
@@ -58,7 +59,7 @@ protected:
     [[nodiscard]] result<void> find(const std::function<void(const object&)>& see) const;
 
     store_access* access_;
-    std::vector<std::string> path_;
+    object_path path_;
     type_id type_;
 };
 
@@ -66,7 +67,7 @@ protected:
 template <class T = value>
 class register_handle : public object_handle {
 public:
-    register_handle(store_access& access, std::vector<std::string> path)
+    register_handle(store_access& access, object_path path)
         : object_handle(access, std::move(path), {type_kind::lww_register}) {}
 
     result<void> set(const T& content) {
@@ -82,7 +83,7 @@ public:
         if (!found) return std::optional<T>();
         auto content = value_traits<T>::unwrap(*found);
         if (!content) {
-            return fail(errc::wrong_type, "register '" + path_.back() + "' holds a " +
+            return fail(errc::wrong_type, "register '" + path_.last() + "' holds a " +
                                               std::string(to_string(found->kind())));
         }
         return content;
@@ -93,7 +94,7 @@ public:
 template <class T = value>
 class mv_register_handle : public object_handle {
 public:
-    mv_register_handle(store_access& access, std::vector<std::string> path)
+    mv_register_handle(store_access& access, object_path path)
         : object_handle(access, std::move(path), {type_kind::mv_register}) {}
 
     result<void> set(const T& content) {
@@ -112,7 +113,7 @@ public:
         });
         if (!done) return fail(done.error());
         if (!fits)
-            return fail(errc::wrong_type, "register '" + path_.back() + "' holds other kinds too");
+            return fail(errc::wrong_type, "register '" + path_.last() + "' holds other kinds too");
         return out;
     }
 };
@@ -120,8 +121,7 @@ public:
 // Counter that goes up and down. Further error: over_limit if this replica's sum would leave 64 bits.
 class counter_handle : public object_handle {
 public:
-    counter_handle(store_access& access, std::vector<std::string> path,
-                   type_kind kind = type_kind::counter)
+    counter_handle(store_access& access, object_path path, type_kind kind = type_kind::counter)
         : object_handle(access, std::move(path), {kind}) {}
 
     result<void> increment(std::int64_t by = 1) { return change(action::increment, {}, by); }
@@ -136,7 +136,7 @@ public:
 // Counter that only grows; `increment` of less than 0 is invalid_argument.
 class grow_counter_handle : private counter_handle {
 public:
-    grow_counter_handle(store_access& access, std::vector<std::string> path)
+    grow_counter_handle(store_access& access, object_path path)
         : counter_handle(access, std::move(path), type_kind::grow_counter) {}
     using counter_handle::exists;
     using counter_handle::increment;
@@ -147,7 +147,7 @@ public:
 // Counter with a bound that no replica can cross. Top-level only, never removed.
 class bounded_counter_handle : public object_handle {
 public:
-    bounded_counter_handle(store_access& access, std::vector<std::string> path)
+    bounded_counter_handle(store_access& access, object_path path)
         : object_handle(access, std::move(path), {type_kind::bounded_counter}) {}
 
     // Creates it here, with all rights, if it is not there; creating it twice alike changes nothing.
@@ -174,7 +174,7 @@ private:
 template <bool EnableWins>
 class flag_handle : public object_handle {
 public:
-    flag_handle(store_access& access, std::vector<std::string> path)
+    flag_handle(store_access& access, object_path path)
         : object_handle(access, std::move(path),
                         {EnableWins ? type_kind::enable_wins_flag : type_kind::disable_wins_flag}) {
     }
@@ -195,7 +195,7 @@ public:
 template <class E, type_kind Kind>
 class set_handle : public object_handle {
 public:
-    set_handle(store_access& access, std::vector<std::string> path)
+    set_handle(store_access& access, object_path path)
         : object_handle(access, std::move(path), {Kind, element_kind_of<E>()}) {}
 
     result<void> add(const E& element) {
@@ -298,17 +298,13 @@ public:
     result<void> remove(std::string_view name) const;
 
 protected:
-    object_scope(store_access& access, std::vector<std::string> path)
+    object_scope(store_access& access, object_path path)
         : access_(&access), path_(std::move(path)) {}
 
-    [[nodiscard]] std::vector<std::string> below(std::string_view name) const {
-        std::vector<std::string> out = path_;
-        out.emplace_back(name);
-        return out;
-    }
+    [[nodiscard]] object_path below(std::string_view name) const { return path_.child(name); }
 
     store_access* access_;
-    std::vector<std::string> path_;
+    object_path path_;
 };
 
 // How a struct of yours maps to the fields of a map: specialise with one line per member.
@@ -337,7 +333,7 @@ concept has_fields = requires { fields<Struct>::list; };
 // Map from field name to objects of any type; as a scope it gives handles on its fields.
 class map_handle : public object_handle, public object_scope {
 public:
-    map_handle(store_access& access, const std::vector<std::string>& path)
+    map_handle(store_access& access, const object_path& path)
         : object_handle(access, path, {type_kind::map}), object_scope(access, path) {}
 
     using object_handle::remove; // of the map itself

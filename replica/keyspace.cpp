@@ -2,6 +2,9 @@
 
 #include "base/check.hpp"
 
+#include <algorithm>
+#include <array>
+
 namespace weft {
 namespace {
 
@@ -9,16 +12,17 @@ struct all_seen {
     static bool covers(dot) { return true; }
 };
 
-// Joins an operation's fragment into one leaf store. The operation's dot is new, so nothing of the
-// fragment has been seen here. A local operation has seen all that is here: the old store is moved to
-// `undo` instead of being joined away.
+// Writes one entry into a leaf store. Its dot is new, and a local operation has seen all that is here: the old
+// store is moved to `undo` instead of being joined away.
 template <class Store>
-void join_leaf(Store& mine, const Store& fragment, const operation_seen& seen, undo_step* undo) {
+void write_leaf(Store& mine, typename Store::entry fresh, const operation_seen& seen,
+                undo_step* undo) {
     if (undo != nullptr) {
         undo->before = std::move(mine);
-        mine = fragment;
+        mine = Store();
+        mine.insert(std::move(fresh));
     } else {
-        mine.join(fragment, nothing_seen{}, seen);
+        mine.write(std::move(fresh), seen);
     }
 }
 
@@ -56,6 +60,22 @@ void keyspace::apply(const operation& op, dot at, hlc stamp, const version_vecto
     apply_at(root_, {}, 0, op, {dependencies, at}, stamp, undo);
 }
 
+void keyspace::fetch(std::span<const operation> next) const {
+    std::size_t count = std::min(next.size(), fetched_together);
+    if (count < 2) return;
+    std::array<map_store::children_type::glimpse, fetched_together> leaves;
+    std::array<const object*, fetched_together> objects;
+    auto name = [&](std::size_t i) { return child_ref{next[i].path[0], type_at(next[i], 0)}; };
+    for (std::size_t i = 0; i < count; ++i) leaves[i] = root_.children().approach(name(i));
+    for (std::size_t i = 0; i < count; ++i) {
+        const auto* entry = root_.children().sight(leaves[i], name(i));
+        objects[i] = entry == nullptr ? nullptr : &entry->value;
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+        if (objects[i] != nullptr) objects[i]->fetch();
+    }
+}
+
 void keyspace::apply_at(map_store& parent, const path_hash& parent_hash, std::size_t depth,
                         const operation& op, const operation_seen& seen, hlc stamp,
                         undo_log* undo) {
@@ -75,9 +95,9 @@ void keyspace::apply_at(map_store& parent, const path_hash& parent_hash, std::si
 
 void keyspace::apply_here(object& target, const path_hash& here, const operation& op,
                           const operation_seen& seen, hlc stamp, undo_step* undo) {
-    auto change_store = [&](auto& store, const auto& fragment) {
+    auto write_store = [&](auto& store, auto payload) {
         weight_.subtract(weigh(here, store));
-        join_leaf(store, fragment, seen, undo);
+        write_leaf(store, {seen.at, std::move(payload)}, seen, undo);
         weight_.add(weigh(here, store));
     };
     auto change_element = [&](auto& set, const auto* before, const auto& fragment,
@@ -96,12 +116,11 @@ void keyspace::apply_here(object& target, const path_hash& here, const operation
     };
     switch (op.what) {
         case action::write:
-            change_store(target.as<register_store<value>>(),
-                         register_store<value>(seen.at, {stamp, op.argument}));
+            write_store(target.as<register_store<value>>(), stamped<value>{stamp, op.argument});
             break;
         case action::enable:
         case action::disable:
-            change_store(target.as<flag_store>(), flag_store(seen.at, op.what == action::enable));
+            write_store(target.as<flag_store>(), op.what == action::enable);
             break;
         case action::add:
         case action::remove_element:

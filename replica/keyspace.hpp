@@ -49,6 +49,10 @@ public:
     void apply(const operation& op, dot at, hlc stamp, const version_vector& dependencies,
                undo_log* undo);
     void roll_back(undo_log&& undo);
+    // Asks memory for what operations that come next will touch, of up to `fetched_together` of them. Most of
+    // the time that one takes is waiting for that; the waits of several then overlap. Changes nothing.
+    static constexpr std::size_t fetched_together = 16;
+    void fetch(std::span<const operation> next) const;
 
     // Adds a fragment of an object of a state image to the fragments before it.
     void load(std::span<const std::string_view> path, type_id type, object&& fragment);

@@ -187,7 +187,11 @@ result<void> replica::pause_peer(std::string_view peer) { return command(peer, t
 result<void> replica::resume_peer(std::string_view peer) { return command(peer, false); }
 
 result<replica_status> replica::status() const {
-    if (driver_->inside()) return driver_->unlocked_core().status(driver_->now());
+    if (driver_->inside()) {
+        core& open = driver_->unlocked_core();
+        (void)open.state(); // with all that the transaction wrote
+        return open.status(driver_->now());
+    }
     auto out = driver_->with_core([&](core& c) -> result<replica_status> {
         if (driver_->closed()) return fail(closed_replica());
         return c.status(driver_->now());

@@ -12,7 +12,7 @@ void transaction::abort(std::string why) {
 
 result<void> transaction::write(operation&& op) {
     if (failure_) return fail(*failure_);
-    auto done = core_.apply(op);
+    auto done = core_.apply(std::move(op));
     if (!done) failure_ = done.error();
     return done;
 }

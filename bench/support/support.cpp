@@ -3,7 +3,6 @@
 #include "tests/seeds.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <unistd.h>
@@ -47,12 +46,13 @@ replica_options plain(std::vector<std::string> listen, std::vector<std::string> 
 std::string key(std::size_t i) {
     // Odd, so that no two numbers below 2^32 give the same: Knuth's multiplicative hash.
     auto scattered = static_cast<std::uint32_t>(i) * 2'654'435'761U;
-    char text[9];
-    std::snprintf(text, sizeof text, "%08x", static_cast<unsigned>(scattered));
+    std::string text(8, '0');
+    for (std::size_t at = text.size(); at > 0; scattered >>= 4U)
+        text[--at] = "0123456789abcdef"[scattered & 15U];
     return text;
 }
 
-noise::noise() : data_(1U << 20U) {
+noise::noise() : data_(1U << 19U) {
     random_generator random(seeds::bench);
     for (std::byte& b : data_) b = static_cast<std::byte>(random.next());
 }

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <atomic>
+#include <concepts>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -44,6 +45,12 @@ bool same(const Tested& mine, const reference_map& reference) {
         const wide* found = mine.find(std::string_view(key));
         if (found != &at->value) return false;
         if (!(mine.lower_bound(key) == at)) return false;
+        if constexpr (std::same_as<Tested, tagged>) {
+            std::string_view name = key;
+            const auto* sighted = mine.sight(mine.approach(name), name);
+            if (sighted == nullptr || with_tags::tag(sighted->key) != with_tags::tag(name))
+                return false;
+        }
         ++at;
     }
     return at == mine.end();

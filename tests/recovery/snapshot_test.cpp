@@ -12,15 +12,19 @@
 namespace weft {
 namespace {
 
+// Values that compress little, so that the file has about the size of what it holds.
 state_image some_image(std::uint64_t at, std::size_t keys, std::size_t value_bytes = 8) {
     state_image out;
+    random_generator random(seeds::unit);
     for (std::size_t i = 0; i < keys; ++i) {
         std::string key = "key " + std::to_string(i);
         std::string_view path = key;
         operation op;
         op.path = {&path, 1};
         op.what = action::write;
-        op.argument = value(std::string(value_bytes, 'x'));
+        std::string content;
+        while (content.size() < value_bytes) content += to_hex(random.next());
+        op.argument = value(content.substr(0, value_bytes));
         out.objects.apply(op, {replica_id{1}, i + 1}, hlc::at_ms(i + 1), {}, nullptr);
     }
     out.header.cluster = "cluster";
@@ -195,7 +199,7 @@ BOOST_AUTO_TEST_CASE(a_snapshot_under_way_tells_how_far_it_is) {
     snapshot_world world;
     REQUIRE_GOOD(world.open());
     std::optional<snapshot_info> written;
-    world.store->write_later(some_image(3, 40'000, 90), // several syncs
+    world.store->write_later(some_image(3, 80'000, 90), // several syncs
                              [&](const result<snapshot_info>& outcome) {
                                  REQUIRE_GOOD(outcome);
                                  written = *outcome;

@@ -1,10 +1,12 @@
 #include "replica/change_codec.hpp"
 #include "replica/core.hpp"
 #include "replica/digest_ranges.hpp"
+#include "tests/seeds.hpp"
 
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <array>
 
 // The engine alone, event by event: what it answers to peers that no release of ours would be.
 using namespace weft;
@@ -52,7 +54,7 @@ struct engine {
         op.what = action::increment;
         op.amount = 1;
         BOOST_REQUIRE(decisions.begin_change(wall_ms));
-        BOOST_REQUIRE(decisions.apply(op));
+        BOOST_REQUIRE(decisions.apply(std::move(op)));
         return decisions.end_change();
     }
     void receives(const shared_bytes& run) { happens(received{wire, runs_message{{run}}, 100}); }
@@ -573,7 +575,7 @@ BOOST_AUTO_TEST_CASE(links_that_do_not_drain_share_one_budget) {
         op.what = action::write;
         op.argument = value(filler);
         BOOST_REQUIRE(a.decisions.begin_change(wall_ms));
-        BOOST_REQUIRE(a.decisions.apply(op));
+        BOOST_REQUIRE(a.decisions.apply(std::move(op)));
         (void)a.decisions.end_change();
         a.happens(woken{});
     }
@@ -582,4 +584,66 @@ BOOST_AUTO_TEST_CASE(links_that_do_not_drain_share_one_budget) {
     BOOST_TEST(sending < share + 2 * limits::batch_bytes_target);
     a.drains(session_id{1});
     BOOST_TEST(a.count<send_message>() > 0);
+}
+
+// One core is looked at after each operation, and so applies it at once; the other at random.
+BOOST_AUTO_TEST_CASE(when_the_operations_of_a_change_are_applied_is_not_seen) {
+    random_generator random(seeds::unit);
+    engine often;
+    engine seldom;
+    const std::array<engine*, 2> both{&often, &seldom};
+    for (int round = 0; round < 300; ++round) {
+        for (engine* each : both) BOOST_REQUIRE(each->decisions.begin_change(wall_ms));
+        for (std::uint64_t left = random.below(40); left > 0; --left) {
+            std::string key = "k" + std::to_string(random.below(6));
+            std::string field = "f" + std::to_string(random.below(3));
+            std::array<std::string_view, 2> path{key, field};
+            auto whole = std::span<const std::string_view>(path).first(1 + random.below(2));
+            auto number = static_cast<std::int64_t>(random.below(5));
+            std::uint64_t kind = random.below(6);
+            for (engine* each : both) {
+                operation op;
+                op.path = whole;
+                op.argument = number;
+                switch (kind) {
+                    case 0: op.what = action::write; break;
+                    case 1:
+                        op.type = {type_kind::enable_wins_flag};
+                        op.what = number == 0 ? action::enable : action::disable;
+                        break;
+                    case 2:
+                        op.type = {type_kind::add_wins_set, element_kind::integer};
+                        op.what = action::add;
+                        break;
+                    case 3:
+                        op.type = {type_kind::add_wins_set, element_kind::integer};
+                        op.what = action::remove_element;
+                        break;
+                    case 4:
+                        op.type = {type_kind::counter};
+                        op.what = action::increment;
+                        op.amount = number;
+                        break;
+                    default:
+                        op.type = {type_kind::map};
+                        op.what = action::remove;
+                        op.path = whole.first(1);
+                }
+                BOOST_REQUIRE(each->decisions.apply(std::move(op)));
+            }
+            state_digest now = often.decisions.state().digest();
+            if (random.chance(0.05)) BOOST_TEST((seldom.decisions.state().digest() == now));
+        }
+        bool ends = random.chance(0.7);
+        for (engine* each : both) {
+            if (ends) {
+                (void)each->decisions.end_change();
+            } else {
+                each->decisions.roll_back_change();
+            }
+            each->happens(woken{});
+            each->decisions.check_invariants();
+        }
+        BOOST_REQUIRE((often.decisions.state().digest() == seldom.decisions.state().digest()));
+    }
 }

@@ -52,7 +52,7 @@ BUGS = [
     ("clock_ignores_what_it_saw", "clock/hlc.cpp",
      "    last_ = std::max(last_, seen);\n    return true;",
      "    if (!PLANTED) last_ = std::max(last_, seen);\n    return true;"),
-    ("dependencies_not_stated", "replica/core.cpp",
+    ("dependencies_not_stated", "replica/core_changes.cpp",
      "    open_run_.begin_change(change_stamp_, grown);",
      "    if (PLANTED) grown.clear();\n    open_run_.begin_change(change_stamp_, grown);"),
 
@@ -89,9 +89,8 @@ BUGS = [
      "(PLANTED ? best->payload.at > e.payload.at :\n"
      "             std::tie(best->payload.at, best->at) < std::tie(e.payload.at, e.at))"),
     ("siblings_are_dropped", "crdt/dot_store.hpp",
-     "            if (!my_seen.covers(e.at)) insert(e);\n        }\n    }\n\n    void\n    insert(",
-     "            if (PLANTED) entries_.erase_if([](const entry&) { return true; });\n"
-     "            if (!my_seen.covers(e.at)) insert(e);\n        }\n    }\n\n    void\n    insert("),
+     "        entries_.erase_if([&](const entry& e) { return their_seen.covers(e.at); });\n        insert(",
+     "        entries_.erase_if([&](const entry& e) { return PLANTED || their_seen.covers(e.at); });\n        insert("),
     ("reset_takes_concurrent_increments", "crdt/counter.cpp",
      "        mine.reset_sum = theirs.reset_sum;",
      "        mine.reset_sum = PLANTED ? mine.sum : theirs.reset_sum;"),
@@ -161,7 +160,7 @@ BUGS = [
     ("header_checksum_is_not_looked_at", "recovery/sealed.cpp",
      "    if (crc32c(out.body, crc32c(counted)) != crc) {",
      "    if (!PLANTED && crc32c(out.body, crc32c(counted)) != crc) {"),
-    ("full_disk_takes_writes", "replica/core.cpp",
+    ("full_disk_takes_writes", "replica/core_changes.cpp",
      "    if (disk_full_) {\n        return fail(errc::disk_full, \"no space for the log",
      "    if (disk_full_ && !PLANTED) {\n        return fail(errc::disk_full, \"no space for the log"),
     ("space_is_not_looked_for", "replica/driver.cpp",
