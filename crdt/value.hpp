@@ -87,8 +87,8 @@ public:
     }
     [[nodiscard]] std::optional<std::int64_t> as_time_ms() const;
 
-    // Asks memory for the content, if it is on the heap: of a long one the beginning, the rest follows by itself.
-    // Always inline: GCC takes a function that only prefetches for one that does nothing, and drops its calls.
+    // Asks memory for the content, if it is on the heap: of a long one the beginning, the rest follows.
+    // Always inline: GCC takes a function that only prefetches for one that does nothing.
     [[gnu::always_inline]] void fetch() const {
         if (size_ != on_heap) return;
         const auto* part = reinterpret_cast<const std::byte*>(shared());

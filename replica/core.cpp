@@ -247,7 +247,7 @@ result<core::run_outcome> core::take_run(const run_header& header, const shared_
 
     auto decoded = decode_run(header, run.view);
     if (!decoded) return fail(decoded.error());
-    const decoded_run& whole = **decoded;
+    decoded_run& whole = **decoded;
     for (const change_view& change : whole.changes) {
         for (const auto& e : change.dependencies) {
             missing_ = {e.replica, e.counter};
@@ -275,22 +275,22 @@ result<core::run_outcome> core::take_run(const run_header& header, const shared_
     return run_outcome::applied;
 }
 
-void core::apply_changes(const decoded_run& run, origin& from, bool replaying) {
-    std::span<const operation> all = run.operations;
+void core::apply_changes(decoded_run& run, origin& from, bool replaying) {
+    bool told = !replaying && !subscribers_.empty();
+    std::span<operation> left = run.operations;
     std::size_t fetched = 0;
     for (const change_view& change : run.changes) {
         for (const auto& e : change.dependencies) from.dependencies.advance(e.replica, e.counter);
-        std::uint64_t counter = change.first;
-        for (const operation& op : change.operations) {
-            if (counter - run.header.first == fetched) {
-                state_.fetch(all.subspan(fetched));
-                fetched += keyspace::fetched_together;
+        if (told) notify_subscribers(change, run.header, from.who.member);
+        for (dot at{run.header.origin, change.first}; at.counter < change.end; ++at.counter) {
+            if (fetched == 0) {
+                state_.fetch(left);
+                fetched = keyspace::fetched_together;
             }
-            state_.apply(op, {run.header.origin, counter++}, change.stamp, from.dependencies,
-                         nullptr);
+            state_.apply(std::move(left.front()), at, change.stamp, from.dependencies, nullptr);
+            left = left.subspan(1);
+            --fetched;
         }
-        if (!replaying && !subscribers_.empty())
-            notify_subscribers(change, run.header, from.who.member);
     }
     hlc newest = run.changes.back().stamp;
     if (clock_.observe(newest, wall_ms_) || replaying || now_ < from.next_ahead_report) return;

@@ -240,7 +240,7 @@ private:
                                                bool replaying);
     void retry_held_back();
     void log_run(const run_header& header, shared_bytes run, run_hash hash);
-    void apply_changes(const decoded_run& run, origin& from, bool replaying);
+    void apply_changes(decoded_run& run, origin& from, bool replaying);
     void want_sync();
     void want_snapshot();
     [[nodiscard]] bool grew_since_snapshot() const;

@@ -221,11 +221,11 @@ result<void> core::apply(operation&& op) {
 
 // With `undo` the change goes on, and may still be taken back.
 void core::apply_pending(undo_log* undo) {
-    auto all = pending_.with_paths(open_run_);
+    std::span<operation> all = pending_.with_paths(open_run_);
     dot at{id_, next_counter_ - all.size()};
     for (std::size_t i = 0; i < all.size(); ++i, ++at.counter) {
         if (i % keyspace::fetched_together == 0) state_.fetch(all.subspan(i));
-        state_.apply(all[i], at, change_stamp_, applied_, undo);
+        state_.apply(std::move(all[i]), at, change_stamp_, applied_, undo);
     }
     pending_.clear();
 }

@@ -12,8 +12,8 @@ struct all_seen {
     static bool covers(dot) { return true; }
 };
 
-// Writes one entry into a leaf store. Its dot is new, and a local operation has seen all that is here: the old
-// store is moved to `undo` instead of being joined away.
+// Writes one entry into a leaf store. Its dot is new, and a local operation has seen all that is here: the
+// old store is moved to `undo` instead of being joined away.
 template <class Store>
 void write_leaf(Store& mine, typename Store::entry fresh, const operation_seen& seen,
                 undo_step* undo) {
@@ -51,13 +51,13 @@ void undo_log::clear() {
     name_ends.clear();
 }
 
-void keyspace::apply(const operation& op, dot at, hlc stamp, const version_vector& dependencies,
-                     undo_log* undo) {
+void keyspace::apply(const operation& op, value&& argument, dot at, hlc stamp,
+                     const version_vector& dependencies, undo_log* undo) {
     if (undo != nullptr) {
         if (undo->steps.empty()) undo->weight = weight_;
         undo->add(op);
     }
-    apply_at(root_, {}, 0, op, {dependencies, at}, stamp, undo);
+    apply_at(root_, {}, 0, op, std::move(argument), {dependencies, at}, stamp, undo);
 }
 
 void keyspace::fetch(std::span<const operation> next) const {
@@ -77,8 +77,8 @@ void keyspace::fetch(std::span<const operation> next) const {
 }
 
 void keyspace::apply_at(map_store& parent, const path_hash& parent_hash, std::size_t depth,
-                        const operation& op, const operation_seen& seen, hlc stamp,
-                        undo_log* undo) {
+                        const operation& op, value&& argument, const operation_seen& seen,
+                        hlc stamp, undo_log* undo) {
     bool last = depth + 1 == op.path.size();
     child_ref name{op.path[depth], type_at(op, depth)};
     if (op.what == action::remove && std::as_const(parent).find(name) == nullptr) return;
@@ -86,15 +86,18 @@ void keyspace::apply_at(map_store& parent, const path_hash& parent_hash, std::si
     bool was_live = child.live();
     path_hash here = parent_hash.child(name.name, name.type);
     if (last) {
-        apply_here(child, here, op, seen, stamp, undo == nullptr ? nullptr : &undo->steps.back());
+        apply_here(child, here, op, std::move(argument), seen, stamp,
+                   undo == nullptr ? nullptr : &undo->steps.back());
     } else {
-        apply_at(child.as<map_store>(), here, depth + 1, op, seen, stamp, undo);
+        apply_at(child.as<map_store>(), here, depth + 1, op, std::move(argument), seen, stamp,
+                 undo);
     }
     parent.settle(name, child, was_live);
 }
 
 void keyspace::apply_here(object& target, const path_hash& here, const operation& op,
-                          const operation_seen& seen, hlc stamp, undo_step* undo) {
+                          value&& argument, const operation_seen& seen, hlc stamp,
+                          undo_step* undo) {
     auto write_store = [&](auto& store, auto payload) {
         weight_.subtract(weigh(here, store));
         write_leaf(store, {seen.at, std::move(payload)}, seen, undo);
@@ -102,21 +105,22 @@ void keyspace::apply_here(object& target, const path_hash& here, const operation
     };
     auto change_element = [&](auto& set, const auto* before, const auto& fragment,
                               const auto& find) {
-        weight_.subtract(weigh_element(here, op.argument, before));
+        weight_.subtract(weigh_element(here, argument, before));
         if (undo != nullptr) {
-            undo->element = op.argument;
+            undo->element = argument;
             if (before != nullptr) {
                 undo->before = *before;
             } else {
                 undo->before = std::decay_t<decltype(fragment)>();
             }
         }
-        set.join_at(op.argument, fragment, nothing_seen{}, seen);
-        weight_.add(weigh_element(here, op.argument, find()));
+        set.join_at(argument, fragment, nothing_seen{}, seen);
+        weight_.add(weigh_element(here, argument, find()));
     };
     switch (op.what) {
         case action::write:
-            write_store(target.as<register_store<value>>(), stamped<value>{stamp, op.argument});
+            write_store(target.as<register_store<value>>(),
+                        stamped<value>{stamp, std::move(argument)});
             break;
         case action::enable:
         case action::disable:
@@ -126,11 +130,11 @@ void keyspace::apply_here(object& target, const path_hash& here, const operation
         case action::remove_element:
             if (op.type.kind == type_kind::remove_wins_set) {
                 auto& set = target.as<remove_wins_elements>();
-                auto find = [&] { return set.marks().find(op.argument); };
+                auto find = [&] { return set.marks().find(argument); };
                 change_element(set, find(), flag_store(seen.at, op.what == action::add), find);
             } else {
                 auto& set = target.as<add_wins_store<value>>();
-                auto find = [&] { return std::as_const(set).find(op.argument); };
+                auto find = [&] { return std::as_const(set).find(argument); };
                 change_element(set, find(), op.what == action::add ? dot_set(seen.at) : dot_set(),
                                find);
             }

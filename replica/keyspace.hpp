@@ -47,7 +47,13 @@ public:
     // Applies an operation that has not been applied yet and whose causes have. With `undo`, the
     // operation is local: it has seen everything here, and can be taken back.
     void apply(const operation& op, dot at, hlc stamp, const version_vector& dependencies,
-               undo_log* undo);
+               undo_log* undo) {
+        apply(op, value(op.argument), at, stamp, dependencies, undo);
+    }
+    void apply(operation&& op, dot at, hlc stamp, const version_vector& dependencies,
+               undo_log* undo) {
+        apply(op, std::move(op.argument), at, stamp, dependencies, undo);
+    }
     void roll_back(undo_log&& undo);
     // Asks memory for what operations that come next will touch, of up to `fetched_together` of them. Most of
     // the time that one takes is waiting for that; the waits of several then overlap. Changes nothing.
@@ -77,9 +83,13 @@ public:
     void check_invariants() const;
 
 private:
+    // `argument` is that of `op`, which need not hold it any more.
+    void apply(const operation& op, value&& argument, dot at, hlc stamp,
+               const version_vector& dependencies, undo_log* undo);
     void apply_at(map_store& parent, const path_hash& parent_hash, std::size_t depth,
-                  const operation& op, const operation_seen& seen, hlc stamp, undo_log* undo);
-    void apply_here(object& target, const path_hash& here, const operation& op,
+                  const operation& op, value&& argument, const operation_seen& seen, hlc stamp,
+                  undo_log* undo);
+    void apply_here(object& target, const path_hash& here, const operation& op, value&& argument,
                     const operation_seen& seen, hlc stamp, undo_step* undo);
     void load_at(map_store& parent, const path_hash& parent_hash,
                  std::span<const std::string_view> path, type_id type, object&& fragment);

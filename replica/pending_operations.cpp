@@ -8,7 +8,7 @@ void pending_operations::add(operation&& op, std::span<const run_encoder::name_p
     places_.insert(places_.end(), path.begin(), path.end());
 }
 
-std::span<const operation> pending_operations::with_paths(const run_encoder& written) {
+std::span<operation> pending_operations::with_paths(const run_encoder& written) {
     names_.clear();
     for (const auto& place : places_) names_.push_back(written.name(place));
     std::span<const std::string_view> left = names_;

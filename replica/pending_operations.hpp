@@ -7,8 +7,8 @@
 
 namespace weft {
 
-// Operations of the open change that the state does not hold yet. Those that look at nothing wait for the end
-// of the change, or for who reads: applied together, they wait for memory together (keyspace::fetch), and what
+// Operations of the open change that the state does not hold yet. Those that look at nothing wait for the
+// end of the change, or for who reads: applied together, they wait for memory together (keyspace::fetch), and what
 // was never applied need not be taken back.
 class pending_operations {
 public:
@@ -17,7 +17,7 @@ public:
 
     [[nodiscard]] std::size_t size() const { return operations_.size(); }
     // All of them. Their paths lie in `written` until that grows.
-    [[nodiscard]] std::span<const operation> with_paths(const run_encoder& written);
+    [[nodiscard]] std::span<operation> with_paths(const run_encoder& written);
     void clear(); // keeps its space for the next change
 
 private:

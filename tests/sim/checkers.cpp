@@ -27,10 +27,15 @@ problems durability_checker::check(const host& started) const {
     return out;
 }
 
-void dot_checker::on_run(const std::string& where, byte_view run) {
+void dot_checker::on_run(std::initializer_list<std::string_view> where, byte_view run) {
+    auto place_of = [&] {
+        std::string out;
+        for (std::string_view part : where) out += part;
+        return out;
+    };
     auto header = read_run_header(run);
     if (!header) {
-        found_.push_back(where + ": " + to_string(header.error()));
+        found_.push_back(place_of() + ": " + to_string(header.error()));
         return;
     }
     run_hash hash = hash_of(run);
@@ -39,14 +44,14 @@ void dot_checker::on_run(const std::string& where, byte_view run) {
     bool known = place != of_origin.end() && place->first == header->first;
     auto reused = [&](std::uint64_t counter, const std::string& other) {
         found_.push_back("dot " + to_string(dot{header->origin, counter}) + " has one content at " +
-                         other + " and another at " + where);
+                         other + " and another at " + place_of());
     };
     if (known) {
         if (place->second.hash != hash) reused(header->first, place->second.where);
         return;
     }
-    place = of_origin.emplace_hint(place, header->first,
-                                   known_run{header->end, hash, where, {run.begin(), run.end()}});
+    place = of_origin.emplace_hint(
+        place, header->first, known_run{header->end, hash, place_of(), {run.begin(), run.end()}});
     if (place != of_origin.begin()) {
         auto before = std::prev(place);
         if (before->second.end > header->first) reused(header->first, before->second.where);

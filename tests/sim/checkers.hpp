@@ -1,11 +1,13 @@
 #pragma once
 #include "tests/sim/host.hpp"
 
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 // What must hold, checked from outside: by what went over the network, by what lies in the logs, and
@@ -18,7 +20,8 @@ using hosts = std::vector<std::unique_ptr<host>>;
 // No dot has two contents, in any log and on any link. Keeps all runs that it was shown.
 class dot_checker {
 public:
-    void on_run(const std::string& where, byte_view run);
+    // `where` it was seen: parts of a text, put together only if there is something to say.
+    void on_run(std::initializer_list<std::string_view> where, byte_view run);
     [[nodiscard]] const problems& found() const { return found_; }
 
     struct known_run {

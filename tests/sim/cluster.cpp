@@ -30,7 +30,7 @@ void cluster::watch(const std::string& from, const std::string& to, byte_view bo
         wrong_frames_.push_back(from + " sent " + to +
                                 " what is no message: " + to_string(decoded.error()));
     } else if (const auto* runs = std::get_if<runs_message>(&*decoded)) {
-        for (const auto& run : runs->runs) dots_.on_run(from + " to " + to, run.view);
+        for (const auto& run : runs->runs) dots_.on_run({from, " to ", to}, run.view);
     } else if (const auto* ack = std::get_if<ack_message>(&*decoded)) {
         durability_.on_ack(from, ack->durable);
     }
@@ -102,7 +102,7 @@ problems cluster::check() {
             out.push_back(one->name() + "'s log: " + to_string(log.error()));
             return out;
         }
-        for (const bytes& run : log->all) dots_.on_run(one->name() + "'s log", run);
+        for (const bytes& run : log->all) dots_.on_run({one->name(), "'s log"}, run);
         version_vector floor;
         if (auto status = (*one)->status()) floor = status->floor;
         add_all(check_log_order(one->name(), log->all, floor, near_clocks));

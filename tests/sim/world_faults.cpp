@@ -151,7 +151,7 @@ void world::keep_log_of(std::size_t index, bool all) {
     for (const bytes& run : log->all) {
         auto header = read_run_header(run);
         bool left = header && elsewhere.covers({header->origin, header->end - 1});
-        if (all || left) cluster_.dots().on_run(at(index).name() + "'s lost log", run);
+        if (all || left) cluster_.dots().on_run({at(index).name(), "'s lost log"}, run);
     }
 }
 
@@ -286,7 +286,7 @@ void world::end_clone(std::size_t index) {
     if (!ended) return;
     count_as_lost(index); // what it acknowledged, it did in the name of the other
     if (auto log = ended->read_log()) {
-        for (const bytes& run : log->all) cluster_.dots().on_run(ended->name() + "'s log", run);
+        for (const bytes& run : log->all) cluster_.dots().on_run({ended->name(), "'s log"}, run);
     }
     if (ended->up()) ended->kill(false);
 }
@@ -353,7 +353,7 @@ bool world::check_fork() {
         auto log = one->read_log();
         auto status = (*one)->status();
         if (!log || !status) continue;
-        for (const bytes& run : log->all) cluster_.dots().on_run(one->name() + "'s log", run);
+        for (const bytes& run : log->all) cluster_.dots().on_run({one->name(), "'s log"}, run);
         for (auto& bad : check_log_order(one->name(), log->all, status->floor, false)) {
             wrong.push_back(bad);
         }
