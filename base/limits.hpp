@@ -41,6 +41,15 @@ inline constexpr std::size_t log_tail_bytes_max = 32U << 20U; // newest runs, ke
 inline constexpr std::uint32_t handshake_ms_max = 5'000;
 inline constexpr std::uint32_t stall_ms_max =
     30'000; // of a peer that takes nothing of what it was sent
+// A frame that comes more slowly is given up, so that none holds its place in the budget for ever.
+inline constexpr std::size_t link_bytes_per_s_min = 32U << 10U;
+constexpr std::int64_t frame_ms_max(std::size_t frame_bytes) {
+    return stall_ms_max + static_cast<std::int64_t>(frame_bytes * 1'000 / link_bytes_per_s_min);
+}
+// Where what arrives is at its budget: what every link may hold of a frame all the same, and how long the one
+// that alone goes on reading may keep the others waiting.
+inline constexpr std::size_t link_arriving_bytes_min = 16U << 10U;
+inline constexpr std::uint32_t favored_ms_max = 10'000;
 inline constexpr std::uint32_t heartbeat_ms = 1'000;
 inline constexpr std::uint32_t silence_ms_max = 5'000; // then a link counts as lost
 inline constexpr std::uint32_t backoff_ms_min = 50;

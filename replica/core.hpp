@@ -46,8 +46,10 @@ public:
 
     // Returns what it asks for. `spare` is empty; its space goes to the next step.
     [[nodiscard]] std::vector<effect> step(const event& happened, std::vector<effect> spare = {});
-    // Frames that the driver made of effects, for the counts of the peer.
-    void count_sent(session_id id, std::size_t frame_bytes);
+    // Frames that the driver made of effects; whether the peer owes for one of them.
+    void count_sent(session_id id, std::size_t frame_bytes, bool owed, instant when);
+    // What of them the link has taken in all: who takes a large one slowly is not stalled.
+    void count_taken(session_id id, std::uint64_t frame_bytes, instant when);
     // Bytes of a frame arrived that is not whole yet: who sends a large one over a slow link lives.
     void count_heard(session_id id, instant when);
     // The session's link has sent what it was given. If somebody waits for room, step with `woken`.
@@ -187,6 +189,7 @@ private:
     [[nodiscard]] std::size_t room(const session& s) const;
     void hand_to_link(session& s, std::size_t size);
     [[nodiscard]] bool owes(const session& s) const;
+    [[nodiscard]] bool stalled(const session& s) const;
     void pump(session& s);
     void send_runs(session& s, runs_message& batch, std::uint64_t changes);
     [[nodiscard]] bool consider(session& s, const logged_run& run, runs_message& batch,

@@ -159,6 +159,26 @@ BOOST_AUTO_TEST_CASE(two_live_replicas_of_one_id_are_both_kept_off) {
     for (const auto& problem : s.check()) BOOST_ERROR(problem);
 }
 
+// It takes a minute to cross, twice as long as a peer may take nothing.
+BOOST_AUTO_TEST_CASE(a_large_change_crosses_a_slow_link) {
+    story s({.latency_us_min = 1'000,
+             .latency_us_max = 1'000,
+             .bytes_per_ms_min = 10,
+             .bytes_per_ms_max = 10});
+    auto& a = s.open("a", {"b"});
+    auto& b = s.open("b", {});
+    add_to(a, "visits");
+    s.expect_equal();
+    std::string noise;
+    while (noise.size() < 600'000) noise += static_cast<char>('!' + s.random().below(90));
+    BOOST_REQUIRE(a->lww_register<std::string>("noise").set(noise).has_value());
+    add_to(b, "visits");
+    s.expect_equal(120'000);
+    BOOST_TEST(a.count("session.closed") + b.count("session.closed") == 0U);
+    BOOST_TEST(peer_of(b, "a").bytes_in < 800'000U, "once");
+    s.expect_sound();
+}
+
 BOOST_AUTO_TEST_CASE(a_full_disk_refuses_writes_until_there_is_space) {
     for (auto policy : {sync_policy::commit, sync_policy::interval, sync_policy::none}) {
         story s;
