@@ -151,6 +151,7 @@ void core::start(const replica_identity& who, disk_contents there, instant now) 
     if (options_.snapshot_interval_ms > 0)
         next_snapshot_ = now.after_ms(static_cast<std::int64_t>(options_.snapshot_interval_ms));
     durable_end_ = tail_.end();
+    tail_.compact();
     durable_ = applied_;
     undurable_.clear();
     durable_at_.seen_by(self_member, durable_);
@@ -418,10 +419,14 @@ void core::seal() {
         clock_.ceiling_persisted(ceiling);
     }
     run_hash hash = hash_of(run.view);
-    log_run(*header, std::move(run), hash);
+    log_run(*header, run, hash);
 }
 
-void core::log_run(const run_header& header, shared_bytes run, run_hash hash) {
+// Appended and kept: it must not keep alive the frame that it came in. The same bytes for both, for the
+// driver knows by them what is not in the log yet.
+
+void core::log_run(const run_header& header, const shared_bytes& in, run_hash hash) {
+    shared_bytes run = in.compact();
     origins_[header.origin].last = hash;
     applied_.advance(header.origin, header.end - 1);
     undurable_.push_back({header.origin, header.end - 1});

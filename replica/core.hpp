@@ -237,7 +237,7 @@ private:
     [[nodiscard]] result<run_outcome> take_run(const run_header& header, const shared_bytes& run,
                                                bool replaying);
     void retry_held_back();
-    void log_run(const run_header& header, shared_bytes run, run_hash hash);
+    void log_run(const run_header& header, const shared_bytes& in, run_hash hash);
     void apply_changes(const decoded_run& run, origin& from, bool replaying);
     void want_sync();
     void want_snapshot();

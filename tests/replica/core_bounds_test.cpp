@@ -148,3 +148,35 @@ BOOST_AUTO_TEST_CASE(a_link_that_takes_a_large_frame_slowly_stays) {
     BOOST_TEST(seconds >= static_cast<int>(limits::stall_ms_max / 1'000) - 2);
     BOOST_TEST(seconds <= static_cast<int>(limits::stall_ms_max / 1'000) + 2);
 }
+
+BOOST_AUTO_TEST_CASE(a_run_that_is_kept_does_not_keep_its_frame) {
+    engine a;
+    a.meets("b", replica_id{20});
+    shared_bytes applied = run_of(replica_id{30});
+    shared_bytes waits = run_of(replica_id{40}, 2, run_hash{7});
+    for (const shared_bytes& run : {applied, waits}) {
+        bytes frame(1U << 20U);
+        std::copy(run.view.begin(), run.view.end(), frame.begin());
+        shared_bytes whole(std::move(frame));
+        std::weak_ptr<const bytes> alive = whole.owner;
+        a.receives(whole.part(0, run.view.size()));
+        whole = {};
+        a.asked.clear();
+        BOOST_TEST(alive.expired());
+    }
+    BOOST_TEST(a.decisions.status(a.now).log_tail_bytes == applied.view.size());
+    BOOST_TEST(a.decisions.status(a.now).held_back_bytes == waits.view.size());
+}
+
+BOOST_AUTO_TEST_CASE(a_replayed_log_does_not_keep_its_segments) {
+    core decisions{{.name = "a"}, 1};
+    shared_bytes run = run_of(replica_id{30});
+    bytes segment(1U << 20U);
+    std::copy(run.view.begin(), run.view.end(), segment.begin());
+    shared_bytes whole(std::move(segment));
+    std::weak_ptr<const bytes> alive = whole.owner;
+    BOOST_REQUIRE(decisions.replay(whole.part(0, run.view.size()), wall_ms));
+    whole = {};
+    decisions.start({replica_id{10}, {}, {}}, {}, instant{1});
+    BOOST_TEST(alive.expired());
+}
