@@ -333,7 +333,8 @@ bool core::is_served(log_index snapshot) const {
 
 void core::on_state_request(session& s, const state_request& asked) {
     if (snapshots_.empty()) { // it asks again
-        take_snapshot([](const result<snapshot_info>&) {});
+        bool comes = snapshotting_ || !snapshot_waiters_.empty();
+        if (!comes) take_snapshot([](const result<snapshot_info>&) {});
         return;
     }
     auto found = std::find_if(snapshots_.begin(), snapshots_.end(), [&](const snapshot_info& i) {

@@ -180,3 +180,26 @@ BOOST_AUTO_TEST_CASE(a_replayed_log_does_not_keep_its_segments) {
     decisions.start({replica_id{10}, {}, {}}, {}, instant{1});
     BOOST_TEST(alive.expired());
 }
+
+BOOST_AUTO_TEST_CASE(many_requests_for_a_state_that_is_not_there_yet_make_one_snapshot) {
+    engine a({.name = "a", .snapshot_log_bytes = 0, .snapshot_interval_ms = 0});
+    (void)a.writes();
+    a.meets("b", replica_id{20});
+    auto asks = [&] {
+        std::size_t written = 0;
+        for (int i = 0; i < 100; ++i) {
+            a.happens(received{wire, state_request{}, 100});
+            written += a.count<write_snapshot>();
+        }
+        return written;
+    };
+    BOOST_TEST(asks() == 0U, "its log is not durable yet");
+    log_index at = a.decisions.log_end();
+    a.happens(log_synced{at});
+    BOOST_TEST(a.count<write_snapshot>() == 1U);
+    (void)a.writes();
+    BOOST_TEST(asks() == 0U);
+    a.happens(snapshot_written{{at, 100}, {}});
+    a.happens(log_synced{a.decisions.log_end()});
+    BOOST_TEST(a.count<write_snapshot>() == 0U, "nobody waits for another");
+}
