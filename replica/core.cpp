@@ -211,6 +211,7 @@ std::vector<effect> core::step(const event& happened, std::vector<effect> spare)
     tick();
     join_when_ready();
     catch_up();
+    tell_states();
     for (auto& [id, s] : sessions_) {
         pump(s);
         serve_state(s);
@@ -219,7 +220,7 @@ std::vector<effect> core::step(const event& happened, std::vector<effect> spare)
     want_log_cut();
     want_sync();
     collect_answers();
-    sealed_bytes_ = 0;
+    sealed_bytes_ = untold_bytes_ = 0;
     call_asks_ = false;
     return std::exchange(effects_, std::move(spare));
 }

@@ -92,9 +92,9 @@ public:
     // The state as it is, to be written as a snapshot. Nothing is open or unsealed.
     [[nodiscard]] state_image image() const;
     [[nodiscard]] bool has_unsealed() const { return !open_run_.empty(); }
-    // Of changes that no step has asked to append yet.
+    // Of changes that no step has asked to append yet, and of what subscribers are to be told of them.
     [[nodiscard]] std::size_t unlogged_bytes() const {
-        return open_run_.body_bytes() + sealed_bytes_;
+        return open_run_.body_bytes() + sealed_bytes_ + untold_bytes_;
     }
     // After a call from outside of a step: is there something to do? While a sync is under way and nothing
     // may leave before it, changes gather in the open run: one run, one append, one sync for all of them.
@@ -255,7 +255,8 @@ private:
     void notify_subscribers(const change_view& change, const run_header& run,
                             const std::string& member);
     void notify_local(const committed& change);
-    void deliver(const change_event& what, std::span<const object_change> objects);
+    void deliver(const change_event& what);
+    void tell_states();
     void report_event(severity level, std::string what, std::string text);
     // The same text is not said again for ten minutes, wherever it comes from.
     void report_seldom(severity level, std::string what, const std::string& where,
@@ -374,11 +375,15 @@ private:
     instant digest_compared_{-1};
 
     // Subscribers.
-    struct subscriber {
-        subscription_filter filter;
-        std::shared_ptr<const change_callback> whom;
+    std::map<subscription_id, std::shared_ptr<const subscriber>> subscribers_;
+    std::size_t untold_bytes_ = 0; // of events in effects_
+    struct changed_state {         // keys that a peer's state changed, and nobody was told yet
+        std::string member;
+        std::vector<std::string> keys;
+        std::size_t next = 0;
     };
-    std::map<subscription_id, subscriber> subscribers_;
+    std::deque<changed_state> changed_states_;
+    instant next_telling_;
     std::uint64_t next_subscription_ = 1;
 };
 

@@ -409,6 +409,7 @@ void core::tick() {
 instant core::deadline() const {
     instant out = std::min({waiting_.deadline(), next_acks_, next_sync_, snapshot_due()});
     if (cut_wanted_) out = std::min(out, next_log_cut_);
+    if (!changed_states_.empty()) out = std::min(out, next_telling_);
     bool behind = transfer_ && transfer_->at == transfer_phase::catching_up && !transfer_->reading;
     if (behind) out = now_;
     for (const peer_entry& p : peers_) {

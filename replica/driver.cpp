@@ -435,7 +435,7 @@ void driver::perform(close_link& what) {
     connections_.erase(found);
 }
 
-void driver::perform(notify& what) { (*what.whom)(what.what); }
+void driver::perform(notify& what) { what.whom->tell(what.what); }
 
 void driver::perform(answer& what) { what.whom(std::move(what.outcome)); }
 

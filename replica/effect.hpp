@@ -73,7 +73,7 @@ struct close_link { // sends what is queued; no more events for this session
     std::optional<notice_message> instead = {}; // of what is queued: the peer does not read
 };
 struct notify {
-    std::shared_ptr<const change_callback> whom;
+    std::shared_ptr<const subscriber> whom;
     change_event what;
 };
 struct answer { // somebody's acknowledgement

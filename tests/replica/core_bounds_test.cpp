@@ -181,6 +181,25 @@ BOOST_AUTO_TEST_CASE(a_replayed_log_does_not_keep_its_segments) {
     BOOST_TEST(alive.expired());
 }
 
+BOOST_AUTO_TEST_CASE(subscribers_share_what_they_are_told) {
+    engine a;
+    std::vector<object_changes> told;
+    auto keep = [&](const change_event& change) { told.push_back(change.objects); };
+    for (int i = 0; i < 3; ++i) BOOST_REQUIRE(a.decisions.subscribe({"", true}, keep));
+    BOOST_REQUIRE(a.decisions.subscribe({"other", true}, keep));
+    std::size_t before = a.decisions.unlogged_bytes();
+    (void)a.writes();
+    BOOST_TEST(a.decisions.unlogged_bytes() > before + sizeof(object_change),
+               "writers wait for it");
+    a.happens(woken{});
+    BOOST_TEST(a.decisions.unlogged_bytes() == 0U);
+    for (effect& e : a.asked) {
+        if (auto* one = std::get_if<notify>(&e)) one->whom->tell(one->what);
+    }
+    BOOST_REQUIRE(told.size() == 3U);
+    BOOST_TEST((told[0].shares(told[1]) && told[0].shares(told[2])));
+}
+
 BOOST_AUTO_TEST_CASE(many_requests_for_a_state_that_is_not_there_yet_make_one_snapshot) {
     engine a({.name = "a", .snapshot_log_bytes = 0, .snapshot_interval_ms = 0});
     (void)a.writes();
