@@ -15,6 +15,7 @@ from program import DATA, PATIENCE_S, USAGE, WEFT, Case, Node, UnixConnection, e
 
 SILENT = 1_000
 KIB_EACH_MAX = 16
+SILENCE_S = 5
 
 
 def sanitized():
@@ -122,6 +123,7 @@ class Silent(Case):
             one.close()
         node.status()
         before = rss_kib(node.process)
+        begun = time.monotonic()
         held = [connected(url) for _ in range(SILENT)]
         for one in held if greets else []:  # it has taken all of them
             self.assertTrue(one.recv(1, socket.MSG_PEEK))
@@ -131,6 +133,7 @@ class Silent(Case):
         if not sanitized():
             self.assertLess(each, KIB_EACH_MAX)
         self.assertTrue(all(ended(one) for one in held))  # the bound is that of the sockets
+        self.assertGreaterEqual(time.monotonic() - begun, SILENCE_S)
         for one in held:
             one.close()
 
@@ -155,6 +158,17 @@ class Silent(Case):
         slow = connected(node.http_url)
         slow.sendall(b"GET /v1/status HTTP/1.1\r\nHost: ")
         self.assertTrue(ended(slow))
+
+    def test_who_asked_once_may_be_idle_for_longer(self):
+        node = Node(self, "a", "--http", "127.0.0.1:0", listen=None)
+        idle = connected(node.http_url)
+        idle.sendall(b"GET /v1/keys HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        self.assertIn(b"200 OK", idle.recv(65536))
+        begun = time.monotonic()
+        self.assertTrue(ended(connected(node.http_url)))
+        self.assertGreaterEqual(time.monotonic() - begun, SILENCE_S)
+        idle.sendall(b"GET /v1/keys HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        self.assertIn(b"200 OK", idle.recv(65536))
 
 
 class Stalled(Case):
