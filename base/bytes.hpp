@@ -32,6 +32,11 @@ struct shared_bytes {
         out.view = view.subspan(first, size);
         return out;
     }
+    // For whoever keeps it: a copy where it would keep alive much more than it shows.
+    [[nodiscard]] shared_bytes compact() const {
+        if (!owner || owner->size() <= 2 * view.size()) return *this;
+        return shared_bytes(bytes(view.begin(), view.end()));
+    }
 };
 
 [[nodiscard]] inline byte_view as_bytes(std::string_view text) {

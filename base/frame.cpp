@@ -85,6 +85,11 @@ void frame_decoder::add(byte_view arrived) {
     buffer_.insert(buffer_.end(), arrived.begin(), arrived.end());
 }
 
+std::size_t frame_decoder::frame_bytes() const {
+    std::size_t body = held_bytes() < limits::frame_header_bytes ? 0 : load_u32(&buffer_[read_]);
+    return limits::frame_header_bytes + body;
+}
+
 result<std::optional<bytes>> frame_decoder::next() {
     std::size_t left = buffer_.size() - read_;
     if (left < limits::frame_header_bytes) return std::nullopt;

@@ -26,6 +26,8 @@ public:
     // over_limit for a body above limits::frame_bytes_max.
     [[nodiscard]] result<std::optional<bytes>> next();
     [[nodiscard]] std::size_t held_bytes() const { return buffer_.size() - read_; }
+    // Of the frame that is held in part, once its header is there; else that of a header.
+    [[nodiscard]] std::size_t frame_bytes() const;
 
 private:
     bytes buffer_;

@@ -41,6 +41,15 @@ inline constexpr std::size_t log_tail_bytes_max = 32U << 20U; // newest runs, ke
 inline constexpr std::uint32_t handshake_ms_max = 5'000;
 inline constexpr std::uint32_t stall_ms_max =
     30'000; // of a peer that takes nothing of what it was sent
+// A frame that comes more slowly is given up, so that none holds its place in the budget for ever.
+inline constexpr std::size_t link_bytes_per_s_min = 32U << 10U;
+constexpr std::int64_t frame_ms_max(std::size_t frame_bytes) {
+    return stall_ms_max + static_cast<std::int64_t>(frame_bytes * 1'000 / link_bytes_per_s_min);
+}
+// Where what arrives is at its budget: what every link may hold of a frame all the same, and how long the one
+// that alone goes on reading may keep the others waiting.
+inline constexpr std::size_t link_arriving_bytes_min = 16U << 10U;
+inline constexpr std::uint32_t favored_ms_max = 10'000;
 inline constexpr std::uint32_t heartbeat_ms = 1'000;
 inline constexpr std::uint32_t silence_ms_max = 5'000; // then a link counts as lost
 inline constexpr std::uint32_t backoff_ms_min = 50;
@@ -95,6 +104,9 @@ inline constexpr std::uint64_t log_bytes_max = std::uint64_t{1} << 30U;
 inline constexpr std::size_t waiters_max = 1'000'000;
 inline constexpr std::size_t unlogged_bytes_max = 10U << 20U; // then transactions wait for the log
 inline constexpr std::size_t subscriptions_max = 10'000;
+// Of the keys that a peer's state changed, subscribers are told so many at once, and so often.
+inline constexpr std::size_t state_keys_told_max = 1'000;
+inline constexpr std::int64_t state_keys_ms = 10;
 
 // The memory budget for all that is on its way: what a replica starts with, and the least that lets a
 // frame, a run and a transaction of every legal size pass. The newest runs of the log have theirs, and four
@@ -114,8 +126,11 @@ inline constexpr std::uint32_t http_silence_ms_max = 5'000;          // before i
 inline constexpr std::uint32_t http_stall_ms_max = 10'000; // of a watcher that takes nothing
 inline constexpr std::size_t http_keys_max = 100'000;      // in one answer
 inline constexpr std::size_t http_keys_bytes_max = 4U << 20U;
-inline constexpr std::size_t http_large_body_bytes = 64U << 10U; // these wait for each other
-inline constexpr std::size_t watch_bytes_max = 8U << 20U;        // told and not yet taken
+inline constexpr std::size_t http_large_body_bytes = 64U << 10U;   // these wait for each other
+inline constexpr std::size_t http_large_answer_bytes = 64U << 10U; // these share a budget
+inline constexpr std::size_t http_answer_bytes_max = 8U << 20U;    // of one object
+inline constexpr std::size_t watch_bytes_max = 8U << 20U;          // told and not yet taken
+inline constexpr std::size_t watch_slice_bytes = 64U << 10U;       // made text of at once
 inline constexpr std::size_t import_line_bytes_max = 4U << 20U;
 
 // The state budget that a replica starts with; the application may choose another.
@@ -135,6 +150,11 @@ static_assert(2 * unlogged_bytes_max + change_bytes_max <= log_tail_bytes_max,
               "all of it is sent from memory");
 static_assert(import_line_bytes_max < http_body_bytes_max);
 static_assert(buffer_share(buffer_bytes_min) > frame_bytes_max + frame_header_bytes);
-static_assert(buffer_share(buffer_bytes_min) / 2 > http_body_bytes_max, "the other half: watchers");
+static_assert(buffer_share(buffer_bytes_min) > peers_max * link_arriving_bytes_min);
+static_assert(favored_ms_max < stall_ms_max, "or who waits for it counts as stalled");
+// Of the share of HTTP a third each: bodies, answers, watchers.
+static_assert(buffer_share(buffer_bytes_min) / 3 >= http_body_bytes_max);
+static_assert(buffer_share(buffer_bytes_min) / 3 >= http_answer_bytes_max);
+static_assert(buffer_share(buffer_bytes_min) / 3 >= watch_bytes_max);
 
 } // namespace weft::limits

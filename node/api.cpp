@@ -53,12 +53,25 @@ void describe_bound(json::object& out, const object& there, replica_id self) {
     out["rights"] = chosen.rights_of(self);
 }
 
-} // namespace
-
-std::string_view http_request::parameter(std::string_view name) const {
-    auto found = query.find(name);
-    return found == query.end() ? std::string_view() : found->second;
+// An object that no answer holds.
+http_response too_large(const std::string& key, type_id type, const object& there) {
+    std::size_t parts = 1;
+    if (const auto* map = std::get_if<map_store>(&there.data())) {
+        parts = map->live_children();
+    } else if (const auto* set = std::get_if<add_wins_store<value>>(&there.data())) {
+        parts = set->size();
+    } else if (const auto* marks = std::get_if<remove_wins_elements>(&there.data())) {
+        parts = marks->present();
+    }
+    return refusal(413, {errc::over_limit,
+                         "the " + to_string(type) + " '" + key + "', of " + std::to_string(parts) +
+                             (parts == 1 ? " part" : " parts") + ", is more than " +
+                             std::to_string(limits::http_answer_bytes_max) +
+                             " bytes as JSON, and no answer holds more: read it through the "
+                             "library, or spread it over several keys"});
 }
+
+} // namespace
 
 http_response refusal(unsigned status, const error& why) {
     return {status, to_text(json_of(why)) + '\n'};
@@ -190,6 +203,7 @@ http_response api::object_at(const http_request& request) const {
     const std::string& key = request.path[2];
     replica_id self = node_.id();
     std::optional<json::object> out;
+    std::optional<http_response> refused;
     auto read = node_.read([&](const keyspace& state) {
         std::string_view path[] = {key};
         std::vector<type_id> there = state.types_at(path);
@@ -198,12 +212,19 @@ http_response api::object_at(const http_request& request) const {
         if (*asked) std::erase_if(there, [&](type_id t) { return t != **asked; });
         if (there.empty()) return;
         const object& chosen = *state.find(path, there.front());
+        // Counted first: what is built here holds the replica up while it is built.
+        if (text_bytes(chosen, there.front(), limits::http_answer_bytes_max) >
+            limits::http_answer_bytes_max) {
+            refused = too_large(key, there.front(), chosen);
+            return;
+        }
         out = json::object{
             {"key", key}, {"type", to_string(there.front())}, {"types", std::move(types)}};
         (*out)["value"] = json_of(chosen, there.front());
         if (there.front().kind == type_kind::bounded_counter) describe_bound(*out, chosen, self);
     });
     if (!read) return refusal(read.error());
+    if (refused) return *refused;
     if (out) return ok(*out);
     std::string what(request.parameter("type"));
     return refusal({errc::not_found,
@@ -299,11 +320,8 @@ bool api::is_watch(const http_request& request) {
     return request.method == "GET" && request.path == std::vector<std::string>{"v1", "watch"};
 }
 
-result<subscription_id> api::watch(const http_request& request,
-                                   std::function<void(const std::string& lines)> tell) {
-    return node_.subscribe_prefix(
-        std::string(request.parameter("prefix")),
-        [tell = std::move(tell)](const change_event& change) { tell(watch_lines(change)); });
+result<subscription_id> api::watch(const http_request& request, change_callback tell) {
+    return node_.subscribe_prefix(std::string(request.parameter("prefix")), std::move(tell));
 }
 
 } // namespace weft

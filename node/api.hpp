@@ -1,9 +1,9 @@
 #pragma once
+#include "node/http_request.hpp"
 #include "replica/replica.hpp"
 
 #include <atomic>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,16 +11,6 @@
 #include <vector>
 
 namespace weft {
-
-// One request, with its URL taken apart and decoded.
-struct http_request {
-    std::string method;
-    std::vector<std::string> path; // "/v1/objects/a%2Fb" is {"v1", "objects", "a/b"}
-    std::map<std::string, std::string, std::less<>> query;
-    std::string body;
-
-    [[nodiscard]] std::string_view parameter(std::string_view name) const; // empty if absent
-};
 
 struct http_response {
     unsigned status = 200;
@@ -43,13 +33,13 @@ public:
     // Calls `reply` once, perhaps before it returns, perhaps later and from another thread.
     void answer(const http_request& request, const reply_function& reply);
 
-    // GET /v1/watch, whose answer has no end: `tell` gets lines of JSON, on the replica's loop.
+    // GET /v1/watch, whose answer has no end: `tell` is called on the replica's loop, and watch_lines makes
+    // lines of what it gets.
     [[nodiscard]] static bool is_watch(const http_request& request);
-    [[nodiscard]] result<subscription_id> watch(const http_request& request,
-                                                std::function<void(const std::string& lines)> tell);
+    [[nodiscard]] result<subscription_id> watch(const http_request& request, change_callback tell);
     void unwatch(subscription_id id) { node_.unsubscribe(id); }
 
-    // Of bodies being read and lines that watchers have not taken; whoever serves counts them here.
+    // Of bodies being read, answers and what watchers have not taken; whoever serves counts them here.
     std::shared_ptr<std::atomic<std::size_t>> buffered_bytes =
         std::make_shared<std::atomic<std::size_t>>(0);
 

@@ -435,19 +435,4 @@ std::variant<command, int> parse_command_line(int count, const char* const* word
     return command_line().parse(count, words);
 }
 
-bool names_loopback(std::string_view host) {
-    if (host.starts_with('[')) return host.substr(0, host.find(']') + 1) == "[::1]";
-    host = host.substr(0, host.find(':'));
-    if (host == "localhost") return true;
-    std::array<unsigned, 4> parts{};
-    for (std::size_t i = 0; i < 4; ++i) {
-        if (i > 0 && !host.starts_with('.')) return false;
-        if (i > 0) host.remove_prefix(1);
-        auto [end, bad] = std::from_chars(host.data(), host.data() + host.size(), parts[i]);
-        if (bad != std::errc() || parts[i] > 255) return false;
-        host.remove_prefix(static_cast<std::size_t>(end - host.data()));
-    }
-    return host.empty() && parts[0] == 127;
-}
-
 } // namespace weft

@@ -10,10 +10,6 @@
 // What the command line says. docs/operations.md describes every command.
 namespace weft {
 
-// Whether HOST, HOST:PORT or [HOST]:PORT can only be reached from this machine: localhost, ::1 or an
-// address 127.x.y.z, not a name that begins like one.
-[[nodiscard]] bool names_loopback(std::string_view host);
-
 struct serve_command {
     std::string dir;
     replica_options options; // an empty name means the default one

@@ -1,17 +1,20 @@
 #include "node/http.hpp"
 
 #include "base/limits.hpp"
-#include "node/config.hpp"
+#include "node/json.hpp"
 
 #include <boost/asio.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
-#include <boost/url.hpp>
 
+#include <array>
 #include <atomic>
 #include <charconv>
+#include <chrono>
+#include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <sstream>
 #include <sys/stat.h>
 #include <thread>
@@ -32,16 +35,44 @@ constexpr auto idle = std::chrono::milliseconds(limits::http_idle_ms_max);
 constexpr auto silence = std::chrono::milliseconds(limits::http_silence_ms_max);
 constexpr auto stall = std::chrono::milliseconds(limits::http_stall_ms_max);
 
-// The share of the memory budget: half of it for large bodies, half for what watchers have not taken.
+// The share of the memory budget, a third each: large bodies, large answers, what watchers have not taken.
 struct buffers {
     std::size_t bytes_max = 0;
     std::shared_ptr<std::atomic<std::size_t>> bytes; // all of it
-    std::atomic<std::size_t> watching_bytes = 0;
     std::size_t large_bodies = 0;
+    std::size_t answer_bytes = 0; // of large ones
+    std::atomic<std::size_t> watched_bytes = 0;
 
+    [[nodiscard]] std::size_t third() const { return bytes_max / 3; }
     [[nodiscard]] std::size_t large_bodies_max() const {
-        return bytes_max / 2 / limits::http_body_bytes_max;
+        return third() / limits::http_body_bytes_max;
     }
+};
+
+// What one change did, for all watchers that are still to be told of it: counted once.
+class watched_change {
+public:
+    watched_change(change_event of, std::shared_ptr<buffers> all)
+        : what(std::move(of)), counted_(std::move(all)) {
+        counted_->watched_bytes += what.objects.memory_bytes();
+        *counted_->bytes += what.objects.memory_bytes();
+    }
+    watched_change(const watched_change&) = delete;
+    watched_change& operator=(const watched_change&) = delete;
+    ~watched_change() {
+        counted_->watched_bytes -= what.objects.memory_bytes();
+        *counted_->bytes -= what.objects.memory_bytes();
+    }
+
+    const change_event what;
+
+private:
+    std::shared_ptr<buffers> counted_;
+};
+
+// The newest change that watchers were told of, so that the next one shares it. The replica's loop only.
+struct newest_change {
+    std::weak_ptr<const watched_change> what;
 };
 
 // Where the replica's loop leaves something for a coroutine of the server, and wakes it. Both hold it, and
@@ -62,6 +93,11 @@ public:
     }
     // The rest is the coroutine's.
     net::awaitable<void> woken() { co_await alarm_->async_wait(quietly); }
+    net::awaitable<void> woken_by(net::steady_timer::time_point when) {
+        alarm_->expires_at(when);
+        co_await alarm_->async_wait(quietly);
+        alarm_->expires_at(net::steady_timer::time_point::max());
+    }
     void leave() {
         std::lock_guard hold(lock_);
         alarm_.reset();
@@ -95,83 +131,112 @@ struct answer_box : mailbox {
     std::atomic<bool> arrived = false; // after that `response` is the coroutine's
 };
 
-// Lines for one watcher that it has not taken yet.
+std::string chunk_size(std::size_t size) {
+    std::array<char, 2 * sizeof size> digits{};
+    auto end = std::to_chars(digits.data(), digits.data() + digits.size(), size, 16).ptr;
+    return {digits.data(), end};
+}
+
+// What one watcher was not told yet: changes, of which a slice at a time is made text. One change always
+// fits, if all watchers together have room for it.
 struct watcher : mailbox {
-    watcher(net::io_context& context, std::shared_ptr<buffers> all)
-        : mailbox(context), counted(std::move(all)) {}
+    watcher(net::io_context& context, std::shared_ptr<buffers> all,
+            std::shared_ptr<newest_change> latest)
+        : mailbox(context), counted(std::move(all)), newest(std::move(latest)) {}
     watcher(const watcher&) = delete;
     watcher& operator=(const watcher&) = delete;
-    ~watcher() { count(0); }
+    ~watcher() { *counted->bytes -= slice.size(); }
 
-    void put(const std::string& lines) {
+    // On the replica's loop.
+    void put(const change_event& change) {
+        std::size_t size = change.objects.memory_bytes();
         {
             std::lock_guard hold(lock);
-            if (too_slow) return;
+            if (dropped) return;
             bool was_empty = pending.empty();
-            too_slow =
-                !was_empty && (pending.size() + lines.size() > limits::watch_bytes_max ||
-                               counted->watching_bytes + lines.size() > counted->bytes_max / 2);
-            if (!too_slow) pending += lines;
-            count(pending.size() + in_flight);
+            auto shared = newest->what.lock();
+            bool fresh = !shared || !shared->what.objects.shares(change.objects);
+            if (!was_empty && pending_bytes + size > limits::watch_bytes_max) {
+                dropped = "more than " + std::to_string(limits::watch_bytes_max >> 20U) +
+                          " MiB wait for it; read faster, or watch a prefix";
+            } else if (fresh && counted->watched_bytes + size > counted->third()) {
+                dropped = "what watchers have not taken is over the budget for buffers; read "
+                          "faster, watch a prefix, or raise --buffer-bytes-max";
+            } else {
+                if (fresh) shared = std::make_shared<const watched_change>(change, counted);
+                newest->what = shared;
+                pending.push_back(std::move(shared));
+                pending_bytes += size;
+            }
             if (!was_empty) return; // whoever takes is awake
         }
         wake();
     }
-    void count(std::size_t now) {
-        counted->watching_bytes += now - counted_bytes;
-        *counted->bytes += now - counted_bytes;
-        counted_bytes = now;
-    }
-    // What was taken before is sent.
-    std::string take() {
-        std::lock_guard hold(lock);
-        std::string out = std::exchange(pending, {});
-        in_flight = out.size();
-        count(in_flight);
-        if (out.empty() && too_slow) {
-            out = refusal({errc::over_limit,
-                           "the watcher is too slow: more than " +
-                               std::to_string(limits::watch_bytes_max >> 20U) +
-                               " MiB wait for it, or for all more than the budget for buffers "
-                               "allows; read faster, or watch a prefix"})
-                      .body;
+
+    // The rest is the coroutine's. The next slice, if there is something to say.
+    void take() {
+        std::string lines;
+        if (const watched_change* first = next()) {
+            lines = watch_lines(first->what, at);
+            if (at == first->what.objects.size()) forget_next();
+        } else if (auto why = reason()) {
+            lines = refusal({errc::over_limit, "the watcher is dropped: " + *why}).body;
             gone = true;
         }
-        return out;
+        if (!lines.empty()) say(chunk_size(lines.size()) + "\r\n" + lines + "\r\n");
+    }
+    void say(std::string text) {
+        slice = std::move(text);
+        *counted->bytes += slice.size();
+    }
+    void sent(std::size_t size) {
+        *counted->bytes -= size;
+        slice.erase(0, size);
+    }
+    void drop(std::string why) {
+        std::lock_guard hold(lock);
+        if (!dropped) dropped = std::move(why);
+        pending.clear();
+        pending_bytes = 0;
+    }
+    [[nodiscard]] const watched_change* next() {
+        std::lock_guard hold(lock);
+        return pending.empty() ? nullptr : pending.front().get();
+    }
+    void forget_next() {
+        std::lock_guard hold(lock);
+        pending_bytes -= pending.front()->what.objects.memory_bytes();
+        pending.pop_front();
+        at = 0;
+    }
+    [[nodiscard]] std::optional<std::string> reason() {
+        std::lock_guard hold(lock);
+        return dropped;
     }
 
     std::mutex lock;
     std::shared_ptr<buffers> counted;
-    std::size_t counted_bytes = 0;
-    std::string pending;
-    std::size_t in_flight = 0;
-    bool too_slow = false;
-    bool gone = false; // nothing more is to be written; the coroutine's
+    std::shared_ptr<newest_change> newest;
+    std::deque<std::shared_ptr<const watched_change>> pending;
+    std::size_t pending_bytes = 0;
+    std::optional<std::string> dropped; // and why; it is told once it has taken what is pending
+
+    std::size_t at = 0;          // the next object of the first that is pending
+    std::string slice;           // text that is not sent yet
+    bool waits_to_write = false; // until the socket takes more
+    bool gone = false;           // nothing more is to be made text
 };
 
-result<http_request> taken_apart(http::request<http::string_body> from, bool over_tcp) {
-    if (over_tcp && !names_loopback(from[http::field::host])) {
-        return fail(errc::invalid_argument, "the Host header must name this machine");
-    }
-    if (over_tcp && !from[http::field::origin].empty()) {
-        return fail(errc::invalid_argument, "requests of web pages are not answered");
-    }
-    auto url = boost::urls::parse_origin_form(from.target());
-    if (!url)
-        return fail(errc::invalid_argument, "the request's target is not a path with a query");
-    http_request out;
-    out.method = from.method_string();
-    for (const auto& segment : url->segments()) out.path.push_back(segment);
-    for (const auto& parameter : url->params()) out.query[parameter.key] = parameter.value;
-    out.body = std::move(from.body());
-    return out;
+raw_request raw(http::request<http::string_body> from) {
+    return {from.method_string(), from.target(), from[http::field::host], from[http::field::origin],
+            std::move(from.body())};
 }
 
-string_response made(const http_response& from, bool keep_alive) {
+string_response made(http_response from, bool keep_alive) {
     string_response out{http::int_to_status(from.status), 11};
     out.set(http::field::content_type, "application/json");
     out.keep_alive(keep_alive);
-    out.body() = from.body;
+    out.body() = std::move(from.body);
     out.prepare_payload();
     return out;
 }
@@ -244,6 +309,7 @@ struct http_server::state {
     std::size_t over_control = 0; // connections: those over TCP cannot keep the owner out
     std::size_t over_tcp = 0;
     std::shared_ptr<buffers> counted;
+    std::shared_ptr<newest_change> newest = std::make_shared<newest_change>();
     std::thread thread;
 };
 
@@ -253,15 +319,17 @@ namespace {
 class connection {
 public:
     connection(net::generic::stream_protocol::socket socket, bool over_tcp, api& routes,
-               net::io_context& context, std::size_t& connections, std::shared_ptr<buffers> shared)
+               net::io_context& context, std::size_t& connections, std::shared_ptr<buffers> shared,
+               std::shared_ptr<newest_change> newest)
         : stream_(std::move(socket)), over_tcp_(over_tcp), routes_(routes), context_(context),
-          connections_(connections), buffers_(std::move(shared)) {
+          connections_(connections), buffers_(std::move(shared)), newest_(std::move(newest)) {
         ++connections_;
     }
     connection(const connection&) = delete;
     connection& operator=(const connection&) = delete;
     ~connection() {
         done_with_body();
+        done_with_answer();
         --connections_;
     }
 
@@ -272,8 +340,11 @@ private:
     net::awaitable<error_code> read();
     net::awaitable<void> room_for_body();
     void done_with_body();
+    void done_with_answer();
     net::awaitable<http_response> answer(http_request request);
+    void find_room_for(http_response& response);
     net::awaitable<void> watch(http_request request);
+    net::awaitable<bool> write_slice(watcher* to);
 
     any_stream stream_;
     bool over_tcp_;
@@ -281,9 +352,11 @@ private:
     net::io_context& context_;
     std::size_t& connections_;
     std::shared_ptr<buffers> buffers_;
-    bool asked_before_ = false;  // something
-    bool large_body_ = false;    // of this request: it has its place among the few …
-    std::size_t body_bytes_ = 0; // … and this is counted for it
+    std::shared_ptr<newest_change> newest_;
+    bool asked_before_ = false;    // something
+    bool large_body_ = false;      // of this request: it has its place among the few …
+    std::size_t body_bytes_ = 0;   // … and this is counted for it
+    std::size_t answer_bytes_ = 0; // counted for a large answer, until it is sent
     beast::flat_buffer buffer_;
     std::unique_ptr<http::request_parser<http::string_body>> parser_; // of the request under way
 };
@@ -301,7 +374,7 @@ net::awaitable<void> connection::talk() {
             more = false;
         } else {
             more = parser_->get().keep_alive();
-            auto request = taken_apart(parser_->release(), over_tcp_);
+            auto request = taken_apart(raw(parser_->release()), over_tcp_);
             if (request && api::is_watch(*request)) {
                 done_with_body();
                 co_await watch(std::move(*request));
@@ -315,9 +388,11 @@ net::awaitable<void> connection::talk() {
         }
         done_with_body();
         asked_before_ = true;
-        string_response out = made(response, more);
+        find_room_for(response);
+        string_response out = made(std::move(response), more);
         stream_.expires_after(idle);
         auto [unsent, size] = co_await http::async_write(stream_, out, quietly);
+        done_with_answer();
         if (unsent) break;
     }
     error_code ignored;
@@ -369,6 +444,27 @@ void connection::done_with_body() {
     *buffers_->bytes -= std::exchange(body_bytes_, 0);
 }
 
+// A large answer is counted until it is sent. What finds no room is not said.
+void connection::find_room_for(http_response& response) {
+    std::size_t size = response.body.size();
+    if (size <= limits::http_large_answer_bytes) return;
+    if (buffers_->answer_bytes + size > buffers_->third()) {
+        response = refusal(503, {errc::over_budget,
+                                 "an answer of " + std::to_string(size) +
+                                     " bytes, and others that are not read yet are at the budget "
+                                     "for buffers; ask again, or raise --buffer-bytes-max"});
+        return;
+    }
+    answer_bytes_ = size;
+    buffers_->answer_bytes += size;
+    *buffers_->bytes += size;
+}
+
+void connection::done_with_answer() {
+    *buffers_->bytes -= answer_bytes_;
+    buffers_->answer_bytes -= std::exchange(answer_bytes_, 0);
+}
+
 net::awaitable<http_response> connection::answer(http_request request) {
     rented<answer_box> box(context_);
     routes_.answer(request, [box = box.shared()](http_response response) {
@@ -383,9 +479,9 @@ net::awaitable<http_response> connection::answer(http_request request) {
 }
 
 net::awaitable<void> connection::watch(http_request request) {
-    rented<watcher> box(context_, buffers_);
-    auto subscribed =
-        routes_.watch(request, [box = box.shared()](const std::string& lines) { box->put(lines); });
+    rented<watcher> box(context_, buffers_, newest_);
+    auto subscribed = routes_.watch(
+        request, [box = box.shared()](const change_event& change) { box->put(change); });
     if (!subscribed) {
         string_response out = made(refusal(subscribed.error()), false);
         co_await http::async_write(stream_, out, quietly);
@@ -409,20 +505,54 @@ net::awaitable<void> connection::watch(http_request request) {
         box->gone = true;
         box->wake();
     });
+    error_code ignored;
+    stream_.socket().non_blocking(true, ignored);
+    stream_.expires_never(); // write_slice waits as long as is right
     while (!box->gone) {
-        std::string lines = box->take();
-        if (lines.empty()) {
+        box->take();
+        if (box->slice.empty()) {
             co_await box->woken();
             continue;
         }
-        auto chunk = http::make_chunk(net::buffer(lines));
-        stream_.expires_after(stall);
-        auto [failure, size] = co_await net::async_write(stream_, chunk, quietly);
-        if (failure) co_return;
+        bool sent = co_await write_slice(box.shared().get());
+        if (!sent) co_return;
     }
-    auto last = http::make_chunk_last();
-    stream_.expires_after(stall);
-    co_await net::async_write(stream_, last, quietly);
+    box->say(chunk_size(0) + "\r\n\r\n");
+    co_await write_slice(box.shared().get());
+}
+
+// False if the link broke. A watcher that takes nothing loses what waits for it, and has some time yet to
+// take what is on its way, and to be told.
+net::awaitable<bool> connection::write_slice(watcher* to) {
+    auto& socket = stream_.socket();
+    auto moved = std::chrono::steady_clock::now();
+    while (!to->slice.empty()) {
+        error_code failure;
+        std::size_t size = socket.write_some(net::buffer(to->slice), failure);
+        to->sent(size);
+        if (size > 0) moved = std::chrono::steady_clock::now();
+        if (!failure) continue;
+        if (failure != net::error::would_block && failure != net::error::try_again) co_return false;
+        if (!std::exchange(to->waits_to_write, true)) {
+            socket.async_wait(
+                net::socket_base::wait_write,
+                [box = std::static_pointer_cast<watcher>(to->shared_from_this())](error_code) {
+                    box->waits_to_write = false;
+                    box->wake();
+                });
+        }
+        auto patience = to->reason() ? idle : stall;
+        if (std::chrono::steady_clock::now() < moved + patience) {
+            co_await to->woken_by(moved + patience);
+        } else if (to->reason()) {
+            co_return false;
+        } else {
+            to->drop("it took nothing for " + std::to_string(limits::http_stall_ms_max / 1000) +
+                     " s");
+            moved = std::chrono::steady_clock::now();
+        }
+    }
+    co_return true;
 }
 
 } // namespace
@@ -488,7 +618,7 @@ net::awaitable<void> http_server::state::accept(Acceptor* from, bool from_tcp) {
             continue;
         }
         auto fresh = std::make_shared<connection>(std::move(socket), from_tcp, routes, context,
-                                                  connections, counted);
+                                                  connections, counted, newest);
         net::co_spawn(context, fresh->talk(), [fresh](const std::exception_ptr&) {});
     }
 }

@@ -1,5 +1,7 @@
 #include "node/json.hpp"
 
+#include "base/limits.hpp"
+
 #include <boost/json/basic_parser_impl.hpp>
 
 #include <charconv>
@@ -128,6 +130,23 @@ result<bytes> from_hex(std::string_view digits) {
         return fail(errc::invalid_argument, "bytes that are not pairs of hexadecimal digits");
     }
     return out;
+}
+
+// With what is escaped.
+std::size_t text_bytes(std::string_view text) {
+    std::size_t out = text.size();
+    for (char c : text) {
+        bool control = static_cast<unsigned char>(c) < 0x20;
+        out += control ? 5 : c == '"' || c == '\\' ? 1 : 0;
+    }
+    return out;
+}
+
+// With the comma behind it.
+std::size_t text_bytes(const value& content) {
+    if (auto text = content.as_text()) return 3 + text_bytes(*text);
+    if (auto data = content.as_binary()) return 13 + 2 * data->size();
+    return to_string(content).size() + 1;
 }
 
 json::object tagged(std::string_view tag, json::value what) {
@@ -295,6 +314,45 @@ json::value json_of(const object& there, type_id type) {
     return out;
 }
 
+std::size_t text_bytes(const object& there, type_id type, std::size_t most) {
+    std::size_t out = 8; // a number or a word
+    auto add = [&](const value& content) { out += text_bytes(content); };
+    switch (type.kind) {
+        case type_kind::lww_register:
+        case type_kind::mv_register:
+            for (const auto& sibling : there.as<register_store<value>>())
+                add(sibling.payload.content);
+            break;
+        case type_kind::counter:
+        case type_kind::grow_counter:
+        case type_kind::bounded_counter:
+        case type_kind::enable_wins_flag:
+        case type_kind::disable_wins_flag: break;
+        case type_kind::add_wins_set:
+        case type_kind::grow_set:
+            for (const auto& e : there.as<add_wins_store<value>>()) {
+                if (out > most) break;
+                add(e.key);
+            }
+            break;
+        case type_kind::remove_wins_set:
+            for (const auto& e : there.as<remove_wins_elements>().marks()) {
+                if (out > most) break;
+                if (all_enabled(e.value)) add(e.key);
+            }
+            break;
+        case type_kind::map:
+            for (const auto& child : there.as<map_store>().children()) {
+                if (out > most) break;
+                if (!child.value.live()) continue;
+                out += 4 + text_bytes(child.key.name());
+                out += text_bytes(child.value, child.key.type(), most - std::min(most, out));
+            }
+            break;
+    }
+    return out;
+}
+
 json::object json_of(const snapshot_info& snapshot) {
     return {{"log_run", static_cast<std::uint64_t>(snapshot.at)}, {"bytes", snapshot.size_bytes}};
 }
@@ -356,19 +414,21 @@ json::object json_of(const error& failure) {
                   json::object{{"code", to_string(failure.code)}, {"detail", failure.detail}});
 }
 
-std::string watch_lines(const change_event& change) {
+std::string watch_lines(const change_event& change, std::size_t& at) {
     std::string out;
-    for (std::size_t at = 0; at < change.objects.size();) {
+    auto top = [](const object_change& o) {
+        return o.fields.empty() ? o.type : type_id{type_kind::map};
+    };
+    while (at < change.objects.size() && out.size() < limits::watch_slice_bytes) {
         const object_change& first = change.objects[at];
-        auto top = [](const object_change& o) {
-            return o.fields.empty() ? o.type : type_id{type_kind::map};
-        };
         json::array changes;
-        for (; at < change.objects.size() && change.objects[at].key == first.key &&
-               top(change.objects[at]) == top(first);
-             ++at) {
-            changes.push_back(json_of(change.objects[at]));
-        }
+        std::size_t line_bytes = 0;
+        do {
+            const object_change& one = change.objects[at++];
+            line_bytes += sizeof one + one.argument.content_bytes();
+            changes.push_back(json_of(one));
+        } while (line_bytes < limits::watch_slice_bytes && at < change.objects.size() &&
+                 change.objects[at].key == first.key && top(change.objects[at]) == top(first));
         bool whole_state = change.first.counter == 0;
         out += to_text(json::object{
             {"key", first.key},

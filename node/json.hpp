@@ -32,7 +32,11 @@ namespace weft {
 [[nodiscard]] boost::json::object json_of(const replica_status& status);
 [[nodiscard]] boost::json::object json_of(const error& failure); // {"error":{"code","detail"}}
 
-// One line for each key that the change touched, each with its newline.
-[[nodiscard]] std::string watch_lines(const change_event& change);
+// What the change did from its object `at` on, which moves: a line for each key, each with its newline; more
+// where one would be long. At least one line, and no more once there are limits::watch_slice_bytes.
+[[nodiscard]] std::string watch_lines(const change_event& change, std::size_t& at);
+
+// About how many bytes of text json_of(there, type) has, counted no further than to what is above `most`.
+[[nodiscard]] std::size_t text_bytes(const object& there, type_id type, std::size_t most);
 
 } // namespace weft

@@ -96,6 +96,7 @@ void core::start(const replica_identity& who, disk_contents there, instant now) 
     if (options_.snapshot_interval_ms > 0)
         next_snapshot_ = now.after_ms(static_cast<std::int64_t>(options_.snapshot_interval_ms));
     durable_end_ = tail_.end();
+    tail_.compact();
     durable_ = applied_;
     undurable_.clear();
     durable_at_.seen_by(self_member, durable_);
@@ -155,6 +156,7 @@ std::vector<effect> core::step(const event& happened, std::vector<effect> spare)
     tick();
     join_when_ready();
     catch_up();
+    tell_states();
     for (auto& [id, s] : sessions_) {
         pump(s);
         serve_state(s);
@@ -163,7 +165,7 @@ std::vector<effect> core::step(const event& happened, std::vector<effect> spare)
     want_log_cut();
     want_sync();
     collect_answers();
-    sealed_bytes_ = 0;
+    sealed_bytes_ = untold_bytes_ = 0;
     call_asks_ = false;
     return std::exchange(effects_, std::move(spare));
 }
@@ -189,10 +191,14 @@ void core::seal() {
         clock_.ceiling_persisted(ceiling);
     }
     run_hash hash = hash_of(run.view);
-    log_run(*header, std::move(run), hash);
+    log_run(*header, run, hash);
 }
 
-void core::log_run(const run_header& header, shared_bytes run, run_hash hash) {
+// Appended and kept: it must not keep alive the frame that it came in. The same bytes for both, for the
+// driver knows by them what is not in the log yet.
+
+void core::log_run(const run_header& header, const shared_bytes& in, run_hash hash) {
+    shared_bytes run = in.compact();
     origins_[header.origin].last = hash;
     applied_.advance(header.origin, header.end - 1);
     undurable_.push_back({header.origin, header.end - 1});

@@ -47,8 +47,10 @@ public:
 
     // Returns what it asks for. `spare` is empty; its space goes to the next step.
     [[nodiscard]] std::vector<effect> step(const event& happened, std::vector<effect> spare = {});
-    // Frames that the driver made of effects, for the counts of the peer.
-    void count_sent(session_id id, std::size_t frame_bytes);
+    // Frames that the driver made of effects; whether the peer owes for one of them.
+    void count_sent(session_id id, std::size_t frame_bytes, bool owed, instant when);
+    // What of them the link has taken in all: who takes a large one slowly is not stalled.
+    void count_taken(session_id id, std::uint64_t frame_bytes, instant when);
     // Bytes of a frame arrived that is not whole yet: who sends a large one over a slow link lives.
     void count_heard(session_id id, instant when);
     // The session's link has sent what it was given. If somebody waits for room, step with `woken`.
@@ -94,9 +96,9 @@ public:
     // The state as it is, to be written as a snapshot. Nothing is open or unsealed.
     [[nodiscard]] state_image image() const;
     [[nodiscard]] bool has_unsealed() const { return !open_run_.empty(); }
-    // Of changes that no step has asked to append yet.
+    // Of changes that no step has asked to append yet, and of what subscribers are to be told of them.
     [[nodiscard]] std::size_t unlogged_bytes() const {
-        return open_run_.body_bytes() + sealed_bytes_;
+        return open_run_.body_bytes() + sealed_bytes_ + untold_bytes_;
     }
     // After a call from outside of a step: is there something to do? While a sync is under way and nothing
     // may leave before it, changes gather in the open run: one run, one append, one sync for all of them.
@@ -191,6 +193,7 @@ private:
     [[nodiscard]] std::size_t room(const session& s) const;
     void hand_to_link(session& s, std::size_t size);
     [[nodiscard]] bool owes(const session& s) const;
+    [[nodiscard]] bool stalled(const session& s) const;
     void pump(session& s);
     void send_runs(session& s, runs_message& batch, std::uint64_t changes);
     [[nodiscard]] bool consider(session& s, const logged_run& run, runs_message& batch,
@@ -239,7 +242,7 @@ private:
     [[nodiscard]] result<run_outcome> take_run(const run_header& header, const shared_bytes& run,
                                                bool replaying);
     void retry_held_back();
-    void log_run(const run_header& header, shared_bytes run, run_hash hash);
+    void log_run(const run_header& header, const shared_bytes& in, run_hash hash);
     void apply_changes(decoded_run& run, origin& from, bool replaying);
     void want_sync();
     void want_snapshot();
@@ -257,7 +260,8 @@ private:
     void notify_subscribers(const change_view& change, const run_header& run,
                             const std::string& member);
     void notify_local(const committed& change);
-    void deliver(const change_event& what, std::span<const object_change> objects);
+    void deliver(const change_event& what);
+    void tell_states();
     void report_event(severity level, std::string what, std::string text);
     // The same text is not said again for ten minutes, wherever it comes from.
     void report_seldom(severity level, std::string what, const std::string& where,
@@ -377,11 +381,15 @@ private:
     instant digest_compared_{-1};
 
     // Subscribers.
-    struct subscriber {
-        subscription_filter filter;
-        std::shared_ptr<const change_callback> whom;
+    std::map<subscription_id, std::shared_ptr<const subscriber>> subscribers_;
+    std::size_t untold_bytes_ = 0; // of events in effects_
+    struct changed_state {         // keys that a peer's state changed, and nobody was told yet
+        std::string member;
+        std::vector<std::string> keys;
+        std::size_t next = 0;
     };
-    std::map<subscription_id, subscriber> subscribers_;
+    std::deque<changed_state> changed_states_;
+    instant next_telling_;
     std::uint64_t next_subscription_ = 1;
 };
 

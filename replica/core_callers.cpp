@@ -2,6 +2,7 @@
 #include "replica/core.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 // Those who wait for an acknowledgement, and those who are told what changed.
 namespace weft {
@@ -63,22 +64,61 @@ result<subscription_id> core::subscribe(subscription_filter filter, change_callb
                                           " subscriptions already; end one of them first");
     }
     subscription_id id{next_subscription_++};
-    subscribers_[id] = {std::move(filter),
-                        std::make_shared<const change_callback>(std::move(whom))};
+    subscribers_[id] =
+        std::make_shared<const subscriber>(subscriber{std::move(filter), std::move(whom)});
     return id;
 }
 
 void core::unsubscribe(subscription_id id) { subscribers_.erase(id); }
 
-void core::deliver(const change_event& what, std::span<const object_change> objects) {
-    for (const auto& [id, who] : subscribers_) {
-        change_event told = what;
-        told.objects.reserve(objects.size());
-        for (const object_change& o : objects) {
-            if (who.filter.matches(o.key)) told.objects.push_back(o);
-        }
-        if (!told.objects.empty()) effects_.push_back(notify{who.whom, std::move(told)});
+object_changes::object_changes(std::vector<object_change> all)
+    : all_(std::make_shared<const std::vector<object_change>>(std::move(all))) {
+    for (const object_change& o : *all_) {
+        bytes_ += sizeof o + o.key.size() + o.argument.content_bytes();
+        for (const std::string& field : o.fields) bytes_ += sizeof field + field.size();
     }
+}
+
+bool subscriber::wants(const object_changes& some) const {
+    return std::any_of(some.begin(), some.end(),
+                       [this](const object_change& o) { return filter.matches(o.key); });
+}
+
+void subscriber::tell(const change_event& what) const {
+    auto asked_for = [this](const object_change& o) { return filter.matches(o.key); };
+    if (std::all_of(what.objects.begin(), what.objects.end(), asked_for)) return whom(what);
+    std::vector<object_change> some;
+    std::copy_if(what.objects.begin(), what.objects.end(), std::back_inserter(some), asked_for);
+    change_event told = what;
+    told.objects = object_changes(std::move(some));
+    whom(told);
+}
+
+void core::deliver(const change_event& what) {
+    untold_bytes_ += what.objects.memory_bytes();
+    for (const auto& [id, who] : subscribers_) {
+        if (who->wants(what.objects)) effects_.push_back(notify{who, what});
+    }
+}
+
+// A slice at a time, with a pause behind it: whoever passes it on to somebody else keeps up, or the keys of a
+// large state would all wait there.
+void core::tell_states() {
+    if (subscribers_.empty()) changed_states_.clear();
+    if (changed_states_.empty() || now_ < next_telling_) return;
+    changed_state& from = changed_states_.front();
+    std::size_t end = std::min(from.keys.size(), from.next + limits::state_keys_told_max);
+    std::vector<object_change> keys(end - from.next);
+    for (object_change& one : keys) {
+        one.key = std::move(from.keys[from.next++]);
+        one.what = "state";
+    }
+    change_event what;
+    what.member = from.member;
+    what.objects = object_changes(std::move(keys));
+    deliver(what);
+    if (from.next == from.keys.size()) changed_states_.pop_front();
+    next_telling_ = now_.after_ms(limits::state_keys_ms);
 }
 
 void core::notify_local(const committed& change) {
@@ -87,8 +127,8 @@ void core::notify_local(const committed& change) {
     what.stamp = change.stamp;
     what.member = options_.name;
     what.local = true;
-    deliver(what, change_objects_);
-    change_objects_.clear();
+    what.objects = object_changes(std::exchange(change_objects_, {}));
+    deliver(what);
 }
 
 void core::notify_subscribers(const change_view& change, const run_header& run,
@@ -100,7 +140,8 @@ void core::notify_subscribers(const change_view& change, const run_header& run,
     what.first = {run.origin, change.first};
     what.stamp = change.stamp;
     what.member = member;
-    deliver(what, objects);
+    what.objects = object_changes(std::move(objects));
+    deliver(what);
 }
 
 void core::collect_answers() {

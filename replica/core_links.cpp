@@ -312,8 +312,12 @@ bool core::same_member_twice(session& s, const hello_message& hello) {
 }
 
 void core::note_replaced(const session& gone) {
+    auto old = [this](const process& p) { return now_.ms_since(p.heard) >= rival_ms; };
+    std::erase_if(replaced_, [&](const auto& e) {
+        return std::all_of(e.second.begin(), e.second.end(), old);
+    });
     auto& of_id = replaced_[gone.their_id];
-    std::erase_if(of_id, [&](const process& p) { return now_.ms_since(p.heard) >= rival_ms; });
+    std::erase_if(of_id, old);
     auto known = std::find_if(of_id.begin(), of_id.end(),
                               [&](const process& p) { return p.nonce == gone.nonce; });
     if (known == of_id.end()) {

@@ -8,6 +8,14 @@
 namespace weft {
 
 void core::take_snapshot(std::function<void(result<snapshot_info>)> whom) {
+    if (snapshot_waiters_.size() >= limits::waiters_max) {
+        auto refused = [whom = std::move(whom)](const result<void>& why) {
+            whom(fail(why.error()));
+        };
+        effects_.push_back(
+            answer{refused, fail(errc::over_limit, "too many callers wait already")});
+        return;
+    }
     snapshot_waiters_.push_back(std::move(whom));
     call_asks_ = true;
 }

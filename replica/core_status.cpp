@@ -42,12 +42,26 @@ bool core::waits_for_room() const {
 }
 
 void core::count_heard(session_id id, instant when) {
-    if (session* s = find_session(id)) s->last_heard = when;
+    session* s = find_session(id);
+    if (s == nullptr) return;
+    s->last_heard = s->moved = when; // what it confirms may stand behind that frame
 }
 
-void core::count_sent(session_id id, std::size_t frame_bytes) {
+void core::count_sent(session_id id, std::size_t frame_bytes, bool owed, instant when) {
     session* s = find_session(id);
-    if (peer_entry* entry = s == nullptr ? nullptr : entry_of(*s)) entry->bytes_out += frame_bytes;
+    if (s == nullptr) return;
+    if (peer_entry* entry = entry_of(*s)) entry->bytes_out += frame_bytes;
+    if (s->frames_taken == s->frames_bytes) s->link_moved = when;
+    s->frames_bytes += frame_bytes;
+    if (owed) s->owed_end = s->frames_bytes;
+}
+
+void core::count_taken(session_id id, std::uint64_t frame_bytes, instant when) {
+    session* s = find_session(id);
+    if (s == nullptr || frame_bytes <= s->frames_taken) return;
+    s->link_moved = when;
+    if (s->frames_taken < s->owed_end) s->moved = when;
+    s->frames_taken = frame_bytes;
 }
 
 result<peer_id> core::find_peer(std::string_view name_url_or_id) const {

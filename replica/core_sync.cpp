@@ -192,6 +192,14 @@ bool core::owes(const session& s) const {
     return !disk_full_ && (s.undrained_bytes > 0 || s.sent_bytes > s.acked_bytes);
 }
 
+// Neither a slow link, nor one of which nothing is wanted: nothing is taken, or nothing that was taken is
+// confirmed.
+bool core::stalled(const session& s) const {
+    auto too_long = [this](instant since) { return now_.ms_since(since) >= limits::stall_ms_max; };
+    return (owes(s) && too_long(s.moved)) ||
+           (s.frames_taken < s.frames_bytes && too_long(s.link_moved));
+}
+
 void core::pump(session& s) {
     if (!s.open || !s.wanted || s.reading) return;
     if (s.caught_up && s.cursor == tail_.end()) return;
@@ -312,7 +320,7 @@ void core::tick() {
                                                          std::to_string(silent_ms) + " ms"});
             continue;
         }
-        if (owes(s) && now_.ms_since(s.moved) >= limits::stall_ms_max) {
+        if (stalled(s)) {
             taking_nothing.push_back(id);
             continue;
         }
@@ -379,10 +387,10 @@ void core::tick() {
     }
     for (const auto& [id, why] : lost) drop_session(id, why, false);
     for (session_id id : taking_nothing) {
-        drop_session(id,
-                     {errc::over_limit, "nothing of what was sent was taken for " +
-                                            std::to_string(limits::stall_ms_max / 1000) + " s"},
-                     true);
+        error why{errc::over_limit, "nothing of what was sent was taken for " +
+                                        std::to_string(limits::stall_ms_max / 1000) + " s"};
+        effects_.push_back(close_link{id, notice_message{why.code, why.detail, true}});
+        forget_session(id, why);
     }
     if (held_back_.runs() > 0) {
         held_back_.drop_orphans([this](session_id id) { return find_session(id) == nullptr; },
@@ -401,6 +409,7 @@ void core::tick() {
 instant core::deadline() const {
     instant out = std::min({waiting_.deadline(), next_acks_, next_sync_, snapshot_due()});
     if (cut_wanted_) out = std::min(out, next_log_cut_);
+    if (!changed_states_.empty()) out = std::min(out, next_telling_);
     bool behind = transfer_ && transfer_->at == transfer_phase::catching_up && !transfer_->reading;
     if (behind) out = now_;
     for (const peer_entry& p : peers_) {
@@ -412,6 +421,8 @@ instant core::deadline() const {
             out = std::min(
                 {out, s.next_ack, s.next_heartbeat, s.last_heard.after_ms(limits::silence_ms_max)});
             if (owes(s)) out = std::min(out, s.moved.after_ms(limits::stall_ms_max));
+            if (s.frames_taken < s.frames_bytes)
+                out = std::min(out, s.link_moved.after_ms(limits::stall_ms_max));
             bool waits =
                 !s.lacked.empty() || s.repairing || s.ask_resend || s.below_floor || left_behind(s);
             if (waits || held_back_.runs() > 0) out = std::min(out, s.next_repair);

@@ -298,17 +298,7 @@ void core::stand_on_joined() {
                  "the state of '" + done.peer +
                      "' was joined with this one: " + std::to_string(operations) + " operations, " +
                      std::to_string(done.joined.changed.size()) + " keys");
-    change_event what;
-    what.member = done.peer;
-    std::vector<object_change> objects;
-    if (!subscribers_.empty()) {
-        for (std::string& key : done.joined.changed) {
-            objects.emplace_back();
-            objects.back().key = std::move(key);
-            objects.back().what = "state";
-        }
-    }
-    deliver(what, objects);
+    changed_states_.push_back({done.peer, std::move(done.joined.changed)});
     retry_held_back();
     for (auto& [id, s] : sessions_) {
         s.below_floor = s.open && below_floor(s);
@@ -333,7 +323,8 @@ bool core::is_served(log_index snapshot) const {
 
 void core::on_state_request(session& s, const state_request& asked) {
     if (snapshots_.empty()) { // it asks again
-        take_snapshot([](const result<snapshot_info>&) {});
+        bool comes = snapshotting_ || !snapshot_waiters_.empty();
+        if (!comes) take_snapshot([](const result<snapshot_info>&) {});
         return;
     }
     auto found = std::find_if(snapshots_.begin(), snapshots_.end(), [&](const snapshot_info& i) {

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::uint32_t dial_timeout_ms = 5'000;
 constexpr std::int64_t space_retry_ms = 1'000; // how often a full disk is tried again
+constexpr std::int64_t count_links_ms = 1'000; // how often links are asked what they have taken
 // Under load.
 constexpr std::int64_t gather_us = 250;
 constexpr std::size_t gather_bytes = 64U << 10U;
@@ -134,8 +135,7 @@ void driver::post(decltype(event::what) what) {
 void driver::happened(decltype(event::what) what) {
     if (closed_) return;
     auto [effects, deadline] = on_loop([&] {
-        for (const auto& [session, sent] : sent_bytes_) core_.count_sent(session, sent);
-        sent_bytes_.clear();
+        count_links();
         for (session_id heard : heard_) core_.count_heard(heard, parts_.doors.time.now());
         for (session_id drained : drained_) core_.count_drained(drained, parts_.doors.time.now());
         heard_.clear();
@@ -159,6 +159,16 @@ void driver::set_timer(instant when) {
     if (when >= timer_at_) return;
     timer_at_ = when;
     timer_->set(when);
+}
+
+void driver::count_links() {
+    instant now = parts_.doors.time.now();
+    for (const auto& [session, what] : sent_) core_.count_sent(session, what.bytes, what.owed, now);
+    sent_.clear();
+    if (now < next_count_) return;
+    next_count_ = now.after_ms(count_links_ms);
+    for (const auto& [session, wire] : connections_)
+        core_.count_taken(session, wire->taken_bytes(), now);
 }
 
 void driver::perform(std::vector<effect> effects) {
@@ -381,33 +391,51 @@ void driver::perform(send_message& what) {
     auto found = connections_.find(what.session);
     if (found == connections_.end()) return;
     bytes body = encode_message(what.what);
-    sent_bytes_[what.session] += body.size() + limits::frame_header_bytes;
+    sent& counted = sent_[what.session];
+    counted.bytes += body.size() + limits::frame_header_bytes;
+    counted.owed = counted.owed || std::holds_alternative<runs_message>(what.what) ||
+                   std::holds_alternative<state_chunk>(what.what);
+    std::size_t before = found->second->queued_bytes();
     found->second->send(std::move(body));
-    if (!takes_too_much(*found->second)) return;
-    error why{errc::over_limit, found->second->peer() +
-                                    ": the peer does not read, and what waits for "
-                                    "it is over the budget for buffers"};
-    connections_.erase(found);
-    happened(link_down{what.session, why});
+    queued_since_look_ += std::max(found->second->queued_bytes(), before) - before;
+    if (queued_since_look_ >= limits::batch_bytes_target) look_at_queues();
 }
 
-// Runs are handed to links within the budget; answers to a peer that asks and never reads are not.
-bool driver::takes_too_much(const link& one) const {
-    std::size_t share = limits::buffer_share(options_.buffer_bytes_max);
-    if (one.queued_bytes() <= limits::credit_bytes) return false;
+// Runs are handed to links within the budget; answers to peers that ask and never read are not, so the
+// longest queue goes.
+void driver::look_at_queues() {
+    queued_since_look_ = 0;
+    std::size_t most = limits::buffer_share(options_.buffer_bytes_max) + limits::frame_bytes_max;
     std::size_t queued = 0;
-    for (const auto& [id, each] : connections_) queued += each->queued_bytes();
-    return queued > share + limits::frame_bytes_max;
+    for (const auto& [id, wire] : connections_) queued += wire->queued_bytes();
+    while (queued > most) {
+        auto longest = std::max_element(
+            connections_.begin(), connections_.end(), [](const auto& a, const auto& b) {
+                return a.second->queued_bytes() < b.second->queued_bytes();
+            });
+        session_id id = longest->first;
+        error why{errc::over_limit, longest->second->peer() +
+                                        ": the peer does not read, and what waits for all is over "
+                                        "the budget for buffers"};
+        queued -= longest->second->queued_bytes();
+        longest->second->close_with(encode_message(notice_message{why.code, why.detail, true}));
+        connections_.erase(longest);
+        happened(link_down{id, why});
+    }
 }
 
 void driver::perform(close_link& what) {
     auto found = connections_.find(what.session);
     if (found == connections_.end()) return;
-    found->second->close();
+    if (what.instead) {
+        found->second->close_with(encode_message(*what.instead));
+    } else {
+        found->second->close();
+    }
     connections_.erase(found);
 }
 
-void driver::perform(notify& what) { (*what.whom)(what.what); }
+void driver::perform(notify& what) { what.whom->tell(what.what); }
 
 void driver::perform(answer& what) { what.whom(std::move(what.outcome)); }
 

@@ -153,7 +153,8 @@ private:
     void perform(answer& what);
     void perform(report& what);
     void write_pending();
-    [[nodiscard]] bool takes_too_much(const link& one) const;
+    void look_at_queues();
+    void count_links();
     [[nodiscard]] std::size_t sendable(session_id session, const runs_message& batch) const;
     void fatal(const error& why);
     void set_timer(instant when);
@@ -187,10 +188,16 @@ private:
     std::vector<shared_bytes> unlogged_;          // … nor did these runs
     std::vector<send_message> withheld_;          // runs for peers, behind those
     bool disk_full_ = false;
-    std::optional<error> unlogged_error_;          // why they were not logged at the close
-    std::map<session_id, std::size_t> sent_bytes_; // not yet told to the core
-    std::set<session_id> heard_;                   // of whom parts of frames came since
-    std::set<session_id> drained_;                 // whose links sent what they had
+    std::optional<error> unlogged_error_; // why they were not logged at the close
+    struct sent {
+        std::size_t bytes = 0;
+        bool owed = false; // some of it
+    };
+    std::map<session_id, sent> sent_;   // not yet told to the core
+    std::size_t queued_since_look_ = 0; // bytes, since the queues of all links were looked at
+    instant next_count_;                // when to look what links have taken
+    std::set<session_id> heard_;        // of whom parts of frames came since
+    std::set<session_id> drained_;      // whose links sent what they had
     std::uint32_t next_session_ = 1;
     instant stepped_; // when the core was asked last
     bool performing_ = false;

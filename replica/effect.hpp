@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -69,9 +70,10 @@ struct send_message {
 };
 struct close_link { // sends what is queued; no more events for this session
     session_id session{};
+    std::optional<notice_message> instead = {}; // of what is queued: the peer does not read
 };
 struct notify {
-    std::shared_ptr<const change_callback> whom;
+    std::shared_ptr<const subscriber> whom;
     change_event what;
 };
 struct answer { // somebody's acknowledgement

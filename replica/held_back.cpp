@@ -14,6 +14,7 @@ bool held_back::add(const run_header& header, waiting one) {
         if (waiting_here.empty()) by_origin_.erase(header.origin);
         return false;
     }
+    one.run = one.run.compact();
     bytes_ += one.run.view.size();
     ++runs_;
     waiting_here.emplace(header.first, std::move(one));

@@ -18,6 +18,10 @@ void log_tail::push(logged_run run) {
     }
 }
 
+void log_tail::compact() {
+    for (logged_run& run : runs_) run.bytes = run.bytes.compact();
+}
+
 log_index log_tail::end() const {
     return log_index{static_cast<std::uint64_t>(begin_) + runs_.size()};
 }

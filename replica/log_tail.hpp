@@ -24,6 +24,8 @@ public:
         : begin_(begin), before_(std::move(before)) {}
 
     void push(logged_run run);
+    // Lets go of the files that a replay read: runs are parts of them until then.
+    void compact();
 
     [[nodiscard]] log_index begin() const { return begin_; } // of what is here
     [[nodiscard]] log_index end() const;

@@ -43,9 +43,14 @@ struct session {
     bool reading = false;            // a read_log is under way …
     log_index read_from{};           // … for the cursor as it stood then
     std::size_t undrained_bytes = 0; // sent since the link was last drained
-    instant moved;                   // when the peer last took something, or had taken all
-    std::uint64_t sent_bytes = 0;    // of runs
+    instant moved; // when the peer last took some of what it owes for, or owed nothing
+    std::uint64_t sent_bytes = 0; // of runs
     std::uint64_t acked_bytes = 0;
+    // Whatever was sent, in frames, and what of it the link has taken.
+    std::uint64_t frames_bytes = 0;
+    std::uint64_t frames_taken = 0;
+    std::uint64_t owed_end = 0; // of the last frame that runs or a state's bytes were in
+    instant link_moved;         // when it last took something, or had taken all
     // State transfer. Here it is sent: one of our snapshots, as far as it was asked for.
     std::optional<snapshot_ref> serving;
     std::uint64_t serve_next = 0;

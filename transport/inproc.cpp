@@ -81,7 +81,15 @@ public:
     }
 
     [[nodiscard]] std::size_t queued_bytes() const { return queued_bytes_; }
+    [[nodiscard]] std::uint64_t taken_bytes() const { return taken_bytes_; }
     [[nodiscard]] const std::string& url() const { return url_; }
+
+    // What was sent is at the other end already.
+    void close_with(bytes last) {
+        if (queued_bytes_ + frame_bytes(last) <= limits::link_queue_bytes_max)
+            send(std::move(last));
+        close();
+    }
 
     void close() {
         if (!open_) return;
@@ -134,9 +142,10 @@ private:
         handlers->on_closed(*lost_);
     }
 
-    void was_taken(std::size_t taken_bytes) {
+    void was_taken(std::size_t size) {
         if (other_.expired()) return;
-        queued_bytes_ -= taken_bytes;
+        queued_bytes_ -= size;
+        taken_bytes_ += size;
         if (queued_bytes_ > peak_bytes_ / 2) return;
         peak_bytes_ = queued_bytes_;
         if (auto handlers = handlers_; handlers && handlers->on_drained) handlers->on_drained();
@@ -149,6 +158,7 @@ private:
     std::shared_ptr<const link_handlers> handlers_;
     std::deque<bytes> inbox_;
     std::optional<error> lost_;
+    std::uint64_t taken_bytes_ = 0;
     std::size_t queued_bytes_ = 0;
     std::size_t peak_bytes_ = 0; // since on_drained was last due
     bool started_ = false;
@@ -163,7 +173,9 @@ public:
     void start(link_handlers handlers) override { end_->start(std::move(handlers)); }
     void send(bytes body) override { end_->send(std::move(body)); }
     std::size_t queued_bytes() const override { return end_->queued_bytes(); }
+    std::uint64_t taken_bytes() const override { return end_->taken_bytes(); }
     void close() override { end_->close(); }
+    void close_with(bytes last) override { end_->close_with(std::move(last)); }
     std::string peer() const override { return end_->url(); }
 
 private:

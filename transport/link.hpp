@@ -16,7 +16,8 @@ struct link_handlers {
     // queued_bytes fell to at most half of its peak since the last such call. May be empty.
     std::function<void()> on_drained;
     std::function<void(error why)> on_closed; // at most once, last; not after the owner's own close
-    // Part of a frame arrived, and not its end. May be empty: it only shows that the peer lives.
+    // Part of a frame arrived, and not its end; or we do not read it now. May be empty: it only shows that
+    // the peer lives, as far as we can know.
     std::function<void()> on_progress = {};
 };
 
@@ -36,9 +37,15 @@ public:
     // Frame bytes, headers included, that are queued and not yet handed to the operating system.
     [[nodiscard]] virtual std::size_t queued_bytes() const = 0;
 
+    // Of all frame bytes that were sent, how many the other side took, as far as the operating system tells.
+    [[nodiscard]] virtual std::uint64_t taken_bytes() const = 0;
+
     // Sends what is queued, for as long as the peer takes it but at most limits::silence_ms_max, and
     // closes; that happens behind the call. No handler is called after.
     virtual void close() = 0;
+    // The same with `last` in place of what is queued, but for what has begun to leave: for a peer that
+    // does not read.
+    virtual void close_with(bytes last) = 0;
 
     [[nodiscard]] virtual std::string peer() const = 0; // where the other end is, as a URL
 };

@@ -4,6 +4,7 @@
 #include "base/frame.hpp"
 #include "base/limits.hpp"
 #include "transport/registry.hpp"
+#include "transport/stream_url.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -17,13 +18,13 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <charconv>
 #include <chrono>
 #include <cstring>
 #include <deque>
 #include <filesystem>
 #include <optional>
 #include <set>
+#include <sys/ioctl.h>
 
 namespace weft {
 namespace {
@@ -39,9 +40,13 @@ constexpr auto as_result = net::as_tuple(net::use_awaitable);
 constexpr std::size_t read_bytes = 256U << 10U;
 constexpr std::size_t chunk_bytes_target = 64U << 10U;
 constexpr std::size_t chunks_per_write_max = 64; // what one system call gathers
-constexpr std::size_t unix_path_bytes_max = 107; // of sockaddr_un
 constexpr milliseconds accept_retry{100};
 constexpr milliseconds arrival_retry{10};
+
+instant now() {
+    return {
+        std::chrono::nanoseconds(net::steady_timer::clock_type::now().time_since_epoch()).count()};
+}
 
 // A coroutine has no caller to throw at; what a handler throws goes out of the loop's run().
 void rethrow(const std::exception_ptr& thrown) {
@@ -94,23 +99,27 @@ public:
         if (queue_.size() == chunks_in_write_ || queue_.back().size() + size > chunk_bytes_target) {
             queue_.emplace_back().reserve(size);
         }
-        append_frame(queue_.back(), body);
-        queued_bytes_ += size;
-        peak_bytes_ = std::max(peak_bytes_, queued_bytes_);
-        if (!writing_) {
-            writing_ = true;
-            spawn(write(shared_from_this()));
-        }
+        enqueue(body, size);
     }
 
     [[nodiscard]] std::size_t queued_bytes() const { return queued_bytes_; }
+    [[nodiscard]] std::uint64_t taken_bytes() {
+        unsent_bytes in_system;
+        error_code ignored; // then none is known of
+        socket_.io_control(in_system, ignored);
+        std::uint64_t waiting =
+            queued_bytes_ + static_cast<std::uint64_t>(std::max(in_system.count, 0));
+        // A Unix socket counts more than the bytes.
+        taken_bytes_ = std::max(taken_bytes_, sent_bytes_ - std::min(waiting, sent_bytes_));
+        return taken_bytes_;
+    }
     [[nodiscard]] const std::string& peer() const { return peer_; }
 
     void close() {
         if (closed_) return;
         closed_ = true;
         handlers_.reset();
-        count_arrived();
+        shared_->arriving->forget(part_);
         if (lost_) return;
         linger_.expires_after(milliseconds(limits::silence_ms_max));
         linger_.async_wait([self = shared_from_this()](error_code cancelled) {
@@ -120,7 +129,37 @@ public:
         if (!writing_) end_sending();
     }
 
+    // A chunk is whole frames, so one of which a part has left is all that has to stay.
+    void close_with(const bytes& last) {
+        if (!closed_ && !lost_ && !write_failure_) {
+            std::size_t stay =
+                std::max<std::size_t>(chunks_in_write_, written_of_first_ > 0 ? 1 : 0);
+            for (; queue_.size() > stay; queue_.pop_back()) queued_bytes_ -= queue_.back().size();
+            queue_.emplace_back();
+            enqueue(last, limits::frame_header_bytes + last.size());
+        }
+        close();
+    }
+
 private:
+    // Asks how much of what was written to it a socket still holds.
+    struct unsent_bytes {
+        int count = 0;
+        [[nodiscard]] static int name() { return TIOCOUTQ; }
+        void* data() { return &count; }
+    };
+
+    void enqueue(const bytes& body, std::size_t size) {
+        append_frame(queue_.back(), body);
+        sent_bytes_ += size;
+        queued_bytes_ += size;
+        peak_bytes_ = std::max(peak_bytes_, queued_bytes_);
+        if (!writing_) {
+            writing_ = true;
+            spawn(write(shared_from_this()));
+        }
+    }
+
     void spawn(net::awaitable<void> coroutine) {
         net::co_spawn(socket_.get_executor(), std::move(coroutine), rethrow);
     }
@@ -130,13 +169,17 @@ private:
     // peer. All links share the buffer, so that idle ones cost none.
     net::awaitable<void> read([[maybe_unused]] std::shared_ptr<connection> self) {
         for (;;) {
-            while (must_wait()) {
+            while (room() == 0) {
+                // Not the peer is silent: we do not read.
+                if (auto handlers = handlers_; handlers->on_progress) handlers->on_progress();
                 linger_.expires_after(arrival_retry);
                 co_await linger_.async_wait(as_result);
             }
             auto [failure] = co_await socket_.async_wait(stream::socket::wait_read, as_result);
             std::size_t size = 0;
-            if (!failure) size = socket_.read_some(net::buffer(shared_->scratch), failure);
+            std::size_t most = room();
+            if (!failure && most == 0) continue;
+            if (!failure) size = socket_.read_some(net::buffer(shared_->scratch, most), failure);
             if (failure == net::error::would_block || failure == net::error::try_again) continue;
             if (failure) {
                 lose(errc::link_lost, write_failure_               ? write_failure_->message()
@@ -148,17 +191,17 @@ private:
         }
     }
 
-    [[nodiscard]] bool must_wait() {
-        return handlers_ && !shared_->arriving->may_read(this, frames_.held_bytes(), read_bytes);
-    }
-    void count_arrived() {
-        std::size_t held = handlers_ ? frames_.held_bytes() : 0;
-        shared_->arriving->changed(this, std::exchange(counted_bytes_, held), held);
+    [[nodiscard]] std::size_t room() {
+        return handlers_ ? shared_->arriving->room(part_, read_bytes, now()) : read_bytes;
     }
 
     void deliver(byte_view arrived) {
+        std::uint64_t before = frames_read_;
         take_frames(arrived);
-        count_arrived();
+        if (!handlers_) return; // it was closed, or lost
+        shared_->arriving->arrived(part_, frames_.held_bytes(), frames_.frame_bytes(),
+                                   frames_read_ > before, now());
+        if (auto why = shared_->arriving->overdue(part_, now())) lose(errc::over_limit, *why);
     }
 
     void take_frames(byte_view arrived) {
@@ -250,7 +293,7 @@ private:
     void shut() {
         error_code ignored;
         frames_ = {};
-        count_arrived();
+        shared_->arriving->forget(part_);
         socket_.close(ignored);
         linger_.cancel();
         queue_.clear();
@@ -265,11 +308,13 @@ private:
     std::shared_ptr<void> slot_; // of the listener that accepted it
     std::shared_ptr<const link_handlers> handlers_;
     frame_decoder frames_;
-    std::size_t counted_bytes_ = 0; // of ours, in the budget for what arrives
+    arrivals::part part_; // of the next
     std::uint64_t frames_read_ = 0;
     std::deque<bytes> queue_;          // frames back to back
     std::size_t written_of_first_ = 0; // bytes of the first chunk
     std::size_t chunks_in_write_ = 0;  // from the front
+    std::uint64_t sent_bytes_ = 0;     // all that was queued, or dropped from the queue
+    std::uint64_t taken_bytes_ = 0;    // of them, as far as was seen
     std::size_t queued_bytes_ = 0;
     std::size_t peak_bytes_ = 0; // since on_drained was last due
     std::optional<error_code> write_failure_;
@@ -288,7 +333,9 @@ public:
     void start(link_handlers handlers) override { over_->start(std::move(handlers)); }
     void send(bytes body) override { over_->send(body); }
     std::size_t queued_bytes() const override { return over_->queued_bytes(); }
+    std::uint64_t taken_bytes() const override { return over_->taken_bytes(); }
     void close() override { over_->close(); }
+    void close_with(bytes last) override { over_->close_with(last); }
     std::string peer() const override { return over_->peer(); }
 
 private:
@@ -296,51 +343,6 @@ private:
 };
 
 // ---- Addresses -------------------------------------------------------------------------------
-
-struct host_and_port {
-    std::string host; // without brackets
-    std::uint16_t port = 0;
-};
-
-std::string tcp_url(const std::string& host, std::uint16_t port) {
-    bool is_v6 = host.find(':') != std::string::npos;
-    return "tcp://" + (is_v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
-}
-
-result<host_and_port> parse_tcp(std::string_view url) {
-    auto refuse = [&](std::string_view why) {
-        return fail(errc::invalid_argument,
-                    "\"" + std::string(url) + "\": " + std::string(why) +
-                        "; say tcp://host:port, with brackets around an IPv6 address");
-    };
-    std::string_view rest = url_rest(url);
-    auto colon = rest.rfind(':');
-    if (colon == std::string_view::npos) return refuse("no port");
-    std::string_view host = rest.substr(0, colon);
-    std::string_view digits = rest.substr(colon + 1);
-    if (host.starts_with('[') && host.ends_with(']')) {
-        host = host.substr(1, host.size() - 2);
-    } else if (host.find(':') != std::string_view::npos) {
-        return refuse("colons in the host");
-    }
-    if (host.empty() || host.find('/') != std::string_view::npos) return refuse("no host");
-    host_and_port out{std::string(host)};
-    auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), out.port);
-    if (failure != std::errc() || end != digits.data() + digits.size()) {
-        return refuse("the port is not a number from 0 to 65535");
-    }
-    return out;
-}
-
-result<std::string> parse_unix(std::string_view url) {
-    std::string path(url_rest(url));
-    if (path.empty() || path.size() > unix_path_bytes_max) {
-        return fail(errc::invalid_argument,
-                    "\"" + std::string(url) + "\": path of " + std::to_string(path.size()) +
-                        " bytes; a socket's has 1 to " + std::to_string(unix_path_bytes_max));
-    }
-    return path;
-}
 
 // The address as it stands, without asking anybody; nothing if it is a name.
 std::optional<stream::endpoint> literal(const host_and_port& where) {

@@ -219,6 +219,44 @@ inline void a_peer_that_does_not_read_makes_the_queue_grow(link_rig& rig) {
     BOOST_TEST(s.pair.dialed->drained > drained);
 }
 
+inline void what_the_peer_took_is_counted(link_rig& rig) {
+    scene s(rig);
+    s.pair.dialed->start();
+    link& own = *s.pair.dialed->own;
+    constexpr std::size_t frames = 24;
+    constexpr std::uint64_t sent = frames * (mib + limits::frame_header_bytes);
+    for (std::size_t i = 0; i < frames; ++i) own.send(bytes(mib));
+    s.settle();
+    BOOST_TEST(own.taken_bytes() <= sent - own.queued_bytes());
+    s.pair.accepted->start();
+    std::uint64_t before = own.taken_bytes();
+    s.until([&] {
+        BOOST_REQUIRE(own.taken_bytes() >= before);
+        before = own.taken_bytes();
+        return s.pair.accepted->frames.size() == frames;
+    });
+    own.send(bytes(1)); // what was said of the last one has come back by then
+    s.until([&] { return s.pair.accepted->frames.size() == frames + 1; });
+    s.settle();
+    BOOST_TEST(own.taken_bytes() >= sent);
+}
+
+inline void a_queue_may_be_given_up_for_a_last_frame(link_rig& rig) {
+    scene s(rig);
+    s.pair.dialed->start();
+    link& own = *s.pair.dialed->own;
+    for (int i = 0; i < 24; ++i) own.send(bytes(mib));
+    s.settle();
+    own.close_with(patterned(100, 1));
+    s.pair.accepted->start();
+    s.until([&] { return !s.pair.accepted->closed.empty(); });
+    BOOST_TEST(s.pair.dialed->closed.empty());
+    BOOST_REQUIRE(!s.pair.accepted->frames.empty());
+    BOOST_TEST((s.pair.accepted->frames.back() == patterned(100, 1)));
+    s.pair.accepted->frames.pop_back();
+    for (const bytes& whole : s.pair.accepted->frames) BOOST_TEST((whole == bytes(mib)));
+}
+
 // What is being written must stay where it is, whatever is sent behind it.
 inline void frames_sent_behind_a_stuck_one_arrive(link_rig& rig) {
     scene s(rig);
@@ -490,6 +528,8 @@ inline const std::vector<claim>& claims() {
         CLAIM(a_handler_may_send),
         CLAIM(frames_wait_for_start),
         CLAIM(a_peer_that_does_not_read_makes_the_queue_grow),
+        CLAIM(what_the_peer_took_is_counted),
+        CLAIM(a_queue_may_be_given_up_for_a_last_frame),
         CLAIM(frames_sent_behind_a_stuck_one_arrive),
         CLAIM(an_emptied_queue_is_told),
         CLAIM(a_queue_over_the_limit_closes_the_link),

@@ -1,10 +1,17 @@
 #include "base/check.hpp"
+#include "base/limits.hpp"
 #include "node/api.hpp"
 #include "node/import.hpp"
 #include "tests/fuzz/targets.hpp"
 #include "tests/sim/cluster.hpp"
 
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+
 namespace weft::fuzz {
+namespace net = boost::asio;
+namespace http = boost::beast::http;
 namespace {
 
 // A replica alone on a simulated machine, made anew once it has grown.
@@ -32,41 +39,51 @@ private:
     sim::cluster world_;
 };
 
-} // namespace
-
-// The first line is "METHOD part part ? name=value name=value", the rest the body.
-void control(byte_view data) {
-    std::string_view text = as_text(data);
-    std::size_t line_end = std::min(text.find('\n'), text.size());
-    http_request request;
-    request.body = text.substr(std::min(line_end + 1, text.size()));
-    std::string_view line = text.substr(0, line_end);
-    bool in_query = false;
-    for (std::size_t word = 0; !line.empty(); ++word) {
-        std::size_t size = std::min(line.find(' '), line.size());
-        std::string_view part = line.substr(0, size);
-        line.remove_prefix(std::min(size + 1, line.size()));
-        if (word == 0) {
-            request.method = part;
-        } else if (part == "?") {
-            in_query = true;
-        } else if (!in_query) {
-            request.path.emplace_back(part);
-        } else {
-            std::size_t equals = std::min(part.find('='), part.size());
-            request.query[std::string(part.substr(0, equals))] =
-                part.substr(std::min(equals + 1, part.size()));
-        }
+void answer(node& one, api& routes, http_request request) {
+    if (api::is_watch(request)) {
+        auto subscribed = routes.watch(request, [](const change_event&) {});
+        if (subscribed) routes.unwatch(*subscribed);
+        return;
     }
     request.query["ack"] = "memory"; // nobody waits
-    node& one = node::grown_a_little();
-    api routes(*one.replica());
-    int answers = 0;
-    routes.answer(request, [&](const http_response& response) {
-        ++answers;
+    auto answers = std::make_shared<int>(0);
+    routes.answer(request, [answers](const http_response& response) {
+        ++*answers;
         WEFT_CHECK(response.status >= 200 && response.status < 600 && !response.body.empty());
     });
-    WEFT_CHECK(answers == 1);
+    for (int i = 0; i < 100 && *answers == 0; ++i) one.settle(); // a snapshot takes its time
+    WEFT_CHECK(*answers == 1);
+}
+
+} // namespace
+
+// Bytes of a connection, parsed as the server does (node/http.cpp). A newline before them says that it is
+// one over TCP.
+void control(byte_view data) {
+    node& one = node::grown_a_little();
+    api routes(*one.replica());
+    bool over_tcp = !data.empty() && data[0] == std::byte{'\n'};
+    std::string_view left = as_text(over_tcp ? data.subspan(1) : data);
+    for (int requests = 0; !left.empty() && requests < 4; ++requests) {
+        http::request_parser<http::string_body> parser;
+        parser.eager(true);
+        parser.header_limit(limits::http_header_bytes_max);
+        parser.body_limit(limits::http_body_bytes_max);
+        boost::system::error_code failure;
+        while (!left.empty() && !parser.is_done() && !failure)
+            left.remove_prefix(parser.put(net::buffer(left), failure));
+        if (failure == http::error::need_more) parser.put_eof(failure);
+        if (failure || !parser.is_done()) break;
+        bool more = parser.get().keep_alive();
+        auto parsed = parser.release();
+        std::string method(parsed.method_string());
+        auto request = taken_apart({method, std::string(parsed.target()),
+                                    std::string(parsed[http::field::host]),
+                                    std::string(parsed[http::field::origin]), parsed.body()},
+                                   over_tcp);
+        if (request) answer(one, routes, std::move(*request));
+        if (!more) break;
+    }
     one.settle();
 }
 

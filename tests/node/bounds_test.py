@@ -11,10 +11,11 @@ import socket
 import threading
 import time
 
-from program import PATIENCE_S, USAGE, WEFT, Case, Node, UnixConnection, eventually, main, run
+from program import DATA, PATIENCE_S, USAGE, WEFT, Case, Node, UnixConnection, eventually, main, run
 
 SILENT = 1_000
 KIB_EACH_MAX = 16
+SILENCE_S = 5
 
 
 def sanitized():
@@ -45,6 +46,21 @@ def ended(one):
     while one.recv(65536):
         pass
     return True
+
+
+def received(one, enough):
+    """What comes until that is enough."""
+    out = b""
+    while not enough(out):
+        more = one.recv(1 << 20)
+        if not more:
+            raise AssertionError(f"closed after {out[-200:]}")
+        out += more
+    return out
+
+
+def whole(text):
+    return text.endswith(b"\r\n0\r\n\r\n")
 
 
 class Proxy:
@@ -107,6 +123,7 @@ class Silent(Case):
             one.close()
         node.status()
         before = rss_kib(node.process)
+        begun = time.monotonic()
         held = [connected(url) for _ in range(SILENT)]
         for one in held if greets else []:  # it has taken all of them
             self.assertTrue(one.recv(1, socket.MSG_PEEK))
@@ -116,6 +133,7 @@ class Silent(Case):
         if not sanitized():
             self.assertLess(each, KIB_EACH_MAX)
         self.assertTrue(all(ended(one) for one in held))  # the bound is that of the sockets
+        self.assertGreaterEqual(time.monotonic() - begun, SILENCE_S)
         for one in held:
             one.close()
 
@@ -140,6 +158,17 @@ class Silent(Case):
         slow = connected(node.http_url)
         slow.sendall(b"GET /v1/status HTTP/1.1\r\nHost: ")
         self.assertTrue(ended(slow))
+
+    def test_who_asked_once_may_be_idle_for_longer(self):
+        node = Node(self, "a", "--http", "127.0.0.1:0", listen=None)
+        idle = connected(node.http_url)
+        idle.sendall(b"GET /v1/keys HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        self.assertIn(b"200 OK", idle.recv(65536))
+        begun = time.monotonic()
+        self.assertTrue(ended(connected(node.http_url)))
+        self.assertGreaterEqual(time.monotonic() - begun, SILENCE_S)
+        idle.sendall(b"GET /v1/keys HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        self.assertIn(b"200 OK", idle.recv(65536))
 
 
 class Stalled(Case):
@@ -169,6 +198,51 @@ class Stalled(Case):
                 self.assertEqual(a.ops({"op": "set", "key": "k", "value": "x" * 1_000_000})[0], 200)
             self.assertGreater(a.status()["http_bytes"], 1_000_000)
             eventually("dropped", lambda: a.status()["http_bytes"] < 1_000_000)
+            # What was on its way is whole, and then it is told.
+            told = received(raw, whole)
+            error = json.loads(told.split(b"\r\n")[-4])["error"]
+            self.assertEqual(error["code"], "over_limit")
+            self.assertIn("it took nothing for 10 s", error["detail"])
+
+    def watching(self, node, prefix=""):
+        """A watcher that has seen that it is subscribed."""
+        raw = socket.socket(socket.AF_UNIX)
+        self.addCleanup(raw.close)
+        raw.settimeout(PATIENCE_S)
+        raw.connect(str(node.dir / "control.sock"))
+        raw.sendall(f"GET /v1/watch?prefix={prefix} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        raw.recv(1, socket.MSG_PEEK)
+        return raw
+
+    def test_watchers_share_what_waits_for_them(self):
+        a = Node(self, "a", listen=None)
+        watchers = [self.watching(a) for _ in range(20)]
+        for _ in range(6):
+            self.assertEqual(a.ops({"op": "set", "key": "k", "value": "x" * 1_000_000})[0], 200)
+        self.assertLess(a.status()["http_bytes"], (6 + len(watchers) * 1.5) * 1_000_000)  # a slice of one value each
+        for raw in watchers:
+            lines = received(raw, lambda text: text.count(b'"hlc"') == 6)
+            self.assertNotIn(b'"error"', lines)
+        eventually("given back", lambda: a.status()["http_bytes"] == 0)
+
+    def test_what_is_more_than_all_watchers_may_have_is_told(self):
+        a = Node(self, "a", "--buffer-bytes-max", "128MB", listen=None)
+        other, raw = self.watching(a, "a"), self.watching(a, "b")
+        for key in "aaaaabbbbbbb":  # their third of the share is 8 MiB, and so much each may have; nothing is taken
+            self.assertEqual(a.ops({"op": "set", "key": key, "value": "x" * 1_000_000})[0], 200)
+        self.assertLess(a.status()["http_bytes"], 11 << 20)
+        lines = received(raw, whole)
+        self.assertIn(b"--buffer-bytes-max", lines.split(b"\r\n")[-4])
+        self.assertGreaterEqual(lines.count(b'"hlc"'), 3)
+        received(other, lambda text: text.count(b'"hlc"') == 5)
+
+    def test_a_large_transaction_is_told_whole(self):
+        a = Node(self, "a", listen=None)
+        raw = self.watching(a)
+        ops = [{"op": "put", "key": "m", "field": f"f{n}", "value": n} for n in range(50_000)]
+        self.assertEqual(a.ops(*ops)[0], 200)
+        lines = received(raw, lambda text: text.count(b'"write"') == len(ops))
+        self.assertGreater(lines.count(b'"hlc"'), 10)  # no line is long
 
 
 class Budget(Case):
@@ -210,6 +284,39 @@ class Budget(Case):
         for one in opened:
             one.close()
         eventually("given back", lambda: a.status()["arriving_bytes"] == 0)
+
+    def test_an_object_that_no_answer_holds_is_refused(self):
+        a = Node(self, "a", listen=None)
+        for n in range(9):
+            self.assertEqual(a.ops({"op": "put", "key": "m", "field": f"f{n}", "value": "x" * 1_000_000})[0], 200)
+        status, body = a.http("GET", "/v1/objects/m")
+        self.assertEqual((status, body["error"]["code"]), (413, "over_limit"))
+        for words in ("the map 'm', of 9 parts,", str(8 << 20), "through the library"):
+            self.assertIn(words, body["error"]["detail"])
+        outcome = a.weft("get", "m")
+        self.refused(outcome, DATA, "of 9 parts")
+        self.assertEqual(a.ops({"op": "set", "key": "one", "value": "\x01" * 1_000_000})[0], 200)
+        self.assertEqual(a.value("one"), "\x01" * 1_000_000)  # the largest of one value is no problem
+
+    def test_large_answers_that_are_not_read_have_a_budget(self):
+        a = Node(self, "a", "--buffer-bytes-max", "128MB", listen=None)
+        for n in range(5):
+            self.assertEqual(a.ops({"op": "put", "key": "m", "field": f"f{n}", "value": "x" * 1_000_000})[0], 200)
+
+        def asked():
+            raw = socket.socket(socket.AF_UNIX)
+            self.addCleanup(raw.close)
+            raw.settimeout(PATIENCE_S)
+            raw.connect(str(a.dir / "control.sock"))
+            raw.sendall(b"GET /v1/objects/m HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return raw
+        first, second = asked(), asked()
+        self.assertIn(b"503", b"".join(sorted((one.recv(12) for one in (first, second)))))
+        self.assertGreater(a.status()["http_bytes"], 5_000_000)
+        first.close()
+        second.close()
+        eventually("given back", lambda: a.http("GET", "/v1/objects/m")[0] == 200)
+        eventually("and counted so", lambda: a.status()["http_bytes"] == 0)
 
     def test_large_bodies_wait_for_each_other(self):
         a = Node(self, "a", "--buffer-bytes-max", "128MB", listen=None)

@@ -133,12 +133,20 @@ class Identity(Case):
         write_in_place(log, whole[:len(whole) // 4])  # far before what is known to have been durable
         self.refused(run(*a.words[1:]), DATA, "log_damaged", str(log), "weft repair")
         write_in_place(log, whole.rstrip(b"\0")[:-3])  # in what was written last
+        # Alone it has lost it; what its peer has of it comes back.
+        url = a.words[a.words.index("--peer") + 1]
+        a.words[a.words.index("--peer") + 1] = "tcp://127.0.0.1:1"
+        a.start()
+        self.assertEqual((a.value("s"), a.status()["version_vector"][before]), ([1], 1))
+        a.stop()
+        a.words[a.words.index("--peer") + 1] = url
         a.start()
         self.assertRegex(a.events(), rf"log\.tail_cut .*{log}")
         self.assertNotEqual(self.id_of(a), before)
         a.do("add", "s", "3")
         self.converged(a, b)
         self.assertEqual(a.value("s"), [1, 2, 3])
+        self.assertEqual(a.status()["version_vector"][before], 2)
 
     def test_a_wiped_directory_under_the_same_name(self):
         a, b = self.pair()
@@ -247,6 +255,42 @@ class Identity(Case):
         a.do("add", "s", "3")
         self.converged(a, b, clone)
         self.assertEqual(b.value("s"), [1, 2, 3])
+
+    def test_two_live_nodes_with_one_id_that_both_wrote(self):
+        a, hub = self.pair()
+        before = self.id_of(a)
+        a.stop()
+        clone = self.cloned(a, "clone")
+        url = clone.words[clone.words.index("--peer") + 1]
+        clone.words[clone.words.index("--peer") + 1] = "tcp://127.0.0.1:1"  # nobody is there
+        clone.start()
+        clone.do("add", "t", "of the clone")
+        clone.do("add", "t", "of the clone, too")
+        clone.stop()
+        self.assertEqual(self.id_of(a.start()), before)
+        a.do("add", "t", "of the original")  # the same dot
+        self.converged(a, hub)
+        clone.words[clone.words.index("--peer") + 1] = url
+        self.assertEqual(self.id_of(clone.start()), before)
+        eventually("the fork is told", lambda: "session.blocked" in hub.events() and "dot_reused" in hub.events())
+        self.assertIn("Remedy: stop the copy, remove its directory, start it again empty", hub.events())
+        eventually("and shown", lambda: (hub.peer("a") or {}).get("error"))
+        # Both go on, and nobody takes what they write under that id.
+        a.do("add", "t", "more of the original", "--ack", "memory")
+        clone.do("add", "t", "more of the clone", "--ack", "memory")
+        self.assertEqual(hub.value("t"), ["of the original"])
+        self.assertNotIn("of the original", clone.value("t"))
+        self.assertNotIn("of the clone", a.value("t"))
+        # The remedy.
+        clone.stop()
+        shutil.rmtree(clone.dir)
+        clone.words[clone.words.index("--name") + 1] = "clone"
+        clone.start()
+        hub.do("link pause", "a")
+        hub.do("link resume", "a")
+        self.converged(a, hub, clone)
+        self.assertEqual(clone.value("t"), ["more of the original", "of the original"])
+        eventually("active", lambda: a.peer("b")["state"] == hub.peer("a")["state"] == "active")
 
     def test_a_third_keeps_both_off(self):
         a, b = self.pair()

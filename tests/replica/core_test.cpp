@@ -1,91 +1,14 @@
-#include "replica/change_codec.hpp"
-#include "replica/core.hpp"
 #include "replica/digest_ranges.hpp"
+#include "tests/replica/engine.hpp"
 #include "tests/seeds.hpp"
 
-#include <boost/test/unit_test.hpp>
-
-#include <algorithm>
 #include <array>
 
 // The engine alone, event by event: what it answers to peers that no release of ours would be.
 using namespace weft;
+using namespace weft::tests;
 
 namespace {
-
-constexpr std::uint64_t wall_ms = 1'800'000'000'000;
-constexpr session_id wire{1};
-
-hello_message hello_of(const std::string& name, replica_id id) {
-    hello_message hello;
-    hello.cluster = "weft";
-    hello.id = id;
-    hello.name = name;
-    hello.process_nonce = 77;
-    return hello;
-}
-
-struct engine {
-    core decisions;
-    instant now{1'000'000'000};
-    std::vector<effect> asked;
-
-    explicit engine(replica_options options = {.name = "a"}) : decisions(std::move(options), 1) {
-        decisions.start({replica_id{10}, {}, {}}, {}, now);
-    }
-
-    void happens(decltype(event::what) what) {
-        now = now.after_ms(1);
-        asked = decisions.step({now, wall_ms, std::move(what)});
-    }
-    void drains(session_id link) {
-        decisions.count_drained(link, now);
-        happens(woken{});
-    }
-    void meets(const std::string& name, replica_id id, std::optional<peer_id> dialed = {}) {
-        happens(link_up{wire, dialed, "test:" + name});
-        happens(received{wire, hello_of(name, id), 100});
-    }
-    core::committed writes() {
-        static constexpr std::string_view key = "own";
-        operation op;
-        op.path = {&key, 1};
-        op.type = {type_kind::counter};
-        op.what = action::increment;
-        op.amount = 1;
-        BOOST_REQUIRE(decisions.begin_change(wall_ms));
-        BOOST_REQUIRE(decisions.apply(std::move(op)));
-        return decisions.end_change();
-    }
-    void receives(const shared_bytes& run) { happens(received{wire, runs_message{{run}}, 100}); }
-
-    template <class Effect>
-    [[nodiscard]] std::size_t count() const {
-        return static_cast<std::size_t>(std::count_if(
-            asked.begin(), asked.end(), [](auto& e) { return std::holds_alternative<Effect>(e); }));
-    }
-    [[nodiscard]] bool reported(std::string_view what) const {
-        return std::any_of(asked.begin(), asked.end(), [&](const effect& e) {
-            const auto* said = std::get_if<report>(&e);
-            return said != nullptr && said->what.what == what;
-        });
-    }
-};
-
-shared_bytes run_of(replica_id origin, std::uint64_t first = 1, run_hash previous = {},
-                    const version_vector& dependencies = {}, std::int64_t amount = 1) {
-    static constexpr std::string_view key = "k";
-    run_encoder encoder;
-    operation op;
-    op.path = {&key, 1};
-    op.type = {type_kind::counter};
-    op.what = action::increment;
-    op.amount = amount;
-    encoder.begin_change(hlc::at_ms(wall_ms), dependencies.entries());
-    encoder.add(op);
-    encoder.end_change();
-    return shared_bytes(encoder.seal(origin, first, previous, {"m", "", {}}, codec::none));
-}
 
 // An engine that replayed its log, and the log. What it holds in memory ends where it started: everything
 // before is read from the disk.
@@ -521,69 +444,6 @@ BOOST_AUTO_TEST_CASE(a_snapshot_under_way_does_not_answer_who_asks_meanwhile) {
     BOOST_REQUIRE(answers.size() == 2U);
     BOOST_TEST((answers.at(0) == first));
     BOOST_TEST((answers.at(1) == a.decisions.log_end()));
-}
-// It sends heartbeats, and its link takes what is sent, but it never says that it has it.
-BOOST_AUTO_TEST_CASE(a_peer_that_confirms_nothing_is_told_and_dropped) {
-    engine a({.name = "a", .sync = sync_policy::interval});
-    a.meets("b", replica_id{20});
-    a.happens(received{wire, interest_message{}, 100});
-    auto seconds_until_dropped = [&] {
-        for (std::uint32_t s = 1; s < 100; ++s) {
-            a.now = a.now.after_ms(999);
-            a.happens(received{wire, heartbeat_message{}, 100});
-            if (a.count<close_link>() > 0) return s;
-            a.drains(wire);
-        }
-        return 100U;
-    };
-    BOOST_TEST(seconds_until_dropped() == 100); // it owes nothing
-    a.writes();
-    a.happens(woken{});
-    BOOST_TEST(a.decisions.status(a.now).sending_bytes > 0);
-    a.drains(wire);
-    BOOST_TEST(a.decisions.status(a.now).sending_bytes == 0);
-    BOOST_TEST(seconds_until_dropped() == limits::stall_ms_max / 1000);
-    BOOST_TEST(a.reported("session.closed"));
-    bool told = std::any_of(a.asked.begin(), a.asked.end(), [](const effect& e) {
-        const auto* sent = std::get_if<send_message>(&e);
-        const auto* notice = sent == nullptr ? nullptr : std::get_if<notice_message>(&sent->what);
-        return notice != nullptr && notice->fatal && notice->code == errc::over_limit;
-    });
-    BOOST_TEST(told);
-}
-
-BOOST_AUTO_TEST_CASE(links_that_do_not_drain_share_one_budget) {
-    replica_options options{.name = "a", .sync = sync_policy::interval};
-    options.buffer_bytes_max = limits::buffer_bytes_min;
-    options.packed = codec::none;
-    engine a(options);
-    std::size_t share = limits::buffer_share(options.buffer_bytes_max);
-    for (std::uint32_t n = 1; n <= 60; ++n) {
-        session_id one{n};
-        a.happens(link_up{one, {}, "test:" + std::to_string(n)});
-        hello_message hello = hello_of("m" + std::to_string(n), replica_id{100 + n});
-        hello.process_nonce = n + 100;
-        a.happens(received{one, hello, 100});
-        a.happens(received{one, interest_message{}, 100});
-    }
-    std::string filler(200'000, 'x');
-    for (int n = 0; n < 20; ++n) {
-        static constexpr std::string_view key = "own";
-        operation op;
-        op.path = {&key, 1};
-        op.type = {type_kind::lww_register};
-        op.what = action::write;
-        op.argument = value(filler);
-        BOOST_REQUIRE(a.decisions.begin_change(wall_ms));
-        BOOST_REQUIRE(a.decisions.apply(std::move(op)));
-        (void)a.decisions.end_change();
-        a.happens(woken{});
-    }
-    std::size_t sending = a.decisions.status(a.now).sending_bytes;
-    BOOST_TEST(sending > share / 2);
-    BOOST_TEST(sending < share + 2 * limits::batch_bytes_target);
-    a.drains(session_id{1});
-    BOOST_TEST(a.count<send_message>() > 0);
 }
 
 // One core is looked at after each operation, and so applies it at once; the other at random.

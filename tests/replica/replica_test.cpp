@@ -505,6 +505,67 @@ BOOST_AUTO_TEST_CASE(a_type_that_cannot_be_is_refused_before_it_is_written) {
     BOOST_TEST(r->status()->objects == 0U);
 }
 
+// For TSan above all: callers on several threads while the loop writes snapshots, sends a state and
+// joins one.
+BOOST_AUTO_TEST_CASE(threads_write_while_snapshots_are_written_and_a_state_is_joined) {
+    place here;
+    replica_options forgetful;
+    forgetful.snapshot_log_bytes = 20'000;
+    forgetful.log_segment_bytes = 4'000;
+    forgetful.log_bytes_max = 20'000;
+    auto a = here.open("a", {here.socket("a")}, {here.socket("b")}, forgetful);
+    auto write = [](durable_replica& to, int who, int n) {
+        std::string name = std::to_string(who);
+        return to->transact([&](transaction& t) {
+            (void)t.counter("n").increment();
+            (void)t.set<std::string>("s" + name).add(std::to_string(n % 50));
+            (void)t.lww_register<std::string>("r" + std::to_string(n % 100)).set(name);
+        });
+    };
+    std::atomic<bool> stop = false;
+    std::atomic<int> written = 0;
+    std::atomic<int> refused = 0;
+    std::vector<std::thread> threads;
+    struct join_all { // also where a check fails
+        std::atomic<bool>& stop;
+        std::vector<std::thread>& threads;
+        ~join_all() {
+            stop = true;
+            for (std::thread& one : threads) one.join();
+        }
+    };
+    std::optional<durable_replica> b;
+    {
+        join_all at_end{stop, threads};
+        auto start = [&](durable_replica& to, int who) {
+            threads.emplace_back([&, who] {
+                for (int n = 0; !stop; ++n) {
+                    auto done = write(to, who, n);
+                    written += done ? 1 : 0;
+                    refused += done ? 0 : 1;
+                    if (done && n % 64 == 0) (void)done->wait();
+                    (void)to->status();
+                }
+            });
+        };
+        for (int who : {0, 1}) start(a, who);
+        wait_until([&] { return a->status()->log_first > 0; });
+        BOOST_REQUIRE(a->snapshot().has_value());
+        b = here.open("b", {here.socket("b")}, {here.socket("a")}, forgetful);
+        for (int who : {2, 3}) start(*b, who);
+        // It comes while both write; then its floor is what the state covers.
+        wait_until([&] { return !(*b)->status()->floor.empty(); });
+        BOOST_TEST(a->snapshot().has_value());
+        BOOST_TEST((*b)->snapshot().has_value());
+    }
+    BOOST_TEST(refused == 0);
+    wait_until([&] {
+        return *a->counter("n").read() == written && *(*b)->counter("n").read() == written;
+    });
+    wait_until([&] { return a->status()->vector == (*b)->status()->vector; });
+    BOOST_TEST((a->status()->digest == (*b)->status()->digest));
+}
+
 BOOST_AUTO_TEST_CASE(a_subscription_ends_inside_a_transaction_too) {
     place here;
     auto r = here.open("a");

@@ -81,6 +81,16 @@ public:
                      [self = shared_from_this()] { self->give_up(); });
     }
 
+    // The frame that leaves now leaves whole.
+    void close_with(bytes last) {
+        if (open_ && !lost_ && !hung_up_) {
+            for (const bytes& body : queue_) queued_bytes_ -= size_of(body);
+            queue_.clear();
+            send(std::move(last));
+        }
+        close();
+    }
+
     // The process is gone. What has left arrives; the rest does not.
     void vanish(bool silently) {
         open_ = false;
@@ -123,6 +133,7 @@ public:
     [[nodiscard]] const std::string& host() const { return host_; }
     [[nodiscard]] const std::string& peer_host() const { return peer_host_; }
     [[nodiscard]] std::size_t queued_bytes() const { return queued_bytes_; }
+    [[nodiscard]] std::uint64_t taken_bytes() const { return left_bytes_ + parts_bytes_; }
     [[nodiscard]] const std::string& url() const { return url_; }
 
 private:
@@ -155,18 +166,20 @@ private:
         std::int64_t slow = way_->bytes_per_ms;
         std::int64_t speed = slow > 0 ? std::min(slow, bytes_per_ms_) : bytes_per_ms_;
         std::int64_t takes_ns = static_cast<std::int64_t>(size) * 1'000'000 / speed;
-        leave(leaving_, takes_ns);
+        leave(leaving_, takes_ns, size);
     }
 
     // Of a large frame on a slow link the other side sees a part every second.
-    void leave(const std::weak_ptr<bytes>& body, std::int64_t takes_ns) {
+    void leave(const std::weak_ptr<bytes>& body, std::int64_t takes_ns, std::size_t size) {
         constexpr std::int64_t part_ns = 1'000'000'000;
         net_.all_.at({net_.all_.now().ns + std::min(takes_ns, part_ns)},
-                     [self = shared_from_this(), body, takes_ns] {
+                     [self = shared_from_this(), body, takes_ns, size] {
                          if (body.expired()) return;
                          if (takes_ns <= part_ns) return self->left();
+                         std::size_t part = size / static_cast<std::size_t>(takes_ns / part_ns + 1);
+                         self->parts_bytes_ += part;
                          self->travel(parcel_kind::part);
-                         self->leave(body, takes_ns - part_ns);
+                         self->leave(body, takes_ns - part_ns, size - part);
                      });
     }
 
@@ -182,6 +195,8 @@ private:
         auto body = std::exchange(leaving_, nullptr);
         std::size_t size = size_of(*body);
         queued_bytes_ -= size;
+        left_bytes_ += size;
+        parts_bytes_ = 0;
         under_way_bytes_ += size;
         travel(parcel_kind::frame, std::move(body));
         if (queued_bytes_ <= peak_bytes_ / 2) {
@@ -311,6 +326,8 @@ private:
 
     // This way.
     std::deque<bytes> queue_;
+    std::uint64_t left_bytes_ = 0;  // of whole frames …
+    std::uint64_t parts_bytes_ = 0; // … and of the one that leaves now
     std::size_t queued_bytes_ = 0;
     std::size_t peak_bytes_ = 0; // since on_drained was last due
     std::size_t under_way_bytes_ = 0;
@@ -337,7 +354,9 @@ public:
     void start(link_handlers handlers) override { end_->start(std::move(handlers)); }
     void send(bytes body) override { end_->send(std::move(body)); }
     std::size_t queued_bytes() const override { return end_->queued_bytes(); }
+    std::uint64_t taken_bytes() const override { return end_->taken_bytes(); }
     void close() override { end_->close(); }
+    void close_with(bytes last) override { end_->close_with(std::move(last)); }
     std::string peer() const override { return end_->url(); }
 
 private:

@@ -182,9 +182,10 @@ scenario scenario::draw(const world_options& options) {
         out.segment_bytes = std::max<std::uint64_t>(out.segment_bytes, 3'000);
         out.log_bytes_max = std::max<std::uint64_t>(out.log_bytes_max, 24'000);
     }
-    out.heavy = !narrow && random.chance(0.03);
-    if (out.heavy) { // more than the credit of a session
-        out.load.large = 0.4;
+    // A draw of its own, so that all others stay what they were.
+    out.heavy = narrow ? random_generator(out.load_seed).chance(0.1) : random.chance(0.03);
+    if (out.heavy) { // more than the credit of a session, or frames that take seconds
+        out.load.large = narrow ? 0.01 : 0.4;
         out.load.large_bytes = 150'000;
         out.load.burst = 0;
         out.fault_ms = std::max<std::int64_t>(out.fault_ms, 6'000);

@@ -1,4 +1,5 @@
 #include "recovery/snapshot.hpp"
+#include "replica/driver.hpp"
 #include "tests/sim/story.hpp"
 
 #include <algorithm>
@@ -442,6 +443,37 @@ BOOST_AUTO_TEST_CASE(subscribers_are_told_once_which_keys_read_otherwise) {
     BOOST_TEST(told[0] ==
                    (std::vector<std::string>{"last of a state", "tags state", "visits state"}),
                boost::test_tools::per_element());
+    s.expect_equal();
+    s.expect_sound();
+}
+
+BOOST_AUTO_TEST_CASE(of_a_large_state_subscribers_are_told_a_slice_at_a_time) {
+    story s;
+    auto& a = open_forgetful(s, "a", {"b"});
+    auto& b = open_forgetful(s, "b", {});
+    b.kill(true);
+    constexpr int keys = 2'500;
+    (void)a->transact([&](transaction& t) {
+        for (int i = 0; i < keys; ++i) (void)t.counter("k" + std::to_string(i)).increment();
+    });
+    leave_behind(s, a);
+    b.replace_directory(std::make_unique<sim_directory>(fresh_facts(99), "b"));
+    s.start(b);
+    std::vector<std::string> told;
+    std::vector<instant> when;
+    auto subscribed = b->subscribe_prefix("k", [&](const change_event& change) {
+        if (change.first.counter > 0) return;
+        BOOST_TEST(change.objects.size() <= limits::state_keys_told_max);
+        for (const object_change& o : change.objects) told.push_back(o.key);
+        when.push_back(b->engine().now());
+    });
+    BOOST_REQUIRE(subscribed.has_value());
+    s.wait_until([&] { return told.size() == keys; });
+    std::sort(told.begin(), told.end());
+    BOOST_TEST((std::unique(told.begin(), told.end()) == told.end()));
+    BOOST_REQUIRE(when.size() == 3U);
+    for (std::size_t i = 1; i < when.size(); ++i)
+        BOOST_TEST(when[i].ms_since(when[i - 1]) >= limits::state_keys_ms);
     s.expect_equal();
     s.expect_sound();
 }

@@ -159,6 +159,95 @@ BOOST_AUTO_TEST_CASE(two_live_replicas_of_one_id_are_both_kept_off) {
     for (const auto& problem : s.check()) BOOST_ERROR(problem);
 }
 
+// The same, and the copy had written before anybody met it: what both wrote stands at the same dots.
+BOOST_AUTO_TEST_CASE(where_both_live_replicas_of_one_id_wrote_everybody_stops_at_the_fork) {
+    story s;
+    auto facts = fresh_facts(7);
+    auto& hub = s.open("hub", {});
+    auto& late = s.open("late", {"hub"});
+    auto& a = s.open("a", {"hub"});
+    BOOST_REQUIRE(a.stop());
+    a.replace_directory(a.directory().copy(facts));
+    s.start(a);
+    add_to(a, "visits", 1);
+    s.expect_equal();
+    auto& copy = s.add("copy", {"hub"});
+    copy.options().name = "a";
+    copy.replace_directory(a.directory().copy(facts));
+    replica_id id = a->id();
+    dot of_a = add_to(a, "visits", 10);
+    s.expect_equal();
+    s.start(copy);
+    dot of_copy = add_to(copy, "visits", 100);
+    BOOST_TEST(copy->id() == id);
+    BOOST_TEST((of_a == of_copy), "one dot, two contents");
+
+    s.wait_until([&] { return reported(hub, "session.blocked", "Remedy: stop the copy"); });
+    // Both go on, and nobody takes any of it.
+    if (a->id() == id) add_to(a, "visits", 1'000);
+    if (copy->id() == id) add_to(copy, "visits", 10'000);
+    s.run_ms(60'000);
+    for (host* one : {&hub, &late}) {
+        BOOST_TEST(one->applied().at(id) == of_a.counter, one->name());
+        BOOST_TEST(count_of(*one, "visits") == 11, one->name());
+    }
+    BOOST_TEST(count_of(a, "visits") % 1'000 == 11);
+    BOOST_TEST(count_of(copy, "visits") % 1'000 == 101);
+
+    // The remedy, as operations.md has it.
+    BOOST_REQUIRE(copy.stop());
+    copy.options().name = "copy";
+    copy.replace_directory(std::make_unique<sim_directory>(fresh_facts(8), "copy"));
+    s.start(copy);
+    BOOST_REQUIRE(hub->pause_peer("a").has_value());
+    s.run_ms(100);
+    BOOST_REQUIRE(hub->resume_peer("a").has_value());
+    s.expect_equal(120'000);
+    BOOST_TEST(count_of(copy, "visits") == count_of(a, "visits"));
+    BOOST_TEST(count_of(hub, "visits") % 1'000 == 11);
+}
+
+BOOST_AUTO_TEST_CASE(a_directory_is_locked_by_its_process) {
+    story s;
+    auto& a = s.open("a", {});
+    sim_timeline all;
+    sim_time time(all, 0, 0);
+    sim_loop run(all, time);
+    auto second = [&] { // a process
+        return sim_disk(a.directory(), run, time, [] { return 0; }).lock();
+    };
+    auto refused = second();
+    BOOST_REQUIRE(!refused);
+    BOOST_TEST((refused.error().code == errc::locked));
+    BOOST_TEST(refused.error().detail.find("in use by another process") != std::string::npos);
+    a.kill(false);
+    BOOST_TEST(second().has_value(), "by nothing that outlives it");
+    s.start(a);
+    BOOST_TEST(!second().has_value());
+    BOOST_REQUIRE(a.stop());
+    BOOST_TEST(second().has_value());
+}
+
+// It takes a minute to cross, twice as long as a peer may take nothing.
+BOOST_AUTO_TEST_CASE(a_large_change_crosses_a_slow_link) {
+    story s({.latency_us_min = 1'000,
+             .latency_us_max = 1'000,
+             .bytes_per_ms_min = 10,
+             .bytes_per_ms_max = 10});
+    auto& a = s.open("a", {"b"});
+    auto& b = s.open("b", {});
+    add_to(a, "visits");
+    s.expect_equal();
+    std::string noise;
+    while (noise.size() < 600'000) noise += static_cast<char>('!' + s.random().below(90));
+    BOOST_REQUIRE(a->lww_register<std::string>("noise").set(noise).has_value());
+    add_to(b, "visits");
+    s.expect_equal(120'000);
+    BOOST_TEST(a.count("session.closed") + b.count("session.closed") == 0U);
+    BOOST_TEST(peer_of(b, "a").bytes_in < 800'000U, "once");
+    s.expect_sound();
+}
+
 BOOST_AUTO_TEST_CASE(a_full_disk_refuses_writes_until_there_is_space) {
     for (auto policy : {sync_policy::commit, sync_policy::interval, sync_policy::none}) {
         story s;

@@ -197,6 +197,43 @@ BOOST_AUTO_TEST_CASE(a_frame_may_arrive_byte_by_byte) {
     BOOST_TEST(accepted->parts == frame.size() - 1, "each showed that the peer lives");
 }
 
+// Where what arrives is at its bound, who waits is not silent, and small frames come all the same.
+BOOST_AUTO_TEST_CASE(a_link_that_is_not_read_counts_as_one_that_lives) {
+    tcp_rig rig;
+    auto arriving = std::make_shared<arrivals>();
+    arriving->set_limit(0);
+    auto how = make_tcp_transport(rig.run, arriving);
+    std::vector<std::unique_ptr<recorded_link>> accepted;
+    auto accepting = how->listen(rig.free_url(), [&](std::unique_ptr<link> fresh) {
+        accepted.push_back(std::make_unique<recorded_link>(std::move(fresh)));
+        accepted.back()->start();
+    });
+    BOOST_REQUIRE(accepting.has_value());
+    net::ip::tcp::endpoint where{net::ip::address_v4::loopback(), port_of((*accepting)->url())};
+    bytes large;
+    append_frame(large, bytes(1U << 20U));
+    constexpr std::size_t part = 2 * limits::link_arriving_bytes_min;
+    stranger<net::ip::tcp> first(where);
+    first.say(bytes(large.begin(), large.begin() + part));
+    turn_until(rig, [&] { return arriving->bytes() == part; }); // it is the one that goes on
+    stranger<net::ip::tcp> second(where);
+    second.say(bytes(large.begin(), large.begin() + part));
+    turn_until(rig, [&] { return accepted.size() == 2 && accepted[1]->parts > 5; });
+    BOOST_TEST(arriving->bytes() == part + limits::link_arriving_bytes_min);
+
+    stranger<net::ip::tcp> third(where);
+    bytes small;
+    append_frame(small, bytes(100));
+    third.say(small);
+    turn_until(rig, [&] { return accepted.size() == 3 && accepted[2]->frames.size() == 1; });
+
+    first.say(bytes(large.begin() + part, large.end()));
+    turn_until(rig, [&] { return accepted[0]->frames.size() == 1; });
+    second.say(bytes(large.begin() + part, large.end()));
+    turn_until(rig, [&] { return accepted[1]->frames.size() == 1; });
+    BOOST_TEST(arriving->bytes() == 0U);
+}
+
 BOOST_AUTO_TEST_CASE(port_0_becomes_the_port_really_bound) {
     tcp_rig rig;
     auto how = rig.make_transport();

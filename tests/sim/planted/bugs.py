@@ -100,9 +100,9 @@ BUGS = [
     ("rollback_leaves_the_digest", "replica/keyspace.cpp",
      "    weight_ = undo.weight;", "    if (!PLANTED) weight_ = undo.weight;"),
     ("subscribers_hear_it_twice", "replica/core_callers.cpp",
-     "        if (!told.objects.empty()) effects_.push_back(notify{who.whom, std::move(told)});",
-     "        if (PLANTED && !told.local && !told.objects.empty()) effects_.push_back(notify{who.whom, told});\n"
-     "        if (!told.objects.empty()) effects_.push_back(notify{who.whom, std::move(told)});"),
+     "        if (who->wants(what.objects)) effects_.push_back(notify{who, what});",
+     "        if (PLANTED && !what.local && who->wants(what.objects)) effects_.push_back(notify{who, what});\n"
+     "        if (who->wants(what.objects)) effects_.push_back(notify{who, what});"),
 
     # Snapshots, state transfer, retention.
     ("snapshot_before_the_log", "replica/core_snapshot.cpp",
