@@ -2,6 +2,7 @@
 
 #include "base/check.hpp"
 #include "base/limits.hpp"
+#include "replica/state_join.hpp"
 
 #include <algorithm>
 
@@ -235,6 +236,11 @@ result<void> core::begin_change(std::uint64_t wall_ms) {
     if (disk_full_) {
         return fail(errc::disk_full, "no space for the log; free some, then writes work again");
     }
+    if (next_counter_ == 1 && knows_all_ids()) {
+        return fail(errc::over_limit, "nothing can be written under the new id " + to_string(id_) +
+                                          ": " + too_many_origins().detail +
+                                          "; peers' changes are taken, and reads go on");
+    }
     change_stamp_ = clock_.stamp(wall_ms);
     if (open_run_.empty()) open_run_first_ = next_counter_;
     std::vector<version_vector::entry> grown = applied_.above(stated_dependencies_);
@@ -443,10 +449,8 @@ result<core::run_outcome> core::take_run(const run_header& header, const shared_
     if (known != origins_.end()) {
         if (const auto& refused = known->second.refused) return fail(*refused);
     }
-    if (known == origins_.end() && origins_.size() >= limits::vector_entries_max) {
-        return fail(errc::over_limit, name() + ": a cluster holds at most " +
-                                          std::to_string(limits::vector_entries_max) +
-                                          " replica ids, and there are as many");
+    if (expected == 1 && knows_all_ids()) {
+        return fail(errc::over_limit, name() + ": " + too_many_origins().detail);
     }
     auto forked = [&](const std::string& how) {
         std::string who = known != origins_.end() ? known->second.who.member : std::string();

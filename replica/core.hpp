@@ -1,4 +1,5 @@
 #pragma once
+#include "base/limits.hpp"
 #include "base/random.hpp"
 #include "replica/acknowledgement.hpp"
 #include "replica/effect.hpp"
@@ -230,6 +231,12 @@ private:
     void on_digests(session& s, const digests_message& digests);
 
     // Runs.
+    // No vector may hold more ids than can be sent: who would be one too many is not taken, this replica's
+    // own fresh id neither.
+    [[nodiscard]] bool knows_all_ids() const {
+        bool own_comes = applied_.at(id_) == 0 && !open_run_.empty();
+        return applied_.size() + (own_comes ? 1 : 0) >= limits::vector_entries_max;
+    }
     void seal();
     [[nodiscard]] result<run_outcome> take_run(const run_header& header, const shared_bytes& run,
                                                bool replaying);
