@@ -26,6 +26,9 @@ BUGS = [
     ("new_segment_without_directory_sync", "recovery/wal.cpp",
      "    segments_.push_back(std::move(added));\n    ++directory_changes_;",
      "    segments_.push_back(std::move(added));\n    if (!PLANTED) ++directory_changes_;"),
+    ("start_trusts_the_page_cache", "recovery/wal.cpp",
+     "    if (from >= s.size || content.view.empty()) return {};",
+     "    if (PLANTED || from >= s.size || content.view.empty()) return {};"),
     ("torn_tail_stays", "recovery/wal.cpp",
      "truncate(segments_.back().size);", "truncate(segments_.back().size + (PLANTED ? 10 : 0));"),
 
