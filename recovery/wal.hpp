@@ -69,10 +69,10 @@ public:
     // Log position up to which it is durable.
     [[nodiscard]] std::uint64_t durable_position() const { return durable_position_; }
 
-    // Cuts the torn tail (and says so), makes all that was found durable, of which it writes again what nothing
-    // proves to be, and writes the start mark. Blocks for two syncs. Call it once the identity for what follows is durable: until then the
-    // disk is as it was found, so that a crash in between finds the same reasons for a new id.
-    // Reading works before; appending does not.
+    // Cuts the torn tail (and says so), makes all that was found durable (what nothing proves to be is
+    // written again) and writes the start mark. Blocks for two syncs. Call it once the identity for what
+    // follows is durable: until then the disk is as it was found, so that a crash in between finds the same
+    // reasons for a new id. Reading works before; appending does not.
     [[nodiscard]] result<void> start();
 
     result<void> append(std::span<const shared_bytes> runs) override;

@@ -187,12 +187,14 @@ BOOST_AUTO_TEST_CASE(what_a_failed_sync_lost_is_read_until_a_power_cut_unless_it
     for (bool again : {false, true}) {
         random_generator random(seeds::unit);
         sim_place place;
-        (void)made(*place.open(), "a", "lost");
-        BOOST_REQUIRE(place.open()->sync_directory().has_value());
+        auto before = place.open();
+        auto lost = made(*before, "a", "lost");
+        BOOST_REQUIRE(before->sync_directory().has_value());
         place.directory.fail(sim_fault{0, errc::io_failed, false, sim_operations::syncs});
-        BOOST_CHECK(code_of((*place.open()->open("a"))->sync()) == errc::io_failed);
+        BOOST_CHECK(code_of(lost->sync()) == errc::io_failed);
         place.directory.kill();
-        auto open = *place.open()->open("a");
+        auto on = place.open();
+        auto open = std::move(*on->open("a"));
         BOOST_TEST(content_of(*open) == "lost");
         if (again) BOOST_REQUIRE(open->overwrite(0, as_bytes("lost")).has_value());
         BOOST_REQUIRE(open->append(as_bytes(", kept")).has_value());

@@ -158,7 +158,7 @@ BOOST_AUTO_TEST_CASE(after_a_failed_sync_nothing_works_any_more) {
     BOOST_CHECK(world.read_all() == world.attempted); // what is there can still be read
 }
 
-// The sync of the next start succeeds, and does not bring back to the disk what the failed one took for written.
+// The sync of the next start succeeds, and does not bring to the disk what the failed one took for written.
 BOOST_AUTO_TEST_CASE(
     what_a_failed_sync_left_in_memory_is_written_again_before_it_counts_as_durable) {
     for (std::size_t before : {0U, 3U, 12U}) { // in several segments
