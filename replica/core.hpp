@@ -132,7 +132,9 @@ private:
         std::optional<session_id> session; // the open one
         std::optional<error> last_error;
         std::optional<error> blocked;
-        version_vector durable; // what it was last known to have on its disk
+        version_vector durable;               // what it was last known to have on its disk
+        std::optional<snapshot_ref> fetching; // of ours, when its link was lost …
+        instant fetching_until;               // … kept so long for it to go on with
         std::uint64_t bytes_in = 0;
         std::uint64_t bytes_out = 0;
         std::uint64_t changes_in = 0;

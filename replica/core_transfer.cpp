@@ -110,6 +110,12 @@ void core::on_state_chunk(session& s, const state_chunk& chunk) {
     transfer& t = *transfer_;
     if (chunk.snapshot != t.what.snapshot) {
         if (chunk.offset != 0) return; // of an earlier request
+        if (t.staged > 0) {
+            report_event(severity::warning, "transfer.anew",
+                         "the state of '" + t.peer + "', of which " + std::to_string(t.staged) +
+                             " bytes had come, is not kept there any more: a newer one is fetched "
+                             "from its beginning");
+        }
         t.what.snapshot = chunk.snapshot;
         t.of_earlier_life = false;
         t.staged = 0;
@@ -320,15 +326,19 @@ void core::stand_on_joined() {
 // ---- sending
 
 bool core::is_served(log_index snapshot) const {
-    return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& e) {
-        const session& s = e.second;
-        if (!s.serving || s.serving->at != snapshot) return false;
-        bool all_sent = s.serve_next == s.serving->size;
-        // It verifies, joins and writes it; then it needs the log from there on.
-        if (all_sent && s.known.covers(floor_)) return false;
-        return now_.ms_since(s.served) <
-               (all_sent ? limits::transfer_pin_ms_max : std::int64_t{limits::transfer_stall_ms});
+    bool awaited = std::any_of(peers_.begin(), peers_.end(), [&](const peer_entry& p) {
+        return p.fetching && p.fetching->at == snapshot && now_ < p.fetching_until;
     });
+    return awaited || std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& e) {
+               const session& s = e.second;
+               if (!s.serving || s.serving->at != snapshot) return false;
+               bool all_sent = s.serve_next == s.serving->size;
+               // It verifies, joins and writes it; then it needs the log from there on.
+               if (all_sent && s.known.covers(floor_)) return false;
+               return now_.ms_since(s.served) < (all_sent
+                                                     ? limits::transfer_pin_ms_max
+                                                     : std::int64_t{limits::transfer_stall_ms});
+           });
 }
 
 void core::on_state_request(session& s, const state_request& asked) {
@@ -345,6 +355,8 @@ void core::on_state_request(session& s, const state_request& asked) {
     std::uint64_t from = newest ? 0 : asked.from;
     std::uint64_t until = newest ? asked.until - asked.from : asked.until;
     bool extends = s.serving == ref && s.serve_until == from;
+    if (peer_entry* entry = entry_of(s))
+        entry->fetching.reset(); // the session says so from here on
     if (s.serving != ref) {
         report_event(severity::info, "transfer.sending",
                      "the state at log run " + std::to_string(static_cast<std::uint64_t>(ref.at)) +
