@@ -433,6 +433,13 @@ result<bool> snapshot_source::next(const std::function<result<void>(image_part&&
     return false;
 }
 
+result<image_header> read_snapshot_header(disk& files, log_index at, std::string_view cluster) {
+    std::string name = snapshot_name(at);
+    auto opened = files.open(name);
+    if (!opened) return fail(opened.error());
+    return snapshot_source(**opened, files.place() + "/" + name, at).header(cluster);
+}
+
 result<image_header> read_snapshot(disk& files, log_index at, std::string_view cluster,
                                    const std::function<result<void>(image_part&&)>& on_part) {
     std::string name = snapshot_name(at);

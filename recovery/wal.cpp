@@ -82,7 +82,8 @@ result<void> wal::recover(const run_sink& on_run) {
         return fail(errc::log_damaged,
                     path(name) + ": damaged at byte " +
                         std::to_string(segments_.empty() ? 0 : segments_.back().size) +
-                        ": the log ends there, at position " + std::to_string(position()) + "; " +
+                        ": the log ends there, at position " + std::to_string(position()) +
+                        ", and " + segment_name(end_) + " is missing, or what followed there; " +
                         identity_proof() + std::string(damage_remedy));
     }
     return {};
@@ -112,8 +113,8 @@ result<std::optional<wal::damage>> wal::enter(std::size_t ordinal, byte_view con
         return damage{ordinal, 0,
                       "it starts at run " + std::to_string(header->first) + ", and " +
                           segments_.back().name + " before it ends at " + std::to_string(end_) +
-                          ", byte " + std::to_string(segments_.back().size) +
-                          ": a part of the log is missing"};
+                          ", byte " + std::to_string(segments_.back().size) + ": " +
+                          segment_name(end_) + " is missing, or what followed there"};
     }
     segment added;
     added.name = name;

@@ -420,7 +420,7 @@ void core::seal() {
     own.who = who;
     own.dependencies = stated_dependencies_;
     if (hlc ceiling = clock_.ceiling_needed(); ceiling.raw != 0) {
-        effects_.push_back(persist_identity{{id_, predecessor_, ceiling, base_}});
+        persist(ceiling);
         clock_.ceiling_persisted(ceiling);
     }
     run_hash hash = hash_of(run.view);
@@ -628,8 +628,7 @@ void core::change_identity(const std::string& why) {
     // The old id is an origin like any other from here on: what was lost of it comes back through peers.
     next_counter_ = 1;
     stated_dependencies_ = {};
-    effects_.push_back(
-        persist_identity{{id_, predecessor_, std::max(clock_.last(), clock_.ceiling()), base_}});
+    persist(std::max(clock_.last(), clock_.ceiling()));
     report_event(severity::warning, "identity.changed",
                  "replica id " + to_string(predecessor_) + " becomes " + to_string(id_) + ": " +
                      why);

@@ -85,9 +85,7 @@ public:
     void unsubscribe(subscription_id id);
 
     [[nodiscard]] const keyspace& state() const { return state_; }
-    [[nodiscard]] replica_identity identity() const {
-        return {id_, predecessor_, clock_.last(), base_};
-    }
+    [[nodiscard]] replica_identity identity() const;
     // The state as it is, to be written as a snapshot. Nothing is open or unsealed.
     [[nodiscard]] state_image image() const;
     [[nodiscard]] bool has_unsealed() const { return !open_run_.empty(); }
@@ -221,6 +219,7 @@ private:
     [[nodiscard]] bool is_served(log_index snapshot) const;
 
     // Retention.
+    void persist(hlc ceiling);
     void drop_old_snapshots();
     void want_log_cut();
     [[nodiscard]] bool members_may_return() const;

@@ -12,6 +12,18 @@ void core::take_snapshot(std::function<void(result<snapshot_info>)> whom) {
     call_asks_ = true;
 }
 
+replica_identity core::identity() const {
+    replica_identity out{id_, predecessor_, clock_.last(), base_, log_first_, {}};
+    for (const snapshot_info& s : snapshots_) out.snapshots.push_back(s.at);
+    return out;
+}
+
+void core::persist(hlc ceiling) {
+    persist_identity what{identity()};
+    what.who.ceiling = ceiling;
+    effects_.push_back(std::move(what));
+}
+
 bool core::grew_since_snapshot() const {
     return tail_.end() > (snapshots_.empty() ? log_index{0} : snapshots_.back().at);
 }
@@ -90,7 +102,9 @@ void core::on_snapshot_written(const snapshot_written& written) {
     report_event(severity::info, "snapshot.written",
                  "at log run " + std::to_string(static_cast<std::uint64_t>(written.what.at)) +
                      ", " + std::to_string(written.what.size_bytes) + " bytes");
+    std::size_t kept = snapshots_.size();
     drop_old_snapshots();
+    if (snapshots_.size() == kept) persist(std::max(clock_.last(), clock_.ceiling()));
     answer_snapshot(snapshot_served_, written.what);
 }
 
@@ -103,17 +117,22 @@ void core::answer_snapshot(snapshot_callbacks& whose, const result<snapshot_info
 
 // ---- what may go
 
-// Of all but the newest, only what peers are fetching stays, until they have it or stop asking.
+// Of all but the newest, only what peers are fetching stays, until they have it or stop asking. What is to go
+// is first taken from what the identity states: so a file that it states and that is not there was lost.
 void core::drop_old_snapshots() {
+    std::vector<log_index> gone;
     for (std::size_t i = 0; i + limits::snapshots_kept < snapshots_.size();) {
         log_index at = snapshots_[i].at;
         if (is_served(at)) {
             ++i;
             continue;
         }
-        effects_.push_back(remove_snapshot{at});
+        gone.push_back(at);
         snapshots_.erase(snapshots_.begin() + static_cast<std::ptrdiff_t>(i));
     }
+    if (gone.empty()) return;
+    persist(std::max(clock_.last(), clock_.ceiling()));
+    for (log_index at : gone) effects_.push_back(remove_snapshot{at});
 }
 
 // After a start only configured members are known by their URLs. One that wrote once and that this process
@@ -174,6 +193,7 @@ void core::on_log_cut_found(const log_cut_found& found) {
                          behind(found.floor) +
                          " did not confirm them and may have to fetch the state instead");
     }
+    persist(std::max(clock_.last(), clock_.ceiling()));
     effects_.push_back(drop_log{log_first_});
 }
 

@@ -253,8 +253,9 @@ bool core::caught_up_with(const shared_bytes& run) {
         return true;
     }
     log_index at = transfer_->joined.image.header.at;
-    effects_.push_back(remove_snapshot{at});
     std::erase_if(snapshots_, [&](const snapshot_info& s) { return s.at == at; });
+    persist(std::max(clock_.last(), clock_.ceiling()));
+    effects_.push_back(remove_snapshot{at});
     give_up_transfer(applied.error(), true);
     return false;
 }
@@ -297,8 +298,7 @@ void core::stand_on_joined() {
     durable_at_.seen_by(self_member, durable_);
     floor_.join(done.joined.image.header.floor);
     base_ = done.joined.image.header.at;
-    effects_.push_back(
-        persist_identity{{id_, predecessor_, std::max(clock_.last(), clock_.ceiling()), base_}});
+    persist(std::max(clock_.last(), clock_.ceiling()));
     effects_.push_back(discard_staged{});
     report_event(severity::info, "transfer.done",
                  "the state of '" + done.peer +
