@@ -148,6 +148,7 @@ void core::start(const replica_identity& who, disk_contents there, instant now) 
     log_first_ = there.log_first;
     floor_.join(there.log_floor);
     snapshots_ = std::move(there.snapshots);
+    verify_older_ = true;
     staged_ = there.staged;
     if (options_.snapshot_interval_ms > 0)
         next_snapshot_ = now.after_ms(static_cast<std::int64_t>(options_.snapshot_interval_ms));
@@ -182,6 +183,8 @@ std::vector<effect> core::step(const event& happened, std::vector<effect> spare)
                 on_log_read(what);
             } else if constexpr (std::same_as<kind, snapshot_written>) {
                 on_snapshot_written(what);
+            } else if constexpr (std::same_as<kind, snapshot_verified>) {
+                on_snapshot_verified(what);
             } else if constexpr (std::same_as<kind, state_read>) {
                 on_state_read(what);
             } else if constexpr (std::same_as<kind, staging_failed>) {
@@ -216,6 +219,7 @@ std::vector<effect> core::step(const event& happened, std::vector<effect> spare)
         serve_state(s);
     }
     want_snapshot();
+    want_snapshot_verified();
     want_log_cut();
     want_sync();
     collect_answers();

@@ -221,6 +221,9 @@ private:
     // Retention.
     void persist(hlc ceiling);
     void drop_old_snapshots();
+    void lose_snapshot(log_index at, const error& why);
+    void want_snapshot_verified();
+    void on_snapshot_verified(const snapshot_verified& verified);
     void want_log_cut();
     [[nodiscard]] bool members_may_return() const;
     [[nodiscard]] version_vector seen_by_all() const;
@@ -322,8 +325,10 @@ private:
     std::optional<state_image> taken_;         // … because the log is not durable up to it
     instant next_snapshot_ = instant::never(); // by interval
     instant snapshot_not_before_;              // after one that failed
-    snapshot_callbacks snapshot_served_;       // by the one under way …
-    snapshot_callbacks snapshot_waiters_;      // … and by the next
+    bool verify_older_ = false;                // the one to fall back on is to be read once
+    bool verifying_ = false;
+    snapshot_callbacks snapshot_served_;  // by the one under way …
+    snapshot_callbacks snapshot_waiters_; // … and by the next
 
     // State transfer.
     struct transfer { // a peer's state on its way here

@@ -96,6 +96,7 @@ void core::on_snapshot_written(const snapshot_written& written) {
     // That of a joined state takes the place of one at the same log index.
     std::erase_if(snapshots_, [&](const snapshot_info& s) { return s.at == written.what.at; });
     snapshots_.push_back(written.what);
+    verify_older_ = true;
     bytes_since_snapshot_ -= bytes_in_taken_;
     if (options_.snapshot_interval_ms > 0)
         next_snapshot_ = now_.after_ms(static_cast<std::int64_t>(options_.snapshot_interval_ms));
@@ -133,6 +134,31 @@ void core::drop_old_snapshots() {
     if (gone.empty()) return;
     persist(std::max(clock_.last(), clock_.ceiling()));
     for (log_index at : gone) effects_.push_back(remove_snapshot{at});
+}
+
+// Its file turned out to be damaged: it is put aside, and another is taken.
+void core::lose_snapshot(log_index at, const error& why) {
+    if (std::erase_if(snapshots_, [at](const snapshot_info& s) { return s.at == at; }) == 0) return;
+    persist(std::max(clock_.last(), clock_.ceiling()));
+    effects_.push_back(set_aside_snapshot{at, why});
+    if (!snapshotting_) take_snapshot([](const result<snapshot_info>&) {});
+}
+
+// The newest was read by the start, or written just now. The one before it, which a start would fall back on,
+// may rot unseen: so it is read after each start and whenever another took that place.
+void core::want_snapshot_verified() {
+    if (!verify_older_ || verifying_ || snapshots_.size() < limits::snapshots_kept) return;
+    verify_older_ = false;
+    verifying_ = true;
+    effects_.push_back(verify_snapshot{snapshots_[snapshots_.size() - limits::snapshots_kept].at});
+}
+
+void core::on_snapshot_verified(const snapshot_verified& verified) {
+    verifying_ = false;
+    if (!verified.failed || verified.failed->code == errc::not_found) return; // it has gone since
+    if (verified.failed->code == errc::log_damaged)
+        return lose_snapshot(verified.at, *verified.failed);
+    report_event(severity::warning, "snapshot.unreadable", to_string(*verified.failed));
 }
 
 // After a start only configured members are known by their URLs. One that wrote once and that this process

@@ -388,7 +388,11 @@ void core::on_state_read(const state_read& read) {
     if (!read.data || read.data->view.empty()) {
         s->serving.reset();
         if (why.code == errc::not_found) return; // dropped or replaced: it asks again
-        report_event(severity::error, "transfer.unreadable", to_string(why));
+        if (why.code == errc::log_damaged) {
+            lose_snapshot(read.snapshot.at, why);
+        } else {
+            report_event(severity::error, "transfer.unreadable", to_string(why));
+        }
         return send(*s, notice_message{why.code, "its snapshot: " + why.detail, false});
     }
     std::size_t size = read.data->view.size();

@@ -201,6 +201,28 @@ BOOST_AUTO_TEST_CASE(a_damaged_snapshot_is_named_and_kept_and_an_older_one_read)
     }
 }
 
+// Nothing reads it unless the newest is damaged: so it is looked at while the replica runs.
+BOOST_AUTO_TEST_CASE(a_damaged_older_snapshot_is_named_and_kept_and_another_taken) {
+    sample good;
+    std::string older = good.names("snapshot-").front();
+    for_each_damage(good, older, [&](patient& one, std::size_t) {
+        auto before = one.a.directory().contents(older);
+        story::start(one.a);
+        BOOST_TEST((one.a->id() == good.id));
+        BOOST_TEST(count_of(one.a, "visits") == 9);
+        one.run_ms(50);
+        add_to(one.a, "visits");
+        BOOST_REQUIRE(one.run_until(
+            [&] {
+                return one.a.count("snapshot.damaged") == 1 && one.a.count("snapshot.written") > 0;
+            },
+            1'000));
+        BOOST_TEST(warned(one.a, older + ": damaged at byte "));
+        BOOST_CHECK(one.a.directory().contents(older + ".damaged") == before);
+        BOOST_TEST(one.a->status().value().snapshots.size() == 2U);
+    });
+}
+
 // The snapshot that the log's beginning needs, and the segment that it needs: each is named.
 BOOST_AUTO_TEST_CASE(what_is_missing_and_needed_is_named_in_the_refusal) {
     story s;

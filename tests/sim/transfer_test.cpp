@@ -297,6 +297,28 @@ BOOST_AUTO_TEST_CASE(a_snapshot_waits_so_long_for_who_was_fetching_it_and_then_a
     s.expect_sound();
 }
 
+// A byte flips while the replica runs. It is not sent; the file is put aside, and a good one sent.
+BOOST_AUTO_TEST_CASE(a_snapshot_that_rots_is_not_served_but_replaced) {
+    small_transfer s;
+    auto newest = s.a->status().value().snapshots.back().at;
+    std::string name = snapshot_name(newest);
+    bytes content = s.a.directory().contents(name);
+    content[content.size() / 2] ^= std::byte{1};
+    s.a.directory().alter(name, content);
+    s.start(s.b);
+    s.wait_until([&] { return reported(s.b, "transfer.done"); }, 60'000);
+    BOOST_TEST(s.a.count("snapshot.damaged") == 1U);
+    BOOST_TEST(reported(s.a, "snapshot.damaged", name + ": damaged at byte "));
+    BOOST_CHECK(s.a.directory().contents(name + ".damaged") == content);
+    BOOST_TEST(!reported(s.b, "transfer.failed"));
+    s.expect_equal(60'000);
+    BOOST_REQUIRE(s.a.stop());
+    s.start(s.a);
+    BOOST_TEST(!reported(s.a, "file.missing"));
+    s.expect_equal(60'000);
+    s.expect_sound();
+}
+
 // What came is not what was sent: it is thrown away, and another attempt brings it.
 BOOST_AUTO_TEST_CASE(a_state_that_was_damaged_on_its_way_is_thrown_away) {
     story s({.latency_us_min = 1'000,
