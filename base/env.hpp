@@ -55,13 +55,16 @@ public:
     virtual ~file() = default;
     // All of `data` or an error; after an error the end of the file is unspecified.
     [[nodiscard]] virtual result<void> append(byte_view data) = 0;
+    // Writes over bytes that are there already; after an error each of them is the old or the new one.
+    [[nodiscard]] virtual result<void> overwrite(std::uint64_t offset, byte_view data) = 0;
     // Up to `size` bytes from `offset`; fewer only at the end of the file.
     [[nodiscard]] virtual result<bytes> read(std::uint64_t offset, std::size_t size) = 0;
     [[nodiscard]] virtual result<std::uint64_t> size() = 0;
     [[nodiscard]] virtual result<file_facts> facts() = 0;
     [[nodiscard]] virtual result<void> truncate(std::uint64_t size) = 0;
-    // Returns when all that was appended before is durable. Once one has failed, every later one
-    // fails too: what was lost is not known.
+    // Returns when all that was written before is durable. Once one has failed, every later one fails too:
+    // what was lost is not known. Through a file that is opened anew a sync succeeds again, and says nothing
+    // of what was written before: that is durable only if it is written again.
     [[nodiscard]] virtual result<void> sync() = 0;
     // The same without waiting; `done` is called once, on the loop. At most one runs at a time per
     // file; the file stays open until `done` was called.

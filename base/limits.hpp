@@ -93,7 +93,9 @@ inline constexpr std::size_t transfer_chunk_bytes = 32U << 10U; // so that slow 
 inline constexpr std::uint32_t transfer_stall_ms = 10'000;
 // A snapshot that was sent, and the log after it, wait so long for the peer to join it …
 inline constexpr std::int64_t transfer_pin_ms_max = 600'000;
-// … and a peer whose state was no good is not asked again for so long.
+// … and one that was being sent when the link was lost waits so long for the peer to come back for the rest.
+inline constexpr std::int64_t transfer_return_ms_max = 600'000;
+// A peer whose state was no good is not asked again for so long.
 inline constexpr std::int64_t bad_state_ms = 60'000;
 // What a replica starts with; the application may choose others.
 inline constexpr std::uint64_t snapshot_log_bytes = 128U << 20U;

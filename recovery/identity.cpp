@@ -2,7 +2,11 @@
 
 #include "base/check.hpp"
 #include "base/codec.hpp"
+#include "recovery/log_format.hpp"
 #include "recovery/sealed.hpp"
+#include "recovery/snapshot.hpp"
+
+#include <algorithm>
 
 namespace weft {
 namespace {
@@ -10,7 +14,7 @@ namespace {
 constexpr std::string_view identity_name = "identity.weft";
 constexpr std::string_view fresh_name = "identity.weft.new";
 constexpr std::string_view identity_magic = "weft-id\n";
-constexpr std::uint32_t identity_version = 1;
+constexpr std::uint32_t identity_version = 2;
 constexpr std::size_t text_bytes_max = 1024;
 
 static_assert(static_cast<int>(sync_policy::commit) == 0 &&
@@ -34,10 +38,13 @@ bytes encode(const identity& who, const file_facts& self) {
     out.u8(static_cast<std::uint8_t>(who.policy));
     out.u64(who.durable);
     out.u64(who.base ? static_cast<std::uint64_t>(*who.base) + 1 : 0);
+    out.u64(who.log_first ? static_cast<std::uint64_t>(*who.log_first) + 1 : 0);
+    out.varint(who.snapshots.size());
+    for (log_index at : who.snapshots) out.u64(static_cast<std::uint64_t>(at));
     return seal(identity_magic, identity_version, out.view());
 }
 
-result<identity> decode(byte_view body, const file_facts& self) {
+result<identity> decode(std::uint32_t version, byte_view body, const file_facts& self) {
     byte_reader in(body);
     file_facts written;
     written.inode = in.u64();
@@ -58,6 +65,11 @@ result<identity> decode(byte_view body, const file_facts& self) {
     out.policy = sync_policy{policy};
     out.durable = in.u64();
     if (std::uint64_t base = in.u64(); base > 0) out.base = log_index{base - 1};
+    if (version > 1) {
+        if (std::uint64_t first = in.u64(); first > 0) out.log_first = log_index{first - 1};
+        for (std::uint64_t left = in.varint(); left > 0 && in.good(); --left)
+            out.snapshots.push_back(log_index{in.u64()});
+    }
     if (!in.at_end()) in.reject("bytes left over");
     if (!in.good()) return fail(errc::log_damaged, in.problem());
     if (written != self) out.where = {};
@@ -139,7 +151,7 @@ result<std::optional<identity>> load_identity(disk& files) {
     };
     auto envelope = unseal(identity_magic, *content);
     if (!envelope) return damaged(0, envelope.error().detail);
-    if (envelope->version != identity_version) {
+    if (envelope->version == 0 || envelope->version > identity_version) {
         return fail(errc::incompatible,
                     path + ": identity format " + std::to_string(envelope->version) +
                         ", this release reads " + std::to_string(identity_version));
@@ -147,9 +159,21 @@ result<std::optional<identity>> load_identity(disk& files) {
     if (envelope->size != content->size()) return damaged(envelope->size, "bytes follow its end");
     auto self = (*opened)->facts();
     if (!self) return fail(self.error());
-    auto who = decode(envelope->body, *self);
+    auto who = decode(envelope->version, envelope->body, *self);
     if (!who) return damaged(0, who.error().detail);
     return *who;
+}
+
+result<std::vector<std::string>> missing_files(disk& files, const identity& who) {
+    auto there = files.list();
+    if (!there) return there;
+    std::vector<std::string> out;
+    auto look = [&](std::string name) {
+        if (!std::binary_search(there->begin(), there->end(), name)) out.push_back(std::move(name));
+    };
+    if (who.log_first) look(segment_name(static_cast<std::uint64_t>(*who.log_first)));
+    for (log_index at : who.snapshots) look(snapshot_name(at));
+    return out;
 }
 
 result<void> store_identity(disk& files, const identity& who) {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace weft {
 
@@ -22,7 +23,9 @@ struct identity {
     hlc ceiling;                              // no stamp was above it
     sync_policy policy = sync_policy::commit; // in force when the directory was last opened
     std::uint64_t durable = 0; // log position up to which the log was durable when this was written
-    std::optional<log_index> base; // as in replica_identity
+    std::optional<log_index> base = {};      // as in replica_identity, and so are:
+    std::optional<log_index> log_first = {}; // nothing: there is no segment yet
+    std::vector<log_index> snapshots = {};
 
     bool operator==(const identity&) const = default;
 };
@@ -50,6 +53,9 @@ struct identity_decision {
 // Nothing if there is no identity file; log_damaged if it is unreadable, with the remedy. If the file is
 // not the one that was written, but a copy of it (a backup put back), `where` is nowhere.
 [[nodiscard]] result<std::optional<identity>> load_identity(disk& files);
+
+// The files that it states to be beside it, by name, that are not.
+[[nodiscard]] result<std::vector<std::string>> missing_files(disk& files, const identity& who);
 
 // Replaces the identity file at once and durably: written beside it, synced, renamed, directory
 // synced. Do this before wal::start.

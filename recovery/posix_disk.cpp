@@ -145,6 +145,28 @@ public:
         return {};
     }
 
+    result<void> overwrite(std::uint64_t offset, byte_view data) override {
+        // Linux appends whatever the offset while O_APPEND is set.
+        int flags = ::fcntl(open_->number, F_GETFL);
+        if (flags < 0 || ::fcntl(open_->number, F_SETFL, flags & ~O_APPEND) != 0)
+            return refused("fcntl", path_);
+        result<void> done;
+        while (done && !data.empty()) {
+            ssize_t written = uninterrupted([&] {
+                return ::pwrite(open_->number, data.data(), data.size(),
+                                static_cast<off_t>(offset));
+            });
+            if (written < 0) {
+                done = refused("write", path_);
+            } else {
+                offset += static_cast<std::uint64_t>(written);
+                data = data.subspan(static_cast<std::size_t>(written));
+            }
+        }
+        if (::fcntl(open_->number, F_SETFL, flags) != 0) return refused("fcntl", path_);
+        return done;
+    }
+
     result<bytes> read(std::uint64_t offset, std::size_t size) override {
         auto whole = this->size();
         if (!whole) return fail(whole.error());

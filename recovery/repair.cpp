@@ -236,6 +236,8 @@ result<void> salvage::write(const std::optional<identity>& known) {
     who.where = {}; // as a copy's: the next start takes a new id
     who.durable = 0;
     who.base = header.at;
+    who.log_first = header.at;
+    who.snapshots = {header.at};
     if (auto kept = store_identity(doors_.files, who); !kept) return kept;
 
     for (const std::string& name : replaced_) {
@@ -331,6 +333,7 @@ result<repair_report> repair_replica(env doors, const replica_options& options, 
         auto there = replay_directory(doors, *kept, options, known);
         if (there) {
             for (const auto& one : there->start.damaged) report.found.push_back(one.why.detail);
+            for (const std::string& one : there->missing) report.found.push_back(one);
             auto regained = regain(doors, options, std::move(*there), report, dry_run);
             if (!regained) return fail(regained.error());
             return report; // a start copes with the rest

@@ -31,6 +31,33 @@ result<std::unique_ptr<core>> load_one(env& doors, log_index at, const replica_o
     return out;
 }
 
+// Those to fall back on are read by the running replica, a little at a time; but one of another cluster is no
+// accident of a disk.
+result<void> look_at_older(env& doors, std::span<const snapshot_info> older,
+                           const replica_options& options, starting_state& out) {
+    for (const snapshot_info& one : older) {
+        auto header = read_snapshot_header(doors.files, one.at, options.cluster);
+        if (header) continue;
+        if (header.error().code != errc::log_damaged) return fail(header.error());
+        out.damaged.push_back({one.at, header.error()});
+    }
+    return {};
+}
+
+std::string what_is_missing(const std::string& path, log_index state, const wal& log) {
+    auto number = [](log_index at) { return std::to_string(static_cast<std::uint64_t>(at)); };
+    return path + " is missing: it was there, and nothing of weft removed it. What was read: " +
+           (state > log_index{} ? "the snapshot at log run " + number(state) + ", and " : "") +
+           "the log from run " + number(log.first()) + " on";
+}
+
+// Before what is wrong with the rest: what is not there at all.
+error with_missing(const std::string& place, const std::vector<std::string>& missing, error why) {
+    for (std::size_t i = missing.size(); i-- > 0;)
+        why.detail = place + "/" + missing[i] + " is missing; " + why.detail;
+    return why;
+}
+
 } // namespace
 
 result<starting_state> load_newest(env& doors, std::span<const snapshot_info> kept,
@@ -43,6 +70,8 @@ result<starting_state> load_newest(env& doors, std::span<const snapshot_info> ke
         if (loaded) {
             out.state = std::move(*loaded);
             out.at = kept[i].at;
+            if (auto told = look_at_older(doors, kept.first(i), options, out); !told)
+                return fail(told.error());
             return out;
         }
         if (loaded.error().code != errc::log_damaged) return fail(loaded.error());
@@ -66,9 +95,15 @@ result<replayed_state> replay_directory(env& doors, std::span<const snapshot_inf
                                         const std::optional<identity>& known) {
     std::optional<log_index> base = known ? known->base : std::nullopt;
     std::vector<damaged_snapshot> forked;
+    std::vector<std::string> missing;
+    if (known) {
+        auto found = missing_files(doors.files, *known);
+        if (!found) return fail(found.error());
+        missing = std::move(*found);
+    }
     for (;;) {
         auto start = load_newest(doors, kept, options, base);
-        if (!start) return fail(start.error());
+        if (!start) return fail(with_missing(doors.files.place(), missing, start.error()));
         std::uint64_t wall_ms = doors.time.wall_ms();
         auto log = open_wal(
             doors.files, doors.run, doors.events,
@@ -79,7 +114,9 @@ result<replayed_state> replay_directory(env& doors, std::span<const snapshot_inf
             [&](log_index, const shared_bytes& run) { return start->state->replay(run, wall_ms); });
         if (log) {
             start->damaged.insert(start->damaged.end(), forked.begin(), forked.end());
-            return replayed_state{std::move(*start), std::move(*log)};
+            for (std::string& name : missing)
+                name = what_is_missing(doors.files.place() + "/" + name, start->at, **log);
+            return replayed_state{std::move(*start), std::move(*log), std::move(missing)};
         }
         // A peer's state that the log does not continue, joined just before the process died and not relied
         // on yet: it goes.
@@ -87,7 +124,7 @@ result<replayed_state> replay_directory(env& doors, std::span<const snapshot_inf
                                  [&](const snapshot_info& s) { return s.at == start->at; });
         bool goes = log.error().code == errc::dot_reused && used != kept.end() &&
                     (!base || *base < start->at);
-        if (!goes) return fail(log.error());
+        if (!goes) return fail(with_missing(doors.files.place(), missing, log.error()));
         forked.push_back({start->at, log.error()});
         kept = kept.first(static_cast<std::size_t>(used - kept.begin()));
     }

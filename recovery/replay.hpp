@@ -23,7 +23,7 @@ struct starting_state {
     std::unique_ptr<core> state;
     log_index at{};                        // the runs before it are in it
     version_vector floor;                  // operations up to it may be missing in the log
-    std::vector<damaged_snapshot> damaged; // newer ones
+    std::vector<damaged_snapshot> damaged; // newer ones, and older ones whose header cannot be read
 };
 
 //   log_damaged   every snapshot from `base` on is damaged or missing, and the log cannot stand in for them
@@ -31,12 +31,14 @@ struct starting_state {
                                                  const replica_options& options,
                                                  std::optional<log_index> base);
 
-// What a directory holds: that state, and the log behind it replayed. Changes nothing on the disk.
+// What a directory holds: that state, and the log behind it replayed. Changes nothing on the disk. What the
+// identity states to be there and is not, and is not needed, is named in `missing`.
 //
 //   errors   of load_newest and of open_wal; what a run is refused for, with file and offset
 struct replayed_state {
     starting_state start;
     std::unique_ptr<wal> log;
+    std::vector<std::string> missing; // each: file, and what its loss means
 };
 [[nodiscard]] result<replayed_state> replay_directory(env& doors,
                                                       std::span<const snapshot_info> kept,

@@ -29,15 +29,16 @@ result<void> check_name(std::string_view what, std::string_view name, bool may_b
 }
 
 // A damaged snapshot that the log makes up for is kept, out of the way.
-result<void> leave_out(env& doors, std::span<const damaged_snapshot> damaged) {
+result<void> leave_out(env& doors, std::span<const damaged_snapshot> damaged, log_index used) {
     for (const damaged_snapshot& one : damaged) {
         auto aside = put_aside(doors.files, snapshot_name(one.at));
         if (!aside) return fail(aside.error());
-        doors.events.on({severity::warning, "snapshot.damaged",
-                         one.why.detail +
-                             ". An older state and the log after it were read instead; "
-                             "the file is kept as " +
-                             *aside});
+        doors.events.on(
+            {severity::warning, "snapshot.damaged",
+             one.why.detail +
+                 (one.at > used ? ". An older state and the log after it were read instead"
+                                : ". It was not needed") +
+                 "; the file is kept as " + *aside + ", and another is written"});
     }
     return {};
 }
@@ -83,10 +84,12 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
     if (!snapshots) return fail(snapshots.error());
     auto there = replay_directory(doors, (*snapshots)->kept(), options, known);
     if (!there) return fail(there.error());
-    auto& [start, log] = *there;
+    auto& [start, log, missing] = *there;
+    for (const std::string& name : missing)
+        doors.events.on({severity::warning, "file.missing", name});
     core& decisions = *start.state;
     if (!start.damaged.empty()) {
-        if (auto left = leave_out(doors, start.damaged); !left) return fail(left.error());
+        if (auto left = leave_out(doors, start.damaged, start.at); !left) return fail(left.error());
         snapshots = open_snapshots(doors.files, doors.run);
         if (!snapshots) return fail(snapshots.error());
     }
@@ -105,6 +108,9 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
     now.where = *facts;
     now.policy = options.sync;
     now.durable = log->durable_position();
+    if (log->size_bytes() > 0)
+        now.log_first = log->first(); // else its first segment is not there yet
+    for (const snapshot_info& one : (*snapshots)->kept()) now.snapshots.push_back(one.at);
     replica_id fresh{doors.random.draw() | 1U}; // never 0
     identity who = settle_identity(known, decision, now, fresh);
     // A state that came from a peer, and whose place was not noted before the process died.
@@ -121,6 +127,9 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
     decisions.start({who.id, who.predecessor, who.ceiling, who.base},
                     {log->first(), log->floor(), (*snapshots)->kept(), (*transfers)->staged()},
                     doors.time.now());
+    // In the place of what is gone.
+    if (!start.damaged.empty() || !missing.empty())
+        decisions.take_snapshot([](const result<snapshot_info>&) {});
 
     auto persist = [&files = doors.files, who,
                     &until = *log](const replica_identity& next) mutable {
@@ -128,6 +137,8 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
         who.predecessor = next.predecessor;
         who.ceiling = next.ceiling;
         who.base = next.base;
+        who.log_first = next.log_first;
+        who.snapshots = next.snapshots;
         who.durable = until.durable_position(); // the driver's log lives as long as this
         return store_identity(files, who);
     };

@@ -4,6 +4,7 @@
 #include "base/compress.hpp"
 #include "base/frame.hpp"
 #include "base/limits.hpp"
+#include "recovery/repair.hpp"
 #include "recovery/sealed.hpp"
 
 #include <xxhash.h>
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <map>
 #include <optional>
 
 namespace weft {
@@ -139,6 +141,182 @@ std::optional<log_index> parse_snapshot_name(std::string_view name) {
     return log_index{static_cast<std::uint64_t>(*digits)};
 }
 
+// Reads records of a snapshot file one after another.
+class snapshot_reader {
+public:
+    snapshot_reader(file& from, std::string path, log_index at)
+        : from_(from), path_(std::move(path)), at_(at) {}
+
+    struct record {
+        chunk_kind kind{};
+        codec packed{};
+        std::uint64_t raw_bytes = 0;
+        bytes stored;
+    };
+
+    result<image_header> header(std::string_view cluster) {
+        auto whole = header_raw();
+        if (!whole) return fail(whole.error());
+        auto opened = unseal(snapshot_magic, *whole);
+        if (opened->version != snapshot_version) {
+            return fail(errc::incompatible,
+                        path_ + ": snapshot format " + std::to_string(opened->version) +
+                            ", this release reads " + std::to_string(snapshot_version));
+        }
+        auto header = decode_image_header(opened->body);
+        if (!header) return fail(damaged_at(0, header.error().detail));
+        if (header->cluster != cluster) {
+            return fail(errc::wrong_cluster, path_ + ": a snapshot of cluster '" + header->cluster +
+                                                 "', not of '" + std::string(cluster) + "'");
+        }
+        if (header->at != at_)
+            return fail(damaged_at(0, "its name and its header give different places"));
+        return header;
+    }
+
+    result<record> next() {
+        auto raw = next_raw();
+        if (!raw) return fail(raw.error());
+        byte_reader in(byte_view(*raw).subspan(4));
+        record out;
+        out.kind = static_cast<chunk_kind>(in.u32() >> 30U);
+        out.raw_bytes = in.u32();
+        out.packed = static_cast<codec>(in.u8());
+        raw->erase(raw->begin(), raw->begin() + header_bytes);
+        out.stored = std::move(*raw);
+        return out;
+    }
+
+    // The whole record as it stands in the file, checked.
+    result<bytes> next_raw() {
+        auto size = next_size();
+        if (!size) return fail(size.error());
+        auto raw = from_.read(offset_, *size);
+        if (!raw) return raw;
+        if (raw->size() < *size) return fail(damaged("it ends inside a record"));
+        byte_view all = *raw;
+        byte_reader in(all);
+        byte_view fields = all.subspan(4, header_bytes - 4);
+        if (record_crc(at_, offset_, fields, all.subspan(header_bytes)) != in.u32())
+            return fail(damaged("the checksum of a record does not match"));
+        record_at_ = offset_;
+        offset_ += *size;
+        return raw;
+    }
+
+    // How long it claims to be.
+    result<std::size_t> next_size() {
+        auto head = from_.read(offset_, header_bytes);
+        if (!head) return fail(head.error());
+        if (head->size() < header_bytes) return fail(damaged("it ends before its end record"));
+        byte_reader in(byte_view(*head).subspan(4));
+        std::uint32_t kind_and_length = in.u32();
+        (void)in.u32();
+        std::uint8_t packed = in.u8();
+        std::uint32_t length = kind_and_length & 0x3FFF'FFFFU;
+        std::uint32_t kind = kind_and_length >> 30U;
+        bool sensible = kind <= static_cast<std::uint32_t>(chunk_kind::end) && length > 0 &&
+                        length <= limits::run_bytes_max &&
+                        packed <= static_cast<std::uint8_t>(codec::gzip);
+        if (!sensible) return fail(damaged("no record is there"));
+        return header_bytes + length;
+    }
+
+    // The file's header as it stands there, checked.
+    result<bytes> header_raw() {
+        auto start = from_.read(0, sealed_magic_bytes + 12);
+        if (!start) return start;
+        if (start->size() < sealed_magic_bytes + 12)
+            return fail(damaged_at(0, "it ends inside its header"));
+        byte_reader in(byte_view(*start).subspan(sealed_magic_bytes + 4));
+        std::uint64_t claimed = start->size() + in.u32();
+        auto size = from_.size();
+        if (!size) return fail(size.error());
+        auto whole = from_.read(0, static_cast<std::size_t>(std::min(claimed, *size)));
+        if (!whole) return whole;
+        auto opened = unseal(snapshot_magic, *whole);
+        if (!opened) return fail(damaged_at(0, opened.error().detail));
+        offset_ = opened->size;
+        return whole;
+    }
+
+    void go_to(std::uint64_t offset) { offset_ = offset; }
+    [[nodiscard]] std::uint64_t place() const { return offset_; }
+
+    [[nodiscard]] result<bool> at_end() const {
+        auto size = from_.size();
+        if (!size) return fail(size.error()); // an unreadable file is not a damaged one
+        return *size == offset_;
+    }
+    [[nodiscard]] error damaged(const std::string& how) const { return damaged_at(offset_, how); }
+    [[nodiscard]] error damaged_before(const std::string& how) const { // in the record just read
+        return damaged_at(record_at_, how);
+    }
+
+private:
+    [[nodiscard]] error damaged_at(std::uint64_t offset, const std::string& how) const {
+        return {errc::log_damaged,
+                path_ + ": damaged at byte " + std::to_string(offset) + ": " + how};
+    }
+
+    file& from_;
+    std::string path_;
+    log_index at_;
+    std::uint64_t offset_ = 0;
+    std::uint64_t record_at_ = 0;
+};
+
+// Gives any bytes of a snapshot file, each only after the checksum that covers it was checked.
+class checked_reader {
+public:
+    checked_reader(std::unique_ptr<file> from, std::string path, const snapshot_info& which)
+        : from_(std::move(from)), in_(*from_, std::move(path), which.at), size_(which.size_bytes) {}
+
+    // Up to `size` bytes; none only at the end.
+    result<bytes> read(std::uint64_t offset, std::size_t size) {
+        if (offset >= size_) return bytes{};
+        if (auto found = find(offset); !found) return fail(found.error());
+        byte_view rest = byte_view(part_).subspan(static_cast<std::size_t>(offset - part_at_));
+        rest = rest.first(std::min(rest.size(), size));
+        return bytes(rest.begin(), rest.end());
+    }
+
+private:
+    // Reads the part, the header or a record, in which that byte is.
+    result<void> find(std::uint64_t offset) {
+        if (offset >= part_at_ && offset - part_at_ < part_.size()) return {};
+        if (parts_.empty()) { // also to learn where the records begin
+            if (auto taken = take(0, in_.header_raw()); !taken) return taken;
+            parts_ = {0, in_.place()};
+        }
+        while (parts_.back() <= offset) { // where one ends that was not looked at yet
+            in_.go_to(parts_.back());
+            auto length = in_.next_size();
+            if (!length) return fail(length.error());
+            parts_.push_back(parts_.back() + *length);
+        }
+        auto part = std::prev(std::upper_bound(parts_.begin(), parts_.end(), offset));
+        if (part == parts_.begin()) return take(0, in_.header_raw());
+        in_.go_to(*part);
+        return take(*part, in_.next_raw());
+    }
+
+    result<void> take(std::uint64_t at, result<bytes> part) {
+        if (!part) return fail(part.error());
+        part_ = std::move(*part);
+        part_at_ = at;
+        return {};
+    }
+
+    std::unique_ptr<file> from_;
+    snapshot_reader in_;
+    std::uint64_t size_;
+    std::vector<std::uint64_t>
+        parts_;  // where they begin, ascending, and where the last of them ends
+    bytes part_; // the one read last
+    std::uint64_t part_at_ = 0;
+};
+
 class snapshot_files final : public snapshot_store {
 public:
     snapshot_files(disk& files, loop& run, std::vector<snapshot_info> kept)
@@ -157,26 +335,42 @@ public:
     result<void> remove(log_index at) override {
         if (auto removed = files_.remove(snapshot_name(at)); !removed) return removed;
         std::erase_if(kept_, [at](const snapshot_info& s) { return s.at == at; });
-        if (reader_of_.at == at) reader_.reset();
+        readers_.erase(at);
         return {};
+    }
+
+    result<std::string> put_aside(log_index at) override {
+        auto aside = weft::put_aside(files_, snapshot_name(at));
+        if (!aside) return aside;
+        std::erase_if(kept_, [at](const snapshot_info& s) { return s.at == at; });
+        readers_.erase(at);
+        return aside;
+    }
+
+    void verify_later(log_index at, const std::string& cluster,
+                      std::function<void(result<void>)> done) override {
+        WEFT_CHECK(!verifying_);
+        verifying_.emplace();
+        verifying_->done = std::move(done);
+        run_.post([this, at, cluster, alive = std::weak_ptr(alive_)] {
+            if (!alive.expired()) begin_verifying(at, cluster);
+        });
     }
 
     result<bytes> read(const snapshot_info& which, std::uint64_t offset,
                        std::size_t size) override {
-        if (!reader_ || reader_of_ != which) {
-            reader_.reset();
+        auto known = std::find(kept_.begin(), kept_.end(), which);
+        if (known == kept_.end()) {
+            return fail(errc::not_found,
+                        path_of(which.at) + " is not there any more, or is a newer one by now");
+        }
+        auto& reader = readers_[which.at];
+        if (!reader) {
             auto opened = files_.open(snapshot_name(which.at));
             if (!opened) return fail(opened.error());
-            auto there = (*opened)->size();
-            if (!there) return fail(there.error());
-            if (*there != which.size_bytes) {
-                return fail(errc::not_found, files_.place() + "/" + snapshot_name(which.at) +
-                                                 " is a newer one by now");
-            }
-            reader_ = std::move(*opened);
-            reader_of_ = which;
+            reader = std::make_unique<checked_reader>(std::move(*opened), path_of(which.at), which);
         }
-        return reader_->read(offset, size);
+        return reader->read(offset, size);
     }
 
 private:
@@ -187,6 +381,39 @@ private:
         snapshot_writer out;
         std::function<void(result<snapshot_info>)> done;
     };
+
+    struct verification {
+        std::unique_ptr<file> from;
+        std::unique_ptr<snapshot_source> source;
+        std::function<void(result<void>)> done;
+    };
+
+    std::string path_of(log_index at) const { return files_.place() + "/" + snapshot_name(at); }
+
+    void begin_verifying(log_index at, const std::string& cluster) {
+        auto opened = files_.open(snapshot_name(at));
+        if (!opened) return end_verifying(fail(opened.error()));
+        verifying_->from = std::move(*opened);
+        verifying_->source = std::make_unique<snapshot_source>(*verifying_->from, path_of(at), at);
+        auto header = verifying_->source->header(cluster);
+        if (!header) return end_verifying(fail(header.error()));
+        verify();
+    }
+
+    // A chunk, then what else there is to do, and so on.
+    void verify() {
+        auto more = verifying_->source->next([](image_part&&) { return result<void>{}; });
+        if (!more || !*more) return end_verifying(more ? result<void>{} : fail(more.error()));
+        run_.post([this, alive = std::weak_ptr(alive_)] {
+            if (!alive.expired()) verify();
+        });
+    }
+
+    void end_verifying(result<void> outcome) {
+        auto done = std::move(verifying_->done);
+        verifying_.reset();
+        done(std::move(outcome));
+    }
 
     void begin() {
         if (auto begun = job_->out.begin(); !begun) return finish(fail(begun.error()));
@@ -217,7 +444,7 @@ private:
         if (outcome) {
             log_index at = outcome->at; // one there before was replaced
             std::erase_if(kept_, [at](const snapshot_info& s) { return s.at == at; });
-            if (reader_of_.at == at) reader_.reset();
+            readers_.erase(at);
             kept_.push_back(*outcome);
         } else {
             job_->out.give_up();
@@ -240,104 +467,9 @@ private:
     std::vector<snapshot_info> kept_;
     std::optional<job> job_;
     std::atomic<std::uint64_t> under_way_bytes_ = 0;
-    std::unique_ptr<file> reader_;
-    snapshot_info reader_of_;
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true); // guards answers under way
-};
-
-// Reads records of a snapshot file one after another.
-class snapshot_reader {
-public:
-    snapshot_reader(file& from, std::string path, log_index at)
-        : from_(from), path_(std::move(path)), at_(at) {}
-
-    struct record {
-        chunk_kind kind{};
-        codec packed{};
-        std::uint64_t raw_bytes = 0;
-        bytes stored;
-    };
-
-    result<image_header> header(std::string_view cluster) {
-        auto start = from_.read(0, sealed_magic_bytes + 12);
-        if (!start) return fail(start.error());
-        if (start->size() < sealed_magic_bytes + 12)
-            return fail(damaged("it ends inside its header"));
-        byte_reader in(byte_view(*start).subspan(sealed_magic_bytes + 4));
-        std::uint64_t claimed = start->size() + in.u32();
-        auto size = from_.size();
-        if (!size) return fail(size.error());
-        auto whole = from_.read(0, static_cast<std::size_t>(std::min(claimed, *size)));
-        if (!whole) return fail(whole.error());
-        auto opened = unseal(snapshot_magic, *whole);
-        if (!opened) return fail(damaged(opened.error().detail));
-        if (opened->version != snapshot_version) {
-            return fail(errc::incompatible,
-                        path_ + ": snapshot format " + std::to_string(opened->version) +
-                            ", this release reads " + std::to_string(snapshot_version));
-        }
-        auto header = decode_image_header(opened->body);
-        if (!header) return fail(damaged(header.error().detail));
-        if (header->cluster != cluster) {
-            return fail(errc::wrong_cluster, path_ + ": a snapshot of cluster '" + header->cluster +
-                                                 "', not of '" + std::string(cluster) + "'");
-        }
-        if (header->at != at_)
-            return fail(damaged("its name and its header give different places"));
-        offset_ = opened->size;
-        return header;
-    }
-
-    result<record> next() {
-        auto head = from_.read(offset_, header_bytes);
-        if (!head) return fail(head.error());
-        if (head->size() < header_bytes) return fail(damaged("it ends before its end record"));
-        byte_reader in(*head);
-        std::uint32_t crc = in.u32();
-        std::uint32_t kind_and_length = in.u32();
-        record out;
-        out.raw_bytes = in.u32();
-        std::uint8_t packed = in.u8();
-        std::uint32_t length = kind_and_length & 0x3FFF'FFFFU;
-        std::uint32_t kind = kind_and_length >> 30U;
-        bool sensible = kind <= static_cast<std::uint32_t>(chunk_kind::end) && length > 0 &&
-                        length <= limits::run_bytes_max &&
-                        packed <= static_cast<std::uint8_t>(codec::gzip);
-        if (!sensible) return fail(damaged("no record is there"));
-        auto stored = from_.read(offset_ + header_bytes, length);
-        if (!stored) return fail(stored.error());
-        if (stored->size() < length) return fail(damaged("it ends inside a record"));
-        if (record_crc(at_, offset_, byte_view(*head).subspan(4), *stored) != crc)
-            return fail(damaged("the checksum of a record does not match"));
-        out.kind = static_cast<chunk_kind>(kind);
-        out.packed = static_cast<codec>(packed);
-        out.stored = std::move(*stored);
-        record_at_ = offset_;
-        offset_ += header_bytes + length;
-        return out;
-    }
-
-    [[nodiscard]] result<bool> at_end() const {
-        auto size = from_.size();
-        if (!size) return fail(size.error()); // an unreadable file is not a damaged one
-        return *size == offset_;
-    }
-    [[nodiscard]] error damaged(const std::string& how) const { return damaged_at(offset_, how); }
-    [[nodiscard]] error damaged_before(const std::string& how) const { // in the record just read
-        return damaged_at(record_at_, how);
-    }
-
-private:
-    [[nodiscard]] error damaged_at(std::uint64_t offset, const std::string& how) const {
-        return {errc::log_damaged,
-                path_ + ": damaged at byte " + std::to_string(offset) + ": " + how};
-    }
-
-    file& from_;
-    std::string path_;
-    log_index at_;
-    std::uint64_t offset_ = 0;
-    std::uint64_t record_at_ = 0;
+    std::optional<verification> verifying_;
+    std::map<log_index, std::unique_ptr<checked_reader>> readers_; // of those that peers fetch
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);   // guards answers under way
 };
 
 } // namespace
@@ -431,6 +563,13 @@ result<bool> snapshot_source::next(const std::function<result<void>(image_part&&
     if (!at_end) return fail(at_end.error());
     if (!*at_end) return fail(in.damaged("bytes after the end record"));
     return false;
+}
+
+result<image_header> read_snapshot_header(disk& files, log_index at, std::string_view cluster) {
+    std::string name = snapshot_name(at);
+    auto opened = files.open(name);
+    if (!opened) return fail(opened.error());
+    return snapshot_source(**opened, files.place() + "/" + name, at).header(cluster);
 }
 
 result<image_header> read_snapshot(disk& files, log_index at, std::string_view cluster,

@@ -41,6 +41,10 @@ private:
     std::unique_ptr<position> at_;
 };
 
+// Only what it says of itself.
+[[nodiscard]] result<image_header> read_snapshot_header(disk& files, log_index at,
+                                                        std::string_view cluster);
+
 // Reads a whole snapshot of the directory.
 [[nodiscard]] result<image_header>
 read_snapshot(disk& files, log_index at, std::string_view cluster,

@@ -6,6 +6,7 @@
 #include "replica/change_codec.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace weft {
 namespace {
@@ -57,6 +58,9 @@ result<void> wal::recover(const run_sink& on_run) {
             report_.clean = false;
             break;
         }
+        // Of what is read, only what no mark proves yet has to be kept for the start.
+        while (unsynced_ + 1 < segments_.size() && segments_[unsynced_ + 1].start <= proven())
+            segments_[unsynced_++].content = {};
     }
     report_.bytes = size_bytes();
     bool starts_late = !segments_.empty() && first() > options_.from;
@@ -78,7 +82,8 @@ result<void> wal::recover(const run_sink& on_run) {
         return fail(errc::log_damaged,
                     path(name) + ": damaged at byte " +
                         std::to_string(segments_.empty() ? 0 : segments_.back().size) +
-                        ": the log ends there, at position " + std::to_string(position()) + "; " +
+                        ": the log ends there, at position " + std::to_string(position()) +
+                        ", and " + segment_name(end_) + " is missing, or what followed there; " +
                         identity_proof() + std::string(damage_remedy));
     }
     return {};
@@ -108,8 +113,8 @@ result<std::optional<wal::damage>> wal::enter(std::size_t ordinal, byte_view con
         return damage{ordinal, 0,
                       "it starts at run " + std::to_string(header->first) + ", and " +
                           segments_.back().name + " before it ends at " + std::to_string(end_) +
-                          ", byte " + std::to_string(segments_.back().size) +
-                          ": a part of the log is missing"};
+                          ", byte " + std::to_string(segments_.back().size) + ": " +
+                          segment_name(end_) + " is missing, or what followed there"};
     }
     segment added;
     added.name = name;
@@ -127,6 +132,7 @@ result<std::optional<wal::damage>> wal::replay(std::size_t ordinal, const shared
     auto damaged = enter(ordinal, content.view);
     if (!damaged || *damaged) return damaged;
     segment& s = segments_.back();
+    s.content = content;
     while (s.size < content.view.size()) {
         byte_view rest = content.view.subspan(static_cast<std::size_t>(s.size));
         auto found = parse_record(s.first, s.size, rest);
@@ -215,14 +221,13 @@ result<void> wal::start() {
     if (segments_.empty()) {
         if (auto added = add_segment(); !added) return added;
     }
-    // What was read may be in the page cache only. Segments below the highest mark are on the disk.
-    unsynced_ = segments_.size() - 1;
-    while (unsynced_ > 0 && segments_[unsynced_].start > durable_position_) --unsynced_;
     for (std::size_t i = unsynced_; i < segments_.size(); ++i) {
-        if (segments_[i].handle) continue;
-        auto opened = files_.open(segments_[i].name);
-        if (!opened) return fail(opened.error());
-        segments_[i].handle = std::move(*opened);
+        if (!segments_[i].handle) {
+            auto opened = files_.open(segments_[i].name);
+            if (!opened) return fail(opened.error());
+            segments_[i].handle = std::move(*opened);
+        }
+        if (auto again = write_again(segments_[i]); !again) return again;
     }
     ++directory_changes_;
     if (auto synced = sync_all(); !synced) return synced;
@@ -230,6 +235,16 @@ result<void> wal::start() {
     if (auto synced = sync_all(); !synced) return synced;
     started_ = true;
     return {};
+}
+
+// What was read may be in the page cache only; and where a sync failed before this process began, the system
+// holds it for written, so that another sync would not write it. Bytes that are written again, it does write.
+result<void> wal::write_again(segment& s) {
+    std::uint64_t from = proven() > s.start ? proven() - s.start : 0;
+    shared_bytes content = std::exchange(s.content, {});
+    if (from >= s.size || content.view.empty()) return {}; // or it was begun just now
+    auto size = static_cast<std::size_t>(s.size - from);
+    return s.handle->overwrite(from, content.view.subspan(static_cast<std::size_t>(from), size));
 }
 
 // Newest file first: a crash in between leaves a shorter tail, never a gap.

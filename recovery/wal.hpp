@@ -3,6 +3,7 @@
 #include "base/limits.hpp"
 #include "replica/log.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -68,10 +69,10 @@ public:
     // Log position up to which it is durable.
     [[nodiscard]] std::uint64_t durable_position() const { return durable_position_; }
 
-    // Cuts the torn tail (and says so), makes all that was found durable and writes the start mark.
-    // Blocks for two syncs. Call it once the identity for what follows is durable: until then the
-    // disk is as it was found, so that a crash in between finds the same reasons for a new id.
-    // Reading works before; appending does not.
+    // Cuts the torn tail (and says so), makes all that was found durable (what nothing proves to be is
+    // written again) and writes the start mark. Blocks for two syncs. Call it once the identity for what
+    // follows is durable: until then the disk is as it was found, so that a crash in between finds the same
+    // reasons for a new id. Reading works before; appending does not.
     [[nodiscard]] result<void> start();
 
     result<void> append(std::span<const shared_bytes> runs) override;
@@ -103,6 +104,7 @@ private:
         version_vector before;   // of all runs before it
         std::uint64_t size = 0;
         std::vector<place> places;    // sparse, ascending
+        shared_bytes content;         // as it was read, until all of it is known to be durable
         std::unique_ptr<file> handle; // while not durable, or the last
     };
     struct damage {
@@ -123,6 +125,10 @@ private:
     result<std::optional<damage>> enter(std::size_t ordinal, byte_view content);
     result<void> judge(const damage& found, byte_view content);
     result<void> cut_tail();
+    result<void> write_again(segment& s);
+    [[nodiscard]] std::uint64_t proven() const { // position up to which the log was durable
+        return std::max(durable_position_, options_.durable);
+    }
     [[nodiscard]] std::string identity_proof() const; // that what is durable is missing
 
     [[nodiscard]] segment_header header() const;

@@ -2,6 +2,7 @@
 
 #include "base/check.hpp"
 #include "base/limits.hpp"
+#include "replica/state_join.hpp"
 
 #include <algorithm>
 
@@ -92,6 +93,7 @@ void core::start(const replica_identity& who, disk_contents there, instant now) 
     log_first_ = there.log_first;
     floor_.join(there.log_floor);
     snapshots_ = std::move(there.snapshots);
+    verify_older_ = true;
     staged_ = there.staged;
     if (options_.snapshot_interval_ms > 0)
         next_snapshot_ = now.after_ms(static_cast<std::int64_t>(options_.snapshot_interval_ms));
@@ -127,6 +129,8 @@ std::vector<effect> core::step(const event& happened, std::vector<effect> spare)
                 on_log_read(what);
             } else if constexpr (std::same_as<kind, snapshot_written>) {
                 on_snapshot_written(what);
+            } else if constexpr (std::same_as<kind, snapshot_verified>) {
+                on_snapshot_verified(what);
             } else if constexpr (std::same_as<kind, state_read>) {
                 on_state_read(what);
             } else if constexpr (std::same_as<kind, staging_failed>) {
@@ -162,6 +166,7 @@ std::vector<effect> core::step(const event& happened, std::vector<effect> spare)
         serve_state(s);
     }
     want_snapshot();
+    want_snapshot_verified();
     want_log_cut();
     want_sync();
     collect_answers();
@@ -187,7 +192,7 @@ void core::seal() {
     own.who = who;
     own.dependencies = stated_dependencies_;
     if (hlc ceiling = clock_.ceiling_needed(); ceiling.raw != 0) {
-        effects_.push_back(persist_identity{{id_, predecessor_, ceiling, base_}});
+        persist(ceiling);
         clock_.ceiling_persisted(ceiling);
     }
     run_hash hash = hash_of(run.view);
@@ -220,10 +225,8 @@ result<core::run_outcome> core::take_run(const run_header& header, const shared_
     if (known != origins_.end()) {
         if (const auto& refused = known->second.refused) return fail(*refused);
     }
-    if (known == origins_.end() && origins_.size() >= limits::vector_entries_max) {
-        return fail(errc::over_limit, name() + ": a cluster holds at most " +
-                                          std::to_string(limits::vector_entries_max) +
-                                          " replica ids, and there are as many");
+    if (expected == 1 && knows_all_ids()) {
+        return fail(errc::over_limit, name() + ": " + too_many_origins().detail);
     }
     auto forked = [&](const std::string& how) {
         std::string who = known != origins_.end() ? known->second.who.member : std::string();
@@ -407,8 +410,7 @@ void core::change_identity(const std::string& why) {
     // The old id is an origin like any other from here on: what was lost of it comes back through peers.
     next_counter_ = 1;
     stated_dependencies_ = {};
-    effects_.push_back(
-        persist_identity{{id_, predecessor_, std::max(clock_.last(), clock_.ceiling()), base_}});
+    persist(std::max(clock_.last(), clock_.ceiling()));
     report_event(severity::warning, "identity.changed",
                  "replica id " + to_string(predecessor_) + " becomes " + to_string(id_) + ": " +
                      why);

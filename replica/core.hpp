@@ -1,4 +1,5 @@
 #pragma once
+#include "base/limits.hpp"
 #include "base/random.hpp"
 #include "replica/acknowledgement.hpp"
 #include "replica/effect.hpp"
@@ -90,9 +91,7 @@ public:
         if (pending_.size() > 0) apply_pending(&undo_);
         return state_;
     }
-    [[nodiscard]] replica_identity identity() const {
-        return {id_, predecessor_, clock_.last(), base_};
-    }
+    [[nodiscard]] replica_identity identity() const;
     // The state as it is, to be written as a snapshot. Nothing is open or unsealed.
     [[nodiscard]] state_image image() const;
     [[nodiscard]] bool has_unsealed() const { return !open_run_.empty(); }
@@ -137,7 +136,9 @@ private:
         std::optional<session_id> session; // the open one
         std::optional<error> last_error;
         std::optional<error> blocked;
-        version_vector durable; // what it was last known to have on its disk
+        version_vector durable;               // what it was last known to have on its disk
+        std::optional<snapshot_ref> fetching; // of ours, when its link was lost …
+        instant fetching_until;               // … kept so long for it to go on with
         std::uint64_t bytes_in = 0;
         std::uint64_t bytes_out = 0;
         std::uint64_t changes_in = 0;
@@ -225,7 +226,11 @@ private:
     [[nodiscard]] bool is_served(log_index snapshot) const;
 
     // Retention.
+    void persist(hlc ceiling);
     void drop_old_snapshots();
+    void lose_snapshot(log_index at, const error& why);
+    void want_snapshot_verified();
+    void on_snapshot_verified(const snapshot_verified& verified);
     void want_log_cut();
     [[nodiscard]] bool members_may_return() const;
     [[nodiscard]] version_vector seen_by_all() const;
@@ -238,6 +243,12 @@ private:
 
     // Runs.
     void apply_pending(undo_log* undo);
+    // No vector may hold more ids than can be sent: who would be one too many is not taken, this replica's
+    // own fresh id neither.
+    [[nodiscard]] bool knows_all_ids() const {
+        bool own_comes = applied_.at(id_) == 0 && !open_run_.empty();
+        return applied_.size() + (own_comes ? 1 : 0) >= limits::vector_entries_max;
+    }
     void seal();
     [[nodiscard]] result<run_outcome> take_run(const run_header& header, const shared_bytes& run,
                                                bool replaying);
@@ -324,8 +335,10 @@ private:
     std::optional<state_image> taken_;         // … because the log is not durable up to it
     instant next_snapshot_ = instant::never(); // by interval
     instant snapshot_not_before_;              // after one that failed
-    snapshot_callbacks snapshot_served_;       // by the one under way …
-    snapshot_callbacks snapshot_waiters_;      // … and by the next
+    bool verify_older_ = false;                // the one to fall back on is to be read once
+    bool verifying_ = false;
+    snapshot_callbacks snapshot_served_;  // by the one under way …
+    snapshot_callbacks snapshot_waiters_; // … and by the next
 
     // State transfer.
     struct transfer { // a peer's state on its way here

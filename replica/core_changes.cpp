@@ -68,6 +68,11 @@ result<void> core::begin_change(std::uint64_t wall_ms) {
     if (disk_full_) {
         return fail(errc::disk_full, "no space for the log; free some, then writes work again");
     }
+    if (next_counter_ == 1 && knows_all_ids()) {
+        return fail(errc::over_limit, "nothing can be written under the new id " + to_string(id_) +
+                                          ": " + too_many_origins().detail +
+                                          "; peers' changes are taken, and reads go on");
+    }
     change_stamp_ = clock_.stamp(wall_ms);
     if (open_run_.empty()) open_run_first_ = next_counter_;
     std::vector<version_vector::entry> grown = applied_.above(stated_dependencies_);

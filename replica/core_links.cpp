@@ -46,6 +46,10 @@ void core::merge_entry(peer_id from, peer_id into) {
     kept.changes_in += gone.changes_in;
     kept.changes_out += gone.changes_out;
     kept.duplicate_runs += gone.duplicate_runs;
+    if (gone.fetching_until > kept.fetching_until) {
+        kept.fetching = gone.fetching;
+        kept.fetching_until = gone.fetching_until;
+    }
     kept.digest_compared = std::max(kept.digest_compared, gone.digest_compared);
     kept.paused = kept.paused || gone.paused;
     kept.ever_open = kept.ever_open || gone.ever_open;
@@ -230,6 +234,12 @@ void core::forget_session(session_id id, const error& why) {
         bool was_the_session = entry->session == id;
         if (was_the_session) entry->session.reset();
         if (gone.blocked) entry->blocked = gone.blocked;
+        bool has_it =
+            gone.serving && gone.serve_next == gone.serving->size && gone.known.covers(floor_);
+        if (gone.serving && !has_it) {
+            entry->fetching = gone.serving;
+            entry->fetching_until = now_.after_ms(limits::transfer_return_ms_max);
+        }
         if (!entry->session) {
             if (!entry->paused) entry->last_error = why;
             // A session that ended soon after it began may do so again: wait longer each time.
@@ -478,7 +488,8 @@ void core::on_hello(session& s, const hello_message& hello) {
     s.probe_stale = true;
     s.their_floor = hello.floor;
     s.below_floor = below_floor(s);
-    s.cursor = tail_.end(); // its Interest will rewind it
+    if (s.known.covers(floor_)) entry.fetching.reset(); // it needs no state
+    s.cursor = tail_.end();                             // its Interest will rewind it
     report_event(severity::info, "session.open", hello.name + " (" + s.url + ")");
     // Its stamp is only a hint: what its changes carry decides.
     (void)clock_.observe(hello.clock, wall_ms_);

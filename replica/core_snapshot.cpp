@@ -20,6 +20,18 @@ void core::take_snapshot(std::function<void(result<snapshot_info>)> whom) {
     call_asks_ = true;
 }
 
+replica_identity core::identity() const {
+    replica_identity out{id_, predecessor_, clock_.last(), base_, log_first_, {}};
+    for (const snapshot_info& s : snapshots_) out.snapshots.push_back(s.at);
+    return out;
+}
+
+void core::persist(hlc ceiling) {
+    persist_identity what{identity()};
+    what.who.ceiling = ceiling;
+    effects_.push_back(std::move(what));
+}
+
 bool core::grew_since_snapshot() const {
     return tail_.end() > (snapshots_.empty() ? log_index{0} : snapshots_.back().at);
 }
@@ -92,13 +104,16 @@ void core::on_snapshot_written(const snapshot_written& written) {
     // That of a joined state takes the place of one at the same log index.
     std::erase_if(snapshots_, [&](const snapshot_info& s) { return s.at == written.what.at; });
     snapshots_.push_back(written.what);
+    verify_older_ = true;
     bytes_since_snapshot_ -= bytes_in_taken_;
     if (options_.snapshot_interval_ms > 0)
         next_snapshot_ = now_.after_ms(static_cast<std::int64_t>(options_.snapshot_interval_ms));
     report_event(severity::info, "snapshot.written",
                  "at log run " + std::to_string(static_cast<std::uint64_t>(written.what.at)) +
                      ", " + std::to_string(written.what.size_bytes) + " bytes");
+    std::size_t kept = snapshots_.size();
     drop_old_snapshots();
+    if (snapshots_.size() == kept) persist(std::max(clock_.last(), clock_.ceiling()));
     answer_snapshot(snapshot_served_, written.what);
 }
 
@@ -111,17 +126,47 @@ void core::answer_snapshot(snapshot_callbacks& whose, const result<snapshot_info
 
 // ---- what may go
 
-// Of all but the newest, only what peers are fetching stays, until they have it or stop asking.
+// Of all but the newest, only what peers are fetching stays, until they have it or stop asking. What is to go
+// is first taken from what the identity states: so a file that it states and that is not there was lost.
 void core::drop_old_snapshots() {
+    std::vector<log_index> gone;
     for (std::size_t i = 0; i + limits::snapshots_kept < snapshots_.size();) {
         log_index at = snapshots_[i].at;
         if (is_served(at)) {
             ++i;
             continue;
         }
-        effects_.push_back(remove_snapshot{at});
+        gone.push_back(at);
         snapshots_.erase(snapshots_.begin() + static_cast<std::ptrdiff_t>(i));
     }
+    if (gone.empty()) return;
+    persist(std::max(clock_.last(), clock_.ceiling()));
+    for (log_index at : gone) effects_.push_back(remove_snapshot{at});
+}
+
+// Its file turned out to be damaged: it is put aside, and another is taken.
+void core::lose_snapshot(log_index at, const error& why) {
+    if (std::erase_if(snapshots_, [at](const snapshot_info& s) { return s.at == at; }) == 0) return;
+    persist(std::max(clock_.last(), clock_.ceiling()));
+    effects_.push_back(set_aside_snapshot{at, why});
+    if (!snapshotting_) take_snapshot([](const result<snapshot_info>&) {});
+}
+
+// The newest was read by the start, or written just now. The one before it, which a start would fall back on,
+// may rot unseen: so it is read after each start and whenever another took that place.
+void core::want_snapshot_verified() {
+    if (!verify_older_ || verifying_ || snapshots_.size() < limits::snapshots_kept) return;
+    verify_older_ = false;
+    verifying_ = true;
+    effects_.push_back(verify_snapshot{snapshots_[snapshots_.size() - limits::snapshots_kept].at});
+}
+
+void core::on_snapshot_verified(const snapshot_verified& verified) {
+    verifying_ = false;
+    if (!verified.failed || verified.failed->code == errc::not_found) return; // it has gone since
+    if (verified.failed->code == errc::log_damaged)
+        return lose_snapshot(verified.at, *verified.failed);
+    report_event(severity::warning, "snapshot.unreadable", to_string(*verified.failed));
 }
 
 // After a start only configured members are known by their URLs. One that wrote once and that this process
@@ -182,6 +227,7 @@ void core::on_log_cut_found(const log_cut_found& found) {
                          behind(found.floor) +
                          " did not confirm them and may have to fetch the state instead");
     }
+    persist(std::max(clock_.last(), clock_.ceiling()));
     effects_.push_back(drop_log{log_first_});
 }
 

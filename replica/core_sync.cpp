@@ -106,6 +106,9 @@ void core::refresh_interests() {
                 }
                 for (replica_id origin_id : found_here) elsewhere.erase(origin_id);
                 want.except.assign(elsewhere.begin(), elsewhere.end());
+                // Whom it does not name comes twice, at most.
+                if (want.except.size() > limits::vector_entries_max)
+                    want.except.resize(limits::vector_entries_max);
             }
         }
         want.resend = s.ask_resend;

@@ -110,6 +110,12 @@ void core::on_state_chunk(session& s, const state_chunk& chunk) {
     transfer& t = *transfer_;
     if (chunk.snapshot != t.what.snapshot) {
         if (chunk.offset != 0) return; // of an earlier request
+        if (t.staged > 0) {
+            report_event(severity::warning, "transfer.anew",
+                         "the state of '" + t.peer + "', of which " + std::to_string(t.staged) +
+                             " bytes had come, is not kept there any more: a newer one is fetched "
+                             "from its beginning");
+        }
         t.what.snapshot = chunk.snapshot;
         t.of_earlier_life = false;
         t.staged = 0;
@@ -247,8 +253,9 @@ bool core::caught_up_with(const shared_bytes& run) {
         return true;
     }
     log_index at = transfer_->joined.image.header.at;
-    effects_.push_back(remove_snapshot{at});
     std::erase_if(snapshots_, [&](const snapshot_info& s) { return s.at == at; });
+    persist(std::max(clock_.last(), clock_.ceiling()));
+    effects_.push_back(remove_snapshot{at});
     give_up_transfer(applied.error(), true);
     return false;
 }
@@ -291,8 +298,7 @@ void core::stand_on_joined() {
     durable_at_.seen_by(self_member, durable_);
     floor_.join(done.joined.image.header.floor);
     base_ = done.joined.image.header.at;
-    effects_.push_back(
-        persist_identity{{id_, predecessor_, std::max(clock_.last(), clock_.ceiling()), base_}});
+    persist(std::max(clock_.last(), clock_.ceiling()));
     effects_.push_back(discard_staged{});
     report_event(severity::info, "transfer.done",
                  "the state of '" + done.peer +
@@ -310,15 +316,19 @@ void core::stand_on_joined() {
 // ---- sending
 
 bool core::is_served(log_index snapshot) const {
-    return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& e) {
-        const session& s = e.second;
-        if (!s.serving || s.serving->at != snapshot) return false;
-        bool all_sent = s.serve_next == s.serving->size;
-        // It verifies, joins and writes it; then it needs the log from there on.
-        if (all_sent && s.known.covers(floor_)) return false;
-        return now_.ms_since(s.served) <
-               (all_sent ? limits::transfer_pin_ms_max : std::int64_t{limits::transfer_stall_ms});
+    bool awaited = std::any_of(peers_.begin(), peers_.end(), [&](const peer_entry& p) {
+        return p.fetching && p.fetching->at == snapshot && now_ < p.fetching_until;
     });
+    return awaited || std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& e) {
+               const session& s = e.second;
+               if (!s.serving || s.serving->at != snapshot) return false;
+               bool all_sent = s.serve_next == s.serving->size;
+               // It verifies, joins and writes it; then it needs the log from there on.
+               if (all_sent && s.known.covers(floor_)) return false;
+               return now_.ms_since(s.served) < (all_sent
+                                                     ? limits::transfer_pin_ms_max
+                                                     : std::int64_t{limits::transfer_stall_ms});
+           });
 }
 
 void core::on_state_request(session& s, const state_request& asked) {
@@ -336,6 +346,8 @@ void core::on_state_request(session& s, const state_request& asked) {
     std::uint64_t from = newest ? 0 : asked.from;
     std::uint64_t until = newest ? asked.until - asked.from : asked.until;
     bool extends = s.serving == ref && s.serve_until == from;
+    if (peer_entry* entry = entry_of(s))
+        entry->fetching.reset(); // the session says so from here on
     if (s.serving != ref) {
         report_event(severity::info, "transfer.sending",
                      "the state at log run " + std::to_string(static_cast<std::uint64_t>(ref.at)) +
@@ -367,7 +379,11 @@ void core::on_state_read(const state_read& read) {
     if (!read.data || read.data->view.empty()) {
         s->serving.reset();
         if (why.code == errc::not_found) return; // dropped or replaced: it asks again
-        report_event(severity::error, "transfer.unreadable", to_string(why));
+        if (why.code == errc::log_damaged) {
+            lose_snapshot(read.snapshot.at, why);
+        } else {
+            report_event(severity::error, "transfer.unreadable", to_string(why));
+        }
         return send(*s, notice_message{why.code, "its snapshot: " + why.detail, false});
     }
     std::size_t size = read.data->view.size();

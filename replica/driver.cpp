@@ -312,6 +312,27 @@ void driver::perform(remove_snapshot& what) {
     parts_.doors.events.on({severity::warning, "snapshot.not_removed", to_string(removed.error())});
 }
 
+void driver::perform(verify_snapshot& what) {
+    parts_.snapshots->verify_later(
+        what.at, options_.cluster,
+        [weak = weak_from_this(), at = what.at](const result<void>& good) {
+            auto self = weak.lock();
+            if (!self || self->closed_) return;
+            std::optional<error> failed;
+            if (!good) failed = good.error();
+            self->happened(snapshot_verified{at, std::move(failed)});
+        });
+}
+
+void driver::perform(set_aside_snapshot& what) {
+    auto aside = parts_.snapshots->put_aside(what.at);
+    parts_.doors.events.on({severity::warning, "snapshot.damaged",
+                            what.why.detail + ". " +
+                                (aside ? "The file is kept as " + *aside
+                                       : "It cannot be put aside: " + to_string(aside.error())) +
+                                "; another snapshot is written"});
+}
+
 void driver::perform(find_log_cut& what) {
     auto cut = parts_.log->find_cut(what.before, what.seen, options_.log_bytes_max);
     happened(log_cut_found{cut.first, std::move(cut.floor), cut.by_limit, std::move(cut.lacked)});

@@ -140,6 +140,8 @@ private:
     void perform(read_log& what);
     void perform(write_snapshot& what);
     void perform(remove_snapshot& what);
+    void perform(verify_snapshot& what);
+    void perform(set_aside_snapshot& what);
     void perform(find_log_cut& what);
     void perform(drop_log& what);
     void perform(read_state& what);

@@ -37,6 +37,13 @@ struct write_snapshot { // answered with snapshot_written
 struct remove_snapshot {
     log_index at{};
 };
+struct verify_snapshot { // reads all of it; answered with snapshot_verified
+    log_index at{};
+};
+struct set_aside_snapshot { // a damaged one: kept, and read no more
+    log_index at{};
+    error why;
+};
 struct find_log_cut { // answered with log_cut_found
     log_index before{};
     version_vector seen; // by everybody
@@ -84,9 +91,9 @@ struct report {
     log_event what;
 };
 
-using effect =
-    std::variant<persist_identity, append_log, sync_log, read_log, write_snapshot, remove_snapshot,
-                 find_log_cut, drop_log, read_state, stage_state, join_state, discard_staged, dial,
-                 send_message, close_link, notify, answer, report>;
+using effect = std::variant<persist_identity, append_log, sync_log, read_log, write_snapshot,
+                            remove_snapshot, verify_snapshot, set_aside_snapshot, find_log_cut,
+                            drop_log, read_state, stage_state, join_state, discard_staged, dial,
+                            send_message, close_link, notify, answer, report>;
 
 } // namespace weft

@@ -42,6 +42,10 @@ struct snapshot_written { // answers write_snapshot
     snapshot_info what;
     std::optional<error> failed; // then nothing is left of it
 };
+struct snapshot_verified { // answers verify_snapshot
+    log_index at{};
+    std::optional<error> failed; // not_found if it is not there any more
+};
 struct log_cut_found {     // answers find_log_cut
     log_index first{};     // the runs before it may go …
     version_vector floor;  // … which these cover
@@ -74,8 +78,8 @@ struct event {
     instant now;
     std::uint64_t wall_ms = 0;
     std::variant<woken, link_up, dial_failed, received, link_down, log_synced, log_read,
-                 snapshot_written, log_cut_found, state_read, staging_failed, state_joined,
-                 disk_state, peer_command>
+                 snapshot_written, snapshot_verified, log_cut_found, state_read, staging_failed,
+                 state_joined, disk_state, peer_command>
         what;
 };
 

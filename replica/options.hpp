@@ -64,6 +64,10 @@ struct replica_identity {
     // If given, a start needs a snapshot of at least the runs before it: a peer's state is in that, and in
     // no log.
     std::optional<log_index> base = {};
+    // What is beside it, so that what is gone is missed: where the log begins, and the snapshots that are
+    // kept, oldest first. There may be more.
+    log_index log_first{};
+    std::vector<log_index> snapshots = {};
 };
 
 } // namespace weft

@@ -2,6 +2,7 @@
 #include "replica/state_image.hpp"
 
 #include <functional>
+#include <string>
 #include <vector>
 
 namespace weft {
@@ -27,8 +28,18 @@ public:
 
     [[nodiscard]] virtual const std::vector<snapshot_info>& kept() const = 0; // oldest first
     [[nodiscard]] virtual result<void> remove(log_index at) = 0;
-    // Bytes of the file, for a state transfer: fewer than `size` only at its end. not_found if another of the
-    // same log index took its place.
+    // Renames a damaged one so that nothing reads it any more; gives the file's new name.
+    [[nodiscard]] virtual result<std::string> put_aside(log_index at) = 0;
+    // Reads all of one, a little at a time. `done` is called once, on the loop. One at a time.
+    //
+    //   log_damaged   names file and offset
+    //   not_found     it is not there, or no more
+    virtual void verify_later(log_index at, const std::string& cluster,
+                              std::function<void(result<void>)> done) = 0;
+    // Bytes of the file, for a state transfer: up to `size`, none only at its end. What is given was checked.
+    //
+    //   log_damaged   names file and offset
+    //   not_found     it is not there any more, or another of the same log index took its place
     [[nodiscard]] virtual result<bytes> read(const snapshot_info& which, std::uint64_t offset,
                                              std::size_t size) = 0;
 };

@@ -54,7 +54,7 @@ void state_join::join_one() {
 error too_many_origins() {
     return {errc::over_limit, "a cluster holds at most " +
                                   std::to_string(limits::vector_entries_max) +
-                                  " replica ids, and with this state there would be more"};
+                                  " replica ids, and this would be one too many"};
 }
 
 result<image_header> join_headers(const image_header& mine, const image_header& theirs) {

@@ -60,6 +60,19 @@ void check_appends_follow_a_truncation() {
 }
 
 template <class Place>
+void check_what_is_there_can_be_written_over() {
+    Place place;
+    auto on = place.open();
+    auto open = made(*on, "a", "one two three");
+    BOOST_REQUIRE(open->overwrite(4, as_bytes("TWO")).has_value());
+    BOOST_REQUIRE(open->overwrite(0, {}).has_value());
+    BOOST_REQUIRE(open->append(as_bytes(" four")).has_value());
+    BOOST_TEST(content_of(*open) == "one TWO three four");
+    BOOST_TEST(open->sync().has_value());
+    BOOST_TEST(content_of(**on->open("a")) == "one TWO three four");
+}
+
+template <class Place>
 void check_names_come_and_go() {
     Place place;
     auto on = place.open();

@@ -53,6 +53,9 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(appends_are_read_back, P, places) {
 BOOST_AUTO_TEST_CASE_TEMPLATE(appends_follow_a_truncation, P, places) {
     check_appends_follow_a_truncation<P>();
 }
+BOOST_AUTO_TEST_CASE_TEMPLATE(what_is_there_can_be_written_over, P, places) {
+    check_what_is_there_can_be_written_over<P>();
+}
 BOOST_AUTO_TEST_CASE_TEMPLATE(names_come_and_go, P, places) { check_names_come_and_go<P>(); }
 BOOST_AUTO_TEST_CASE_TEMPLATE(what_is_missing_or_there_is_said, P, places) {
     check_what_is_missing_or_there_is_said<P>();
@@ -177,6 +180,29 @@ BOOST_AUTO_TEST_CASE(after_a_failed_sync_no_later_one_passes) {
     place.directory.fail(sim_fault{0, errc::io_failed, false, sim_operations::syncs});
     BOOST_CHECK(code_of(on->sync_directory()) == errc::io_failed);
     BOOST_CHECK(code_of(on->sync_directory()) == errc::io_failed);
+}
+
+// As Linux does: the pages count as written.
+BOOST_AUTO_TEST_CASE(what_a_failed_sync_lost_is_read_until_a_power_cut_unless_it_is_written_again) {
+    for (bool again : {false, true}) {
+        random_generator random(seeds::unit);
+        sim_place place;
+        auto before = place.open();
+        auto lost = made(*before, "a", "lost");
+        BOOST_REQUIRE(before->sync_directory().has_value());
+        place.directory.fail(sim_fault{0, errc::io_failed, false, sim_operations::syncs});
+        BOOST_CHECK(code_of(lost->sync()) == errc::io_failed);
+        place.directory.kill();
+        auto on = place.open();
+        auto open = std::move(*on->open("a"));
+        BOOST_TEST(content_of(*open) == "lost");
+        if (again) BOOST_REQUIRE(open->overwrite(0, as_bytes("lost")).has_value());
+        BOOST_REQUIRE(open->append(as_bytes(", kept")).has_value());
+        BOOST_REQUIRE(open->sync().has_value());
+        place.directory.crash(random);
+        std::string left(as_text(place.directory.contents("a")));
+        BOOST_TEST(left == (again ? "lost" : std::string(4, '\0')) + ", kept");
+    }
 }
 
 } // namespace weft

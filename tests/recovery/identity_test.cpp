@@ -1,4 +1,7 @@
 #include "recovery/identity.hpp"
+#include "recovery/log_format.hpp"
+#include "recovery/sealed.hpp"
+#include "recovery/snapshot.hpp"
 #include "tests/recovery/log_world.hpp"
 #include "tests/seeds.hpp"
 
@@ -9,8 +12,11 @@ namespace weft {
 namespace {
 
 identity someone() {
-    return {replica_id{7}, replica_id{6},     "cluster",           "berlin-1", "eu",
-            home(),        hlc::at_ms(1'000), sync_policy::commit, 500,        log_index{0}};
+    identity out{replica_id{7}, replica_id{6},     "cluster",           "berlin-1", "eu",
+                 home(),        hlc::at_ms(1'000), sync_policy::commit, 500,        log_index{0}};
+    out.log_first = log_index{40};
+    out.snapshots = {log_index{50}, log_index{60}};
+    return out;
 }
 
 log_report whole_log(bool clean) {
@@ -199,6 +205,35 @@ BOOST_AUTO_TEST_CASE(any_flipped_byte_or_missing_end_of_the_identity_file_is_not
     bytes longer = good;
     longer.push_back(std::byte{0});
     refused(longer);
+}
+
+BOOST_AUTO_TEST_CASE(files_that_an_identity_states_and_that_are_not_there_are_named) {
+    identity_place place;
+    auto missing = [&](const identity& who) { return missing_files(place.disk, who).value(); };
+    BOOST_TEST(missing({}).empty());
+    identity who = someone();
+    BOOST_TEST(missing(who) ==
+               (std::vector<std::string>{segment_name(40), snapshot_name(log_index{50}),
+                                         snapshot_name(log_index{60})}));
+    place.directory.overwrite(segment_name(40), {});
+    place.directory.overwrite(segment_name(41), {});
+    place.directory.overwrite(snapshot_name(log_index{60}), {});
+    BOOST_TEST(missing(who) == std::vector<std::string>{snapshot_name(log_index{50})});
+}
+
+BOOST_AUTO_TEST_CASE(an_identity_of_the_format_before_states_no_files) {
+    identity_place place;
+    REQUIRE_GOOD(store_identity(place.disk, someone()));
+    bytes content = place.directory.contents("identity.weft");
+    bytes body(content.begin() + 20, content.end());
+    body.resize(body.size() - (8 + 1 + 2 * 8));
+    place.directory.alter("identity.weft", seal("weft-id\n", 1, body));
+    identity expected = someone();
+    expected.log_first.reset();
+    expected.snapshots.clear();
+    BOOST_CHECK(load_identity(place.disk).value() == expected);
+    place.directory.alter("identity.weft", seal("weft-id\n", 3, body));
+    BOOST_CHECK(load_identity(place.disk).error().code == errc::incompatible);
 }
 
 } // namespace weft

@@ -237,6 +237,84 @@ BOOST_AUTO_TEST_CASE(a_stop_at_any_moment_leaves_no_half_of_a_snapshot) {
     }
 }
 
+// Whatever a peer gets of it was checked, wherever it asks, and in whatever order.
+BOOST_AUTO_TEST_CASE(a_snapshot_is_read_for_peers_byte_by_byte_as_it_is_or_not_at_all) {
+    snapshot_world world;
+    REQUIRE_GOOD(world.open());
+    auto written = world.write(some_image(3, 30'000, 90)); // several chunks
+    REQUIRE_GOOD(written);
+    std::string name = snapshot_name(written->at);
+    bytes whole = world.directory.contents(name);
+    random_generator random(seeds::unit);
+    auto read_all = [&](std::size_t portion) {
+        bytes out;
+        for (;;) {
+            auto some = world.store->read(*written, out.size(), portion);
+            REQUIRE_GOOD(some);
+            if (some->empty()) return out;
+            BOOST_TEST(some->size() <= portion);
+            out.insert(out.end(), some->begin(), some->end());
+        }
+    };
+    BOOST_CHECK(read_all(1'000) == whole);
+    BOOST_CHECK(read_all(SIZE_MAX) == whole);
+    REQUIRE_GOOD(world.open());
+    for (int i = 0; i < 200; ++i) {
+        std::uint64_t from = random.below(whole.size());
+        auto some = world.store->read(*written, from, 100);
+        REQUIRE_GOOD(some);
+        BOOST_TEST(!some->empty());
+        BOOST_CHECK(std::equal(some->begin(), some->end(),
+                               whole.begin() + static_cast<std::ptrdiff_t>(from)));
+    }
+    for (int i = 0; i < 200; ++i) { // a flipped bit is in nothing that is given
+        std::size_t where = static_cast<std::size_t>(random.below(whole.size()));
+        bytes flipped = whole;
+        flipped[where] ^= std::byte{1};
+        world.directory.alter(name, flipped);
+        REQUIRE_GOOD(world.open());
+        std::uint64_t at = 0;
+        result<bytes> some;
+        while ((some = world.store->read(*written, at, 5'000)) && !some->empty())
+            at += some->size();
+        BOOST_TEST_INFO_SCOPE("byte " << where);
+        BOOST_REQUIRE(!some);
+        BOOST_CHECK(some.error().code == errc::log_damaged);
+        BOOST_TEST(some.error().detail.find(name + ": damaged at byte ") != std::string::npos);
+        BOOST_TEST(at <= where);
+    }
+    REQUIRE_GOOD(world.store->put_aside(written->at));
+    BOOST_TEST(world.store->kept().empty());
+    BOOST_CHECK(world.store->read(*written, 0, 1).error().code == errc::not_found);
+}
+
+BOOST_AUTO_TEST_CASE(a_snapshot_is_verified_to_its_last_byte) {
+    snapshot_world world;
+    REQUIRE_GOOD(world.open());
+    auto written = world.write(some_image(3, 300));
+    REQUIRE_GOOD(written);
+    auto verify = [&](log_index at) {
+        result<void> outcome = weft::fail(errc::timed_out, "no answer");
+        world.store->verify_later(at, "cluster",
+                                  [&](result<void> good) { outcome = std::move(good); });
+        world.loop.run();
+        return outcome;
+    };
+    REQUIRE_GOOD(verify(written->at));
+    BOOST_CHECK(verify(log_index{4}).error().code == errc::not_found);
+    std::string name = snapshot_name(written->at);
+    bytes whole = world.directory.contents(name);
+    for (std::size_t i = 0; i < whole.size(); i += i < 300 || i + 300 > whole.size() ? 1 : 50) {
+        bytes flipped = whole;
+        flipped[i] ^= std::byte{1};
+        world.directory.alter(name, flipped);
+        auto good = verify(written->at);
+        BOOST_TEST_INFO_SCOPE("byte " << i);
+        BOOST_REQUIRE(!good);
+        BOOST_TEST(good.error().detail.find(name) != std::string::npos);
+    }
+}
+
 // ---- in a replica
 
 namespace {
@@ -324,8 +402,9 @@ BOOST_AUTO_TEST_CASE(a_replica_starts_from_its_newest_good_snapshot) {
         REQUIRE_GOOD(r);
         BOOST_TEST(home.reported("snapshot.damaged"));
         check(*r);
+        REQUIRE_GOOD((*r)->snapshot());
     }
-    BOOST_TEST(home.snapshots().size() == 1U, "the damaged one is put aside");
+    BOOST_TEST(home.snapshots().size() == 2U, "another is there for the one that is put aside");
     home_directory::damage(home.snapshots().back());
     {
         auto r = home.open();

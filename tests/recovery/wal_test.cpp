@@ -158,6 +158,33 @@ BOOST_AUTO_TEST_CASE(after_a_failed_sync_nothing_works_any_more) {
     BOOST_CHECK(world.read_all() == world.attempted); // what is there can still be read
 }
 
+// The sync of the next start succeeds, and does not bring to the disk what the failed one took for written.
+BOOST_AUTO_TEST_CASE(
+    what_a_failed_sync_left_in_memory_is_written_again_before_it_counts_as_durable) {
+    for (std::size_t before : {0U, 3U, 12U}) { // in several segments
+        for (std::size_t lost : {1U, 9U}) {
+            BOOST_TEST_INFO_SCOPE(before << " durable, " << lost << " lost");
+            random_generator random(seeds::unit);
+            log_world world;
+            REQUIRE_GOOD(world.open_and_start());
+            for (std::size_t i = 0; i < before; ++i) REQUIRE_GOOD(world.append());
+            REQUIRE_GOOD(world.sync());
+            world.directory.fail(sim_fault{0, errc::io_failed, true, sim_operations::syncs});
+            for (std::size_t i = 0; i < lost; ++i) REQUIRE_GOOD(world.append());
+            BOOST_TEST(!world.sync().has_value());
+            BOOST_TEST(world.acknowledged == before);
+            world.kill();
+            world.directory.fail(std::nullopt);
+            REQUIRE_GOOD(world.open_and_start());
+            BOOST_TEST(world.recovered.size() == before + lost);
+            BOOST_TEST((world.log->durable_end() == log_index{before + lost}));
+            world.power_cut(random);
+            REQUIRE_GOOD(world.open());
+            BOOST_CHECK(world.recovered == world.attempted);
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(a_full_disk_refuses_and_works_again_when_there_is_space) {
     log_world world;
     REQUIRE_GOOD(world.open_and_start());

@@ -24,7 +24,7 @@ void writes_text(engine& a, std::size_t size) {
     op.what = action::write;
     op.argument = value(std::string(size, 'x'));
     BOOST_REQUIRE(a.decisions.begin_change(wall_ms));
-    BOOST_REQUIRE(a.decisions.apply(op));
+    BOOST_REQUIRE(a.decisions.apply(std::move(op)));
     (void)a.decisions.end_change();
     a.happens(woken{});
 }
@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(links_that_do_not_drain_share_one_budget) {
         op.what = action::write;
         op.argument = value(filler);
         BOOST_REQUIRE(a.decisions.begin_change(wall_ms));
-        BOOST_REQUIRE(a.decisions.apply(op));
+        BOOST_REQUIRE(a.decisions.apply(std::move(op)));
         (void)a.decisions.end_change();
         a.happens(woken{});
     }

@@ -10,6 +10,15 @@ using namespace weft::tests;
 
 namespace {
 
+// A state that so many others made.
+state_image made_by(std::size_t origins) {
+    state_image out;
+    out.header.cluster = "weft";
+    for (std::uint64_t id = 1; id <= origins; ++id)
+        out.header.origins.push_back({replica_id{1'000 + id}, 1, run_hash{1}, {}, {}});
+    return out;
+}
+
 // An engine that replayed its log, and the log. What it holds in memory ends where it started: everything
 // before is read from the disk.
 std::pair<core, std::vector<shared_bytes>> far_behind() {
@@ -46,6 +55,43 @@ shared_bytes unreadable(const shared_bytes& run) {
 }
 
 } // namespace
+
+// Else the next Hello, which states them all, could not be encoded; nor could the log be replayed.
+BOOST_AUTO_TEST_CASE(the_bound_of_ids_holds_for_ones_own_fresh_id_too) {
+    for (std::size_t left : {0U, 1U}) {
+        core decisions{{.name = "a"}, 1};
+        BOOST_REQUIRE(decisions.load(made_by(limits::vector_entries_max - left)));
+        decisions.start({replica_id{10}, {}, {}}, {}, instant{1});
+        engine a(std::move(decisions));
+        auto begun = a.decisions.begin_change(wall_ms);
+        BOOST_TEST(begun.has_value() == (left == 1));
+        if (begun) {
+            a.decisions.roll_back_change();
+            (void)a.writes(); // still in the open run when others ask for the last place
+        } else {
+            BOOST_TEST((begun.error().code == errc::over_limit));
+            BOOST_TEST(begun.error().detail.find("one too many") != std::string::npos);
+        }
+        a.meets("b", replica_id{20});
+        a.receives(run_of(replica_id{30}));
+        BOOST_TEST(a.reported("session.blocked"));
+        BOOST_TEST(a.decisions.applied().at(replica_id{30}) == 0U);
+        a.receives(run_of(replica_id{1'001}, 2, run_hash{1}));
+        BOOST_TEST(a.decisions.applied().at(replica_id{1'001}) == 2U, "whom it knows goes on");
+        BOOST_TEST(a.decisions.applied().size() == limits::vector_entries_max);
+        a.happens(link_up{session_id{2}, {}, "test:c"});
+        a.now = a.now.after_ms(limits::heartbeat_ms);
+        a.happens(woken{});
+        std::size_t sent = 0;
+        for (const effect& e : a.asked) {
+            if (const auto* out = std::get_if<send_message>(&e))
+                sent += encode_message(out->what).size();
+        }
+        BOOST_TEST(sent > 0U);
+        core again{{.name = "a"}, 1};
+        BOOST_TEST(again.load(a.decisions.image()).has_value());
+    }
+}
 
 BOOST_AUTO_TEST_CASE(an_unreadable_run_refuses_its_origin_and_nothing_else) {
     engine a;

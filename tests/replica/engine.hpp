@@ -29,6 +29,7 @@ struct engine {
     explicit engine(replica_options options = {.name = "a"}) : decisions(std::move(options), 1) {
         decisions.start({replica_id{10}, {}, {}}, {}, now);
     }
+    explicit engine(core started) : decisions(std::move(started)) {}
 
     void happens(decltype(event::what) what) {
         now = now.after_ms(1);

@@ -26,6 +26,9 @@ problems examine(life& from, std::unique_ptr<sim_directory> image,
     opened.replace_directory(std::move(image));
     if (auto started = opened.start(); !started) return {to_string(started.error())};
     problems out = from.compare(opened, acknowledged, left, id);
+    for (const log_event& e : opened.events()) {
+        if (e.what == "file.missing") out.push_back("nothing was lost: " + e.text);
+    }
     if (!goes_on) return out;
     if (!opened->lww_register<std::string>("more").set("x")) out.push_back("it takes no write");
     aside.run_ms(100);

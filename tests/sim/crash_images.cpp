@@ -55,7 +55,8 @@ struct crash_images::moment {
             bool cut_short = false;
             for (const auto& write : one->unsynced) {
                 if (there.contains(write.number) && cut_short) return false;
-                if (!there.contains(write.number) && !write.is_append) cut_short = true;
+                bool cuts = write.kind == directory::write_kind::truncate;
+                if (!there.contains(write.number) && cuts) cut_short = true;
             }
         }
         return true;
@@ -93,7 +94,8 @@ void crash_images::give(const moment& at, const std::set<std::uint64_t>& there) 
     std::size_t size = 0;
     for (const auto& one : at.inodes) {
         for (const auto& write : one->unsynced) {
-            if (!write.is_append || !there.contains(write.number)) continue;
+            bool cuts = write.kind == sim_directory::write_kind::truncate;
+            if (cuts || !there.contains(write.number)) continue;
             if (newest && *newest > write.number) continue;
             newest = write.number;
             size = write.data.size();
@@ -120,18 +122,21 @@ void crash_images::give_one(const moment& at, const std::set<std::uint64_t>& the
         std::size_t end = content.size(); // of the file as it was written
         for (const auto& write : what->unsynced) {
             bool is_there = there.contains(write.number);
-            if (!write.is_append) {
-                end = static_cast<std::size_t>(write.size);
+            if (write.kind == sim_directory::write_kind::truncate) {
+                end = static_cast<std::size_t>(write.at);
                 if (is_there) content.resize(end);
                 continue;
             }
+            bool appends = write.kind == sim_directory::write_kind::append;
+            std::size_t offset = appends ? end : static_cast<std::size_t>(write.at);
             std::size_t size = torn == write.number ? torn_at : write.data.size();
             if (is_there) {
-                content.resize(std::max(content.size(), end + (zeros ? write.data.size() : size)));
+                content.resize(
+                    std::max(content.size(), offset + (zeros ? write.data.size() : size)));
                 std::copy_n(write.data.begin(), size,
-                            content.begin() + static_cast<std::ptrdiff_t>(end));
+                            content.begin() + static_cast<std::ptrdiff_t>(offset));
             }
-            end += write.data.size();
+            if (appends) end += write.data.size();
         }
         looks.text(name);
         looks.u64(what->number);

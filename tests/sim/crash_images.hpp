@@ -14,6 +14,7 @@ namespace weft {
 //   changes of names   each is there or not; it needs the earlier ones of the same names
 //   appends            each is there or not, and the newest that is there may be torn; before one that is
 //                      there, one that is not left zeros; a truncation keeps its place in its file
+//   overwrites         like appends, in their place
 //   how many           all legal parts if six or fewer changes are unsynced; else all of the newest six
 //                      beside all older ones, and `samples` of the rest
 class crash_images {

@@ -166,12 +166,16 @@ BOOST_AUTO_TEST_CASE(a_damaged_segment_is_refused_and_repaired) {
             BOOST_TEST(report.found.front().find(name) != std::string::npos);
         });
         auto missing = good.with(name, std::nullopt);
-        if (name == segments.front()) { // as if retention had dropped it: a snapshot has it all
+        if (name == segments.front()) { // a snapshot has it all
             story::start(missing->a);
+            BOOST_TEST(warned(missing->a, name + " is missing"));
             BOOST_TEST(count_of(missing->a, "visits") == 9);
+            BOOST_REQUIRE(missing->a.stop());
+            story::start(missing->a);
+            BOOST_TEST(missing->a.count("file.missing") == 1U, "said once");
             continue;
         }
-        missing->expect_refused("log", false);
+        missing->expect_refused(name + " is missing", false);
         missing->expect_repaired(good.id, 9);
     }
 }
@@ -191,8 +195,60 @@ BOOST_AUTO_TEST_CASE(a_damaged_snapshot_is_named_and_kept_and_an_older_one_read)
     for (const std::string& name : snapshots) {
         auto missing = good.with(name, std::nullopt); // the log has it all
         story::start(missing->a);
+        BOOST_TEST(warned(missing->a, name + " is missing"));
+        BOOST_TEST((missing->a->id() == good.id));
         BOOST_TEST(count_of(missing->a, "visits") == 9);
     }
+}
+
+// Nothing reads it unless the newest is damaged: so it is looked at while the replica runs.
+BOOST_AUTO_TEST_CASE(a_damaged_older_snapshot_is_named_and_kept_and_another_taken) {
+    sample good;
+    std::string older = good.names("snapshot-").front();
+    for_each_damage(good, older, [&](patient& one, std::size_t) {
+        auto before = one.a.directory().contents(older);
+        story::start(one.a);
+        BOOST_TEST((one.a->id() == good.id));
+        BOOST_TEST(count_of(one.a, "visits") == 9);
+        one.run_ms(50);
+        add_to(one.a, "visits");
+        BOOST_REQUIRE(one.run_until(
+            [&] {
+                return one.a.count("snapshot.damaged") == 1 && one.a.count("snapshot.written") > 0;
+            },
+            1'000));
+        BOOST_TEST(warned(one.a, older + ": damaged at byte "));
+        BOOST_CHECK(one.a.directory().contents(older + ".damaged") == before);
+        BOOST_TEST(one.a->status().value().snapshots.size() == 2U);
+    });
+}
+
+// The snapshot that the log's beginning needs, and the segment that it needs: each is named.
+BOOST_AUTO_TEST_CASE(what_is_missing_and_needed_is_named_in_the_refusal) {
+    story s;
+    auto& a = open_small(s, "a", {});
+    a.options().log_bytes_max = 1'200;
+    BOOST_REQUIRE(a.stop());
+    s.start(a);
+    for (int i = 0; i < 30; ++i) {
+        add_to(a, "visits");
+        s.run_ms(20);
+        if (i % 10 == 9) snapshot(s, a);
+    }
+    s.wait_until([&] { return a->status().value().log_first > 0; });
+    BOOST_REQUIRE(a.stop());
+    auto names = a.directory().names();
+    std::erase_if(names, [](const std::string& name) { return !name.starts_with("snapshot-"); });
+    BOOST_TEST(names.size() == 2U);
+    for (const std::string& name : names) a.directory().erase(name);
+    auto refused = a.start();
+    BOOST_REQUIRE(!refused.has_value());
+    for (const std::string& name : names)
+        BOOST_TEST(refused.error().detail.find(name + " is missing") != std::string::npos,
+                   refused.error().detail);
+    auto report = a.repair();
+    BOOST_REQUIRE(report.has_value());
+    BOOST_TEST(report->found.front().find(names.front()) != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(a_damaged_or_missing_identity_is_named_and_replaced) {
@@ -216,12 +272,6 @@ BOOST_AUTO_TEST_CASE(a_file_of_another_cluster_is_refused_and_repaired) {
     auto& foreign = make_directory(other, "a", "another");
     for (const std::string& name : good.names("")) {
         BOOST_TEST_CONTEXT(name) {
-            if (name == good.names("snapshot-").front()) { // read only where the newest is damaged
-                auto older = good.with(name, foreign.directory().contents(name));
-                story::start(older->a);
-                BOOST_TEST(count_of(older->a, "visits") == 9);
-                continue;
-            }
             auto swapped = good.with(name, foreign.directory().contents(name));
             swapped->expect_refused("'another'", false);
             swapped->expect_repaired(good.id, 9);

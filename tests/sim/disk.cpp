@@ -6,12 +6,15 @@
 
 namespace weft {
 
-void sim_directory::perform(bytes& contents, const write& done) {
-    if (done.is_append) {
-        contents.insert(contents.end(), done.data.begin(), done.data.end());
-    } else {
-        contents.resize(static_cast<std::size_t>(done.size));
-    }
+void sim_directory::perform(bytes& contents, const write& done, bool on_disk) {
+    bool lost = on_disk && done.lost;
+    std::size_t at =
+        done.kind == write_kind::append ? contents.size() : static_cast<std::size_t>(done.at);
+    if (done.kind == write_kind::truncate) return contents.resize(at);
+    contents.resize(std::max(contents.size(), at + done.data.size()));
+    if (!lost)
+        std::copy(done.data.begin(), done.data.end(),
+                  contents.begin() + static_cast<std::ptrdiff_t>(at));
 }
 
 void sim_directory::perform(entries& names, const entry_change& done) {
@@ -27,7 +30,7 @@ void sim_directory::change(entry_change done) {
 }
 
 void sim_directory::change(inode& what, write done) {
-    perform(what.written, done);
+    perform(what.written, done, false);
     done.number = changes_++;
     what.unsynced.push_back(std::move(done));
     changed();
@@ -36,11 +39,16 @@ void sim_directory::change(inode& what, write done) {
 void sim_directory::make_durable(inode& what, std::uint64_t writes_end) {
     std::uint64_t moved = 0;
     while (what.synced < writes_end) {
-        perform(what.durable, what.unsynced[static_cast<std::size_t>(moved++)]);
+        perform(what.durable, what.unsynced[static_cast<std::size_t>(moved++)], true);
         ++what.synced;
     }
     what.unsynced.erase(what.unsynced.begin(),
                         what.unsynced.begin() + static_cast<std::ptrdiff_t>(moved));
+}
+
+void sim_directory::lose(inode& what, std::uint64_t writes_end) {
+    for (std::size_t i = 0; i < what.unsynced.size() && what.synced + i < writes_end; ++i)
+        what.unsynced[i].lost = true;
 }
 
 std::optional<errc> sim_directory::count(sim_operations kind) {
@@ -62,11 +70,17 @@ bytes sim_directory::after_power_cut(const inode& what, random_generator& random
     std::size_t safe = out.size(); // bytes before this were durable and never cut off since
     std::uint64_t kept = random.below(what.unsynced.size() + 1);
     for (std::uint64_t i = 0; i < kept; ++i) {
-        perform(out, what.unsynced[static_cast<std::size_t>(i)]);
+        perform(out, what.unsynced[static_cast<std::size_t>(i)], true);
         safe = std::min(safe, out.size());
     }
-    if (kept < what.unsynced.size() && what.unsynced[static_cast<std::size_t>(kept)].is_append) {
-        const bytes& torn = what.unsynced[static_cast<std::size_t>(kept)].data;
+    const write* next =
+        kept < what.unsynced.size() ? &what.unsynced[static_cast<std::size_t>(kept)] : nullptr;
+    if (next != nullptr && next->kind == write_kind::overwrite && !next->lost) {
+        write part = *next;
+        part.data.resize(static_cast<std::size_t>(random.below(part.data.size() + 1)));
+        perform(out, part, true);
+    } else if (next != nullptr && next->kind == write_kind::append && !next->lost) {
+        const bytes& torn = next->data;
         auto survives = static_cast<std::ptrdiff_t>(random.below(torn.size() + 1));
         out.insert(out.end(), torn.begin(), torn.begin() + survives);
         // The new size may be durable before the bytes are.
@@ -198,6 +212,16 @@ public:
         return {};
     }
 
+    result<void> overwrite(std::uint64_t offset, byte_view data) override {
+        auto good = disk_.begin(sim_operations::all, "write", name_);
+        if (!good && good.error().code == errc::closed) return good;
+        WEFT_CHECK(offset + data.size() <= what_->written.size());
+        if (!good) data = data.first(data.size() / 2); // a failed write may have written a part
+        disk_.on_.change(*what_, {sim_directory::write_kind::overwrite,
+                                  bytes(data.begin(), data.end()), offset});
+        return good;
+    }
+
     result<bytes> read(std::uint64_t offset, std::size_t size) override {
         if (auto good = disk_.begin(sim_operations::all, "read", name_); !good)
             return weft::fail(good.error());
@@ -222,7 +246,7 @@ public:
 
     result<void> truncate(std::uint64_t size) override {
         if (auto good = disk_.begin(sim_operations::all, "truncate", name_); !good) return good;
-        disk_.on_.change(*what_, {false, {}, size});
+        disk_.on_.change(*what_, {sim_directory::write_kind::truncate, {}, size});
         return {};
     }
 
@@ -245,12 +269,15 @@ public:
 
 private:
     void write_now(byte_view data) {
-        disk_.on_.change(*what_, {true, bytes(data.begin(), data.end()), 0});
+        disk_.on_.change(*what_,
+                         {sim_directory::write_kind::append, bytes(data.begin(), data.end())});
     }
     std::uint64_t writes() const { return what_->synced + what_->unsynced.size(); }
 
     result<void> begin_sync() {
-        if (sync_outcome_) sync_outcome_ = disk_.begin(sim_operations::syncs, "sync", name_);
+        if (!sync_outcome_) return sync_outcome_;
+        sync_outcome_ = disk_.begin(sim_operations::syncs, "sync", name_);
+        if (!sync_outcome_) sim_directory::lose(*what_, writes());
         return sync_outcome_;
     }
 

@@ -74,11 +74,15 @@ private:
     friend class sim_lock;
     friend class crash_images;
 
-    struct write { // an append, or a truncation to `size`
-        bool is_append = true;
+    enum class write_kind : std::uint8_t { append, overwrite, truncate };
+    struct write {
+        write_kind kind{};
         bytes data;
-        std::uint64_t size = 0;
+        std::uint64_t at = 0;     // of an overwrite: its offset; of a truncation: the new size
         std::uint64_t number = 0; // of all changes, in order
+        // A sync failed: the system counts these bytes as written, readers see them, and they never reach the
+        // disk, whatever is synced later. The size of the file does: it is in the journal.
+        bool lost = false;
     };
     struct inode {
         std::uint64_t number = 0;
@@ -101,9 +105,10 @@ private:
     void changed() const {
         if (on_change) on_change();
     }
-    static void perform(bytes& contents, const write& done);
+    static void perform(bytes& contents, const write& done, bool on_disk);
     static void perform(entries& names, const entry_change& done);
     static void make_durable(inode& what, std::uint64_t writes_end);
+    static void lose(inode& what, std::uint64_t writes_end);
     static bytes after_power_cut(const inode& what, random_generator& random);
 
     directory_facts facts_;

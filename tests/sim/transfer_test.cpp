@@ -218,8 +218,104 @@ BOOST_AUTO_TEST_CASE(a_transfer_goes_on_where_its_link_was_cut) {
     }
     BOOST_TEST(killed);
     BOOST_TEST(cuts < 60);
+    BOOST_TEST(least_after_cut > 0U);
+    BOOST_TEST(!reported(b, "transfer.anew"));
     BOOST_TEST(reported(b, "transfer.begin", "from where it was cut"));
     BOOST_TEST(b.count("transfer.begin") == 2U, "once in each life");
+    s.expect_equal(60'000);
+    s.expect_sound();
+}
+
+namespace {
+
+// A state of some 320 KiB at `a`, ten pieces and more, on a link that takes a second and more for it; `b` has
+// nothing.
+struct small_transfer : story {
+    small_transfer()
+        : story({.latency_us_min = 1'000,
+                 .latency_us_max = 1'000,
+                 .bytes_per_ms_min = 200,
+                 .bytes_per_ms_max = 200}) {
+        write_noise(*this, a, 320);
+        b.kill(true);
+        leave_behind(*this, a);
+        b.replace_directory(std::make_unique<sim_directory>(fresh_facts(99), "b"));
+    }
+    [[nodiscard]] std::uint64_t came() const {
+        auto now = b->status().value().transfer;
+        return now ? now->bytes : 0;
+    }
+
+    host& a = open_forgetful(*this, "a", {"b"});
+    host& b = open_forgetful(*this, "b", {"a"});
+};
+
+} // namespace
+
+// Meanwhile newer snapshots are taken; the one that is fetched stays.
+BOOST_AUTO_TEST_CASE(a_transfer_that_is_cut_at_every_piece_goes_on_with_the_same_snapshot) {
+    small_transfer s;
+    s.start(s.b);
+    int cuts = 0;
+    std::uint64_t most = 0;
+    std::size_t before = s.a.count("snapshot.written");
+    while (!reported(s.b, "transfer.done") && cuts < 60) {
+        s.wait_until([&] { return s.came() > most || reported(s.b, "transfer.done"); }, 60'000);
+        if (s.came() <= most) break;
+        most = s.came();
+        s.network().cut("a", "b");
+        ++cuts;
+        BOOST_TEST(s.came() == most);
+        write_many(s, s.a, 30); // two snapshots
+        BOOST_TEST(s.came() >= most);
+    }
+    BOOST_TEST(cuts >= 10);
+    s.wait_until([&] { return reported(s.b, "transfer.done"); }, 60'000);
+    BOOST_TEST(s.a.count("snapshot.written") >= before + 4);
+    BOOST_TEST(s.b.count("transfer.begin") == 1U);
+    BOOST_TEST(!reported(s.b, "transfer.anew"));
+    s.expect_equal(60'000);
+    s.wait_until([&] { return s.a->status().value().snapshots.size() == 2; }, 60'000);
+    s.expect_sound();
+}
+
+BOOST_AUTO_TEST_CASE(a_snapshot_waits_so_long_for_who_was_fetching_it_and_then_another_is_fetched) {
+    small_transfer s;
+    s.start(s.b);
+    s.wait_until([&] { return s.came() > 100'000; });
+    s.partition(std::vector<std::string>{"a"}, sim_partition::lose);
+    write_many(s, s.a, 60);
+    s.run_ms(limits::transfer_return_ms_max / 2);
+    write_many(s, s.a, 60);
+    BOOST_TEST(s.a->status().value().snapshots.size() == 3U);
+    s.run_ms(limits::transfer_return_ms_max / 2 + 10'000);
+    write_many(s, s.a, 1);
+    BOOST_TEST(s.a->status().value().snapshots.size() == 2U);
+    s.network().heal_all();
+    s.wait_until([&] { return reported(s.b, "transfer.done"); }, 60'000);
+    BOOST_TEST(s.b.count("transfer.anew") == 1U);
+    s.expect_equal(60'000);
+    s.expect_sound();
+}
+
+// A byte flips while the replica runs. It is not sent; the file is put aside, and a good one sent.
+BOOST_AUTO_TEST_CASE(a_snapshot_that_rots_is_not_served_but_replaced) {
+    small_transfer s;
+    auto newest = s.a->status().value().snapshots.back().at;
+    std::string name = snapshot_name(newest);
+    bytes content = s.a.directory().contents(name);
+    content[content.size() / 2] ^= std::byte{1};
+    s.a.directory().alter(name, content);
+    s.start(s.b);
+    s.wait_until([&] { return reported(s.b, "transfer.done"); }, 60'000);
+    BOOST_TEST(s.a.count("snapshot.damaged") == 1U);
+    BOOST_TEST(reported(s.a, "snapshot.damaged", name + ": damaged at byte "));
+    BOOST_CHECK(s.a.directory().contents(name + ".damaged") == content);
+    BOOST_TEST(!reported(s.b, "transfer.failed"));
+    s.expect_equal(60'000);
+    BOOST_REQUIRE(s.a.stop());
+    s.start(s.a);
+    BOOST_TEST(!reported(s.a, "file.missing"));
     s.expect_equal(60'000);
     s.expect_sound();
 }
