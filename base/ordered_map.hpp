@@ -218,8 +218,8 @@ public:
         return where.found ? &items<entry>(where.leaf)[where.at[0]].value : nullptr;
     }
 
-    // What is known of a key while the memory that would tell more is still on its way. For many keys in
-    // turn: `approach` each, then `sight` each, then use them; so they wait for memory together, not one by one.
+    // What is known of a key while the memory that would tell more is still on its way. `approach` many keys,
+    // then `sight` each, then use them: so they wait for memory together, not one by one.
     // Nothing must change the map in between. Costs nothing but time if the key is not there.
     class glimpse {
         friend class ordered_map;
