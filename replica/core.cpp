@@ -9,7 +9,16 @@ namespace weft {
 namespace {
 
 // The largest value of an operation that a caller may give, and text that is text.
-result<void> check_value(const value& v) {
+result<void> check_value(const operation& op) {
+    const value& v = op.argument;
+    if (v.is_absent() && op.what != action::resolve)
+        return fail(errc::invalid_argument, "no value; remove it instead");
+    if (op.what == action::resolve && (op.extra == nullptr || !is_utf8(op.extra->who) ||
+                                       op.extra->who.size() > limits::who_bytes_max)) {
+        return fail(errc::invalid_argument, "who resolves it is said in at most " +
+                                                std::to_string(limits::who_bytes_max) +
+                                                " bytes of UTF-8");
+    }
     if (v.content_bytes() > limits::value_bytes_max) {
         return fail(errc::over_limit, "value of " + std::to_string(v.content_bytes()) +
                                           " bytes, limit " +
@@ -40,10 +49,8 @@ result<void> check_path(std::span<const std::string_view> path) {
 
 bool adds_state(action what) {
     return what != action::remove && what != action::remove_element && what != action::reset &&
-           what != action::transfer;
+           what != action::transfer && what != action::retract && what != action::resolve;
 }
-
-constexpr std::int64_t said_again_ms = 600'000;
 
 std::string joined_path(std::span<const std::string_view> path) {
     std::string out;
@@ -78,7 +85,7 @@ std::string_view to_string(sync_policy policy) {
 
 core::core(replica_options options, std::uint64_t seed)
     : options_(std::move(options)), random_(seed), nonce_(random_.next()),
-      peers_configured_(options_.peers.size()),
+      conflicts_(options_.conflict_rules), peers_configured_(options_.peers.size()),
       held_back_(limits::buffer_share(options_.buffer_bytes_max)) {
     durable_at_.add_member(self_member);
     for (const std::string& url : options_.peers) {
@@ -128,10 +135,12 @@ result<void> core::load(state_image image) {
         known.last = o.last;
         known.who = o.who;
         known.dependencies = o.dependencies;
+        conflicts_.know(o.id, o.who);
     }
     clock_.advance_to(header.newest);
     tail_ = log_tail(header.at, applied_);
     state_ = std::move(image.objects);
+    rebuild_conflicts(0);
     return {};
 }
 
@@ -140,6 +149,7 @@ void core::start(const replica_identity& who, disk_contents there, instant now) 
     id_ = who.id;
     predecessor_ = who.predecessor;
     base_ = who.base;
+    conflicts_.know(id_, {options_.name, options_.region, predecessor_});
     hybrid_clock above_ceiling(who.ceiling);
     if (clock_.last() > who.ceiling) above_ceiling.advance_to(clock_.last());
     clock_ = above_ceiling;
@@ -207,6 +217,7 @@ std::vector<effect> core::step(const event& happened, std::vector<effect> spare)
         },
         happened.what);
     seal();
+    hand_out_audits(); // before a snapshot that holds what they are about
     tick();
     join_when_ready();
     catch_up();
@@ -218,6 +229,7 @@ std::vector<effect> core::step(const event& happened, std::vector<effect> spare)
     want_log_cut();
     want_sync();
     collect_answers();
+    hand_out_audits();
     sealed_bytes_ = 0;
     call_asks_ = false;
     return std::exchange(effects_, std::move(spare));
@@ -251,9 +263,8 @@ result<void> core::apply(const operation& op) {
     WEFT_CHECK(in_change_ && !op.path.empty());
     auto where = [&] { return to_string(op.type) + " '" + joined_path(op.path) + "': "; };
     if (auto good = check_path(op.path); !good) return good;
-    if (auto good = check_value(op.argument); !good) {
+    if (auto good = check_value(op); !good)
         return fail(good.error().code, where() + good.error().detail);
-    }
     if (!applies_to(op.what, op.type.kind)) {
         bool for_ever = op.type.kind == type_kind::bounded_counter && op.what == action::remove;
         return fail(errc::wrong_type,
@@ -293,13 +304,15 @@ result<void> core::apply(const operation& op) {
                                               " operations and about 6 MiB; split it");
         }
         open_run_.add(one);
-        state_.apply(one, {id_, next_counter_}, change_stamp_, applied_, &undo_);
+        contested at = state_.apply(one, {id_, next_counter_}, change_stamp_, applied_, &undo_);
+        if (may_touch(one, at)) touch(one, at);
         ++next_counter_;
         if (!subscribers_.empty()) change_objects_.push_back(describe(one));
         return {};
     };
     bool blind = op.what == action::write || op.what == action::enable ||
-                 op.what == action::disable || op.what == action::add;
+                 op.what == action::disable || op.what == action::add ||
+                 op.what == action::retract || op.what == action::resolve;
     if (blind) return apply_one(op);
     const object* there = state_.find_record(op.path, op.type);
     switch (op.what) {
@@ -346,6 +359,13 @@ result<void> core::apply(const operation& op) {
         case action::reset:
         case action::remove: {
             if (there == nullptr) return {};
+            std::vector<owned_place> kept;
+            if (conflicts_.rules().any_keeps_removes()) {
+                std::vector<std::string> at(op.path.begin(), op.path.end());
+                find_kept(*there, op.type, at, kept);
+                // A register leaves its mark, and a map those of the registers in it, once it is gone.
+                if (keeps_removes(op.path, op.type)) return retract(kept);
+            }
             std::vector<std::string_view> path(op.path.begin(), op.path.end());
             std::vector<std::pair<std::vector<std::string_view>, type_id>> counters;
             find_counters(*there, op.type, path, counters);
@@ -364,12 +384,16 @@ result<void> core::apply(const operation& op) {
             if (counts || there == nullptr) return {};
             bool nothing_there = true;
             there->for_each_dot([&](dot) { nothing_there = false; });
-            return nothing_there ? result<void>{} : apply_one(op);
+            if (nothing_there) return {};
+            if (auto done = apply_one(op); !done) return done;
+            return retract(kept);
         }
         case action::write:
         case action::enable:
         case action::disable:
-        case action::add: return apply_one(op);
+        case action::add:
+        case action::retract:
+        case action::resolve: return apply_one(op);
     }
     return {};
 }
@@ -385,6 +409,7 @@ core::committed core::end_change() {
     undo_.clear();
     in_change_ = false;
     if (!change_objects_.empty()) notify_local(out);
+    if (!touched_.empty()) settle_touched(change_stamp_, change_stamp_.ms());
     if (open_run_.body_bytes() >= limits::run_bytes_target ||
         open_run_.operations() >= limits::run_operations_target) {
         seal();
@@ -399,6 +424,7 @@ void core::roll_back_change() {
     next_counter_ = change_first_;
     stated_dependencies_ = stated_before_;
     change_objects_.clear();
+    touched_.clear();
     in_change_ = false;
 }
 
@@ -490,7 +516,10 @@ result<core::run_outcome> core::take_run(const run_header& header, const shared_
     }
     if (!replaying) seal();
     origin& from = origins_[header.origin];
-    if (const auto& who = header.who) from.who = *who;
+    if (const auto& who = header.who) {
+        from.who = *who;
+        conflicts_.know(header.origin, *who);
+    }
     apply_changes(whole, from, replaying);
     run_hash hash = hash_of(run.view);
     if (replaying) {
@@ -509,9 +538,12 @@ void core::apply_changes(const decoded_run& run, origin& from, bool replaying) {
         for (const auto& e : change.dependencies) from.dependencies.advance(e.replica, e.counter);
         std::uint64_t counter = change.first;
         for (const operation& op : change.operations) {
-            state_.apply(op, {run.header.origin, counter++}, change.stamp, from.dependencies,
-                         nullptr);
+            contested at = state_.apply(op, {run.header.origin, counter++}, change.stamp,
+                                        from.dependencies, nullptr);
+            if (may_touch(op, at)) touch(op, at);
         }
+        if (!touched_.empty())
+            settle_touched(change.stamp, replaying ? change.stamp.ms() : wall_ms_);
         if (!replaying && !subscribers_.empty())
             notify_subscribers(change, run.header, from.who.member);
     }
@@ -621,6 +653,7 @@ void core::change_identity(const std::string& why) {
     seal();
     predecessor_ = id_;
     id_ = replica_id{random_.next()};
+    conflicts_.know(id_, {options_.name, options_.region, predecessor_});
     // The old id is an origin like any other from here on: what was lost of it comes back through peers.
     next_counter_ = 1;
     stated_dependencies_ = {};
@@ -635,18 +668,6 @@ void core::change_identity(const std::string& why) {
                      false);
 }
 
-void core::report_event(severity level, std::string what, std::string text) {
-    effects_.push_back(report{{level, std::move(what), std::move(text)}});
-}
-
-void core::report_seldom(severity level, std::string what, const std::string& where,
-                         const std::string& text) {
-    std::erase_if(said_,
-                  [this](const auto& e) { return now_.ms_since(e.second) >= said_again_ms; });
-    if (said_.size() < limits::peers_max && !said_.emplace(what + text, now_).second) return;
-    report_event(level, std::move(what), where + ": " + text);
-}
-
 std::vector<effect> core::close() {
     WEFT_CHECK(!in_change_);
     seal();
@@ -658,6 +679,7 @@ std::vector<effect> core::close() {
         answer_snapshot(*whose, fail(errc::closed, "the replica was closed"));
     for (auto& [id, s] : sessions_) effects_.push_back(close_link{id});
     sessions_.clear();
+    hand_out_audits();
     return std::exchange(effects_, {});
 }
 

@@ -284,6 +284,7 @@ void core::stand_on_joined() {
         known.last = o.last;
         known.dependencies = o.dependencies;
         if (!o.who.member.empty()) known.who = o.who;
+        if (!o.who.member.empty()) conflicts_.know(o.id, o.who);
         held_back_.drop_covered(o.id, o.counter);
     }
     applied_ = done.applied;
@@ -309,6 +310,7 @@ void core::stand_on_joined() {
         }
     }
     deliver(what, objects);
+    rebuild_conflicts(wall_ms_);
     retry_held_back();
     for (auto& [id, s] : sessions_) {
         s.below_floor = s.open && below_floor(s);
