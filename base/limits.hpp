@@ -69,6 +69,18 @@ inline constexpr std::size_t siblings_max = 1'000;
 inline constexpr std::size_t sibling_bytes_max = 8U << 20U;
 inline constexpr std::size_t strategies_max = 16; // in a chain
 inline constexpr std::size_t rules_max = 1'000;
+inline constexpr std::size_t who_bytes_max = 256; // of who settled a conflict
+// The audit trail: larger values are kept as their hash, and what is old or too much goes, by segments.
+inline constexpr std::size_t audit_value_bytes_max = 256;
+inline constexpr std::size_t audit_siblings_max = 64; // kept with an entry; the others are counted
+inline constexpr std::size_t audit_entry_bytes_max = 1U << 20U;
+inline constexpr std::size_t audit_segment_bytes = 1U << 20U;
+inline constexpr std::uint64_t audit_bytes_max = 64U << 20U; // what a replica starts with
+inline constexpr std::uint64_t audit_age_ms_max = 90ULL * 24 * 3'600'000;
+inline constexpr std::size_t audit_page_entries = 1'000; // in one answer
+inline constexpr std::size_t audit_waiting_max = 10'000; // in memory, for a disk that takes nothing
+inline constexpr std::int64_t strategy_ms_slow = 20;     // reported, once in …
+inline constexpr std::int64_t strategy_slow_said_ms = 600'000;
 
 // Clocks.
 inline constexpr std::uint64_t clock_drift_ms_max = 60'000;

@@ -10,6 +10,7 @@ std::string_view to_string(errc code) {
         case errc::over_limit: return "over_limit";
         case errc::wrong_type: return "wrong_type";
         case errc::not_found: return "not_found";
+        case errc::outdated: return "outdated";
         case errc::bound_exceeded: return "bound_exceeded";
         case errc::nested_transaction: return "nested_transaction";
         case errc::aborted: return "aborted";
@@ -40,6 +41,7 @@ reaction reaction_to(errc code) {
         case errc::over_limit:
         case errc::wrong_type:
         case errc::not_found:
+        case errc::outdated:
         case errc::bound_exceeded:
         case errc::nested_transaction:
         case errc::aborted:

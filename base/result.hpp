@@ -13,6 +13,7 @@ enum class errc : std::uint8_t {
     over_limit,         // a bound of base/limits.hpp would be crossed
     wrong_type,         // the object or value there has another type
     not_found,          // no such object, field, peer or file
+    outdated,           // what a caller decided on has changed since it looked
     bound_exceeded,     // a bounded counter lacks local rights
     nested_transaction, // a transaction was started inside a transaction
     aborted,            // the transaction's function asked to roll back

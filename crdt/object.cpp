@@ -137,9 +137,11 @@ void map_store::erase(child_ref child) {
     }
 }
 
-void map_store::settle(child_ref child, const object& there, bool was_live) {
-    live_ = live_ + (there.live() ? 1 : 0) - (was_live ? 1 : 0);
+bool map_store::settle(child_ref child, const object& there, bool was_live) {
+    bool lives = there.live();
+    live_ = live_ + (lives ? 1 : 0) - (was_live ? 1 : 0);
     if (there.empty() && !partial_) children_.erase(child);
+    return lives != was_live;
 }
 
 void map_store::encode_to(byte_writer& out) const {
@@ -246,7 +248,9 @@ object object::of_type(type_kind kind, bool partial) {
 bool object::live() const {
     return std::visit(
         [](const auto& store) {
-            if constexpr (requires { store.live(); }) {
+            if constexpr (std::same_as<std::decay_t<decltype(store)>, register_store<value>>) {
+                return any_present(store);
+            } else if constexpr (requires { store.live(); }) {
                 return store.live();
             } else if constexpr (requires { store.any_present(); }) {
                 return store.any_present();

@@ -47,6 +47,9 @@ struct type_id {
 };
 
 [[nodiscard]] bool is_set(type_kind kind);
+[[nodiscard]] constexpr bool is_register(type_kind kind) {
+    return kind == type_kind::lww_register || kind == type_kind::mv_register;
+}
 // "counter", "set<string>", "set" (of any), "remove_wins_set<int>"; parse_type reads what to_string
 // writes.
 [[nodiscard]] std::string to_string(type_id type);
@@ -108,7 +111,7 @@ class object;
 
 // The data half of a map. Children are identified by name and type, so replicas that create a child
 // at the same time share it. A child without a live dot is not there for a reader; it stays as a
-// record only if it is a counter, whose rows outlive a reset.
+// record only if it is a counter, whose rows outlive a reset, or a register whose removes are kept.
 class map_store {
 public:
     using children_type = ordered_map<child_key, object, child_less>;
@@ -126,8 +129,9 @@ public:
     [[nodiscard]] object* find(child_ref child);
     [[nodiscard]] object& find_or_insert(child_ref child);
     void erase(child_ref child);
-    // To be called after a child changed: drops an empty record and keeps `live_children` right.
-    void settle(child_ref child, const object& there, bool was_live);
+    // To be called after a child changed: drops an empty record and keeps `live_children` right. Says
+    // whether the child came to life or ceased to live.
+    bool settle(child_ref child, const object& there, bool was_live);
 
     [[nodiscard]] const children_type& children() const { return children_; }
     [[nodiscard]] std::size_t live_children() const { return live_; }

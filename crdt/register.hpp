@@ -7,6 +7,16 @@
 
 namespace weft {
 
+// Whether a write left a value: a remove that is kept (value::absent) did not.
+template <class T>
+[[nodiscard]] bool is_present(const T& content) {
+    if constexpr (std::same_as<T, value>) {
+        return !content.is_absent();
+    } else {
+        return true;
+    }
+}
+
 // What a register write leaves behind: its value and when it was written.
 template <class T>
 struct stamped {
@@ -19,7 +29,11 @@ struct stamped {
     }
     [[nodiscard]] static stamped decode_from(byte_reader& in) {
         hlc at{in.u64()};
-        return {at, decode_part<T>(in)};
+        if constexpr (std::same_as<T, value>) {
+            return {at, decode_value_or_absent(in)};
+        } else {
+            return {at, decode_part<T>(in)};
+        }
     }
     bool operator==(const stamped&) const = default;
 };
@@ -27,12 +41,22 @@ struct stamped {
 template <class T>
 using register_store = dot_fun<stamped<T>>;
 
-// The sibling that last writer wins gives: the highest (HLC, replica id, counter). Null if there is
-// none.
+// Whether a reader sees it: a register that holds nothing but removes is not there.
+template <class T>
+[[nodiscard]] bool any_present(const register_store<T>& siblings) {
+    for (const auto& e : siblings) {
+        if (is_present(e.payload.content)) return true;
+    }
+    return false;
+}
+
+// The value that last writer wins gives: of the highest (HLC, replica id, counter). Removes that are kept
+// do not count: a remove takes only what it has seen. Null if there is none.
 template <class T>
 [[nodiscard]] const typename register_store<T>::entry* latest(const register_store<T>& siblings) {
     const typename register_store<T>::entry* best = nullptr;
     for (const auto& e : siblings) {
+        if (!is_present(e.payload.content)) continue;
         if (best == nullptr ||
             std::tie(best->payload.at, best->at) < std::tie(e.payload.at, e.at)) {
             best = &e;
@@ -57,6 +81,12 @@ public:
     }
     // The delta that removes the writes seen here.
     [[nodiscard]] lww_register remove() const { return this->delta({}, {}, this->state_.store); }
+    // The same, but the remove is kept: beside a write that it did not see it stays, as a sibling.
+    [[nodiscard]] lww_register retract(dot fresh, hlc at) const
+        requires std::same_as<T, value>
+    {
+        return write(fresh, at, value::absent());
+    }
 
     [[nodiscard]] std::optional<T> read() const {
         const auto* best = latest<T>(this->state_.store);
@@ -73,10 +103,17 @@ public:
         return this->delta({fresh, {at, std::move(content)}}, fresh, this->state_.store);
     }
     [[nodiscard]] mv_register remove() const { return this->delta({}, {}, this->state_.store); }
+    [[nodiscard]] mv_register retract(dot fresh, hlc at) const
+        requires std::same_as<T, value>
+    {
+        return write(fresh, at, value::absent());
+    }
 
     [[nodiscard]] std::vector<T> read() const {
         std::vector<T> out;
-        for (const auto& e : this->state_.store) out.push_back(e.payload.content);
+        for (const auto& e : this->state_.store) {
+            if (is_present(e.payload.content)) out.push_back(e.payload.content);
+        }
         return out;
     }
 };

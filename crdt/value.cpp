@@ -57,6 +57,7 @@ std::string_view to_string(value_kind kind) {
         case value_kind::text: return "string";
         case value_kind::binary: return "bytes";
         case value_kind::timestamp: return "timestamp";
+        case value_kind::absent: return "absent";
     }
     return "unknown";
 }
@@ -83,6 +84,12 @@ value value::of_bytes(byte_view data) {
 value value::of_time_ms(std::int64_t unix_ms) {
     value out(integer_tag{}, unix_ms);
     out.kind_ = value_kind::timestamp;
+    return out;
+}
+
+value value::absent() {
+    value out;
+    out.kind_ = value_kind::absent;
     return out;
 }
 
@@ -139,7 +146,8 @@ bool value::operator==(const value& other) const { return (*this <=> other) == 0
 std::strong_ordering value::operator<=>(const value& other) const {
     if (kind_ != other.kind_) return kind_ <=> other.kind_;
     switch (kind_) {
-        case value_kind::null: return std::strong_ordering::equal;
+        case value_kind::null:
+        case value_kind::absent: return std::strong_ordering::equal;
         case value_kind::boolean: return store_[0] <=> other.store_[0];
         case value_kind::integer:
         case value_kind::timestamp: return load<std::int64_t>() <=> other.load<std::int64_t>();
@@ -153,7 +161,8 @@ std::strong_ordering value::operator<=>(const value& other) const {
 
 std::string to_string(const value& v) {
     switch (v.kind()) {
-        case value_kind::null: return "null";
+        case value_kind::null:
+        case value_kind::absent: return "null";
         case value_kind::boolean: return *v.as_bool() ? "true" : "false";
         case value_kind::integer: return std::to_string(*v.as_int());
         case value_kind::real: return text_of(*v.as_double());
@@ -167,7 +176,8 @@ std::string to_string(const value& v) {
 void encode(byte_writer& out, const value& v) {
     out.u8(static_cast<std::uint8_t>(v.kind()));
     switch (v.kind()) {
-        case value_kind::null: break;
+        case value_kind::null:
+        case value_kind::absent: break;
         case value_kind::boolean: out.u8(*v.as_bool() ? 1 : 0); break;
         case value_kind::integer: out.zigzag(*v.as_int()); break;
         case value_kind::real: out.u64(std::bit_cast<std::uint64_t>(*v.as_double())); break;
@@ -177,8 +187,9 @@ void encode(byte_writer& out, const value& v) {
     }
 }
 
-value decode_value(byte_reader& in) {
-    auto kind = static_cast<value_kind>(in.u8());
+namespace {
+
+value decode_content(byte_reader& in, value_kind kind) {
     switch (kind) {
         case value_kind::null: return {};
         case value_kind::boolean: {
@@ -204,9 +215,19 @@ value decode_value(byte_reader& in) {
             return value::of_bytes(in.raw(size));
         }
         case value_kind::timestamp: return value::of_time_ms(in.zigzag());
+        case value_kind::absent: break;
     }
     in.reject("unknown kind of value");
     return {};
+}
+
+} // namespace
+
+value decode_value(byte_reader& in) { return decode_content(in, static_cast<value_kind>(in.u8())); }
+
+value decode_value_or_absent(byte_reader& in) {
+    auto kind = static_cast<value_kind>(in.u8());
+    return kind == value_kind::absent ? value::absent() : decode_content(in, kind);
 }
 
 } // namespace weft

@@ -23,6 +23,8 @@ enum class value_kind : std::uint8_t {
     text = 4,    // UTF-8
     binary = 5,
     timestamp = 6, // Unix milliseconds, signed
+    absent =
+        7, // no value: what a remove that is kept leaves in a register; nowhere else is it read or taken
 };
 [[nodiscard]] std::string_view to_string(value_kind kind);
 
@@ -51,6 +53,7 @@ public:
     value(const std::string& text) : value(std::string_view(text)) {}
     [[nodiscard]] static value of_bytes(byte_view data);
     [[nodiscard]] static value of_time_ms(std::int64_t unix_ms);
+    [[nodiscard]] static value absent();
 
     value(const value& other) noexcept : size_(other.size_), kind_(other.kind_) {
         std::memcpy(store_, other.store_, sizeof store_);
@@ -72,6 +75,7 @@ public:
     }
 
     [[nodiscard]] value_kind kind() const { return kind_; }
+    [[nodiscard]] bool is_absent() const { return kind_ == value_kind::absent; }
 
     // The content, if the kind is that one; else nothing.
     [[nodiscard]] std::optional<bool> as_bool() const;
@@ -144,6 +148,7 @@ static_assert(sizeof(value) == 16);
 void encode(byte_writer& out, const value& v);
 [[nodiscard]] value
 decode_value(byte_reader& in); // rejects unknown kinds, bad UTF-8, over-long content
+[[nodiscard]] value decode_value_or_absent(byte_reader& in); // of a register
 
 // How a C++ type becomes a value and comes back. Specialise for types of your own.
 template <class T>

@@ -1,28 +1,16 @@
 #include "node/api.hpp"
 
 #include "base/limits.hpp"
+#include "node/conflict_json.hpp"
 #include "node/import.hpp"
 #include "node/json.hpp"
 #include "node/json_writer.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 namespace weft {
 namespace json = boost::json;
 namespace {
-
-template <class Number>
-result<Number> number(std::string_view name, std::string_view text, Number absent) {
-    if (text.empty()) return absent;
-    Number out{};
-    auto read = std::from_chars(text.data(), text.data() + text.size(), out);
-    if (read.ec == std::errc() && read.ptr == text.data() + text.size() && out >= 0) return out;
-    return fail(errc::invalid_argument,
-                std::string(name) + " must be a whole number, not '" + std::string(text) + "'");
-}
-
-http_response ok(const json::value& content) { return {200, to_text(content) + '\n'}; }
 
 unsigned http_status(errc code) {
     switch (code) {
@@ -30,6 +18,7 @@ unsigned http_status(errc code) {
         case errc::over_limit: return 400;
         case errc::not_found: return 404;
         case errc::wrong_type:
+        case errc::outdated:
         case errc::bound_exceeded: return 409;
         case errc::closed: return 503;
         case errc::timed_out: return 504;
@@ -72,6 +61,8 @@ http_response too_large(const std::string& key, type_id type, const object& ther
 }
 
 } // namespace
+
+http_response ok(const json::value& content) { return {200, to_text(content) + '\n'}; }
 
 http_response refusal(unsigned status, const error& why) {
     return {status, to_text(json_of(why)) + '\n'};
@@ -116,9 +107,11 @@ void api::answer(const http_request& request, const reply_function& reply) {
         std::size_t parts;
     };
     static constexpr route routes[] = {
-        {"GET", "status", 2},     {"GET", "keys", 2},  {"GET", "objects", 3},
-        {"DELETE", "objects", 3}, {"POST", "ops", 2},  {"POST", "import", 2},
-        {"POST", "link", 4},      {"GET", "watch", 2}, {"POST", "snapshot", 2},
+        {"GET", "status", 2},     {"GET", "keys", 2},      {"GET", "objects", 3},
+        {"DELETE", "objects", 3}, {"POST", "ops", 2},      {"POST", "import", 2},
+        {"POST", "link", 4},      {"GET", "watch", 2},     {"POST", "snapshot", 2},
+        {"GET", "conflicts", 2},  {"GET", "conflicts", 3}, {"POST", "conflicts", 3},
+        {"GET", "audit", 2},
     };
     const auto& path = request.path;
     bool known = false;
@@ -131,7 +124,8 @@ void api::answer(const http_request& request, const reply_function& reply) {
     if (!known) {
         return reply(refusal(404, {errc::not_found,
                                    "no such path; there are /v1/status, keys, objects/KEY, ops, "
-                                   "watch, import, snapshot and link/PEER/pause or resume"}));
+                                   "watch, import, snapshot, conflicts, conflicts/KEY, audit and "
+                                   "link/PEER/pause or resume"}));
     }
     if (!allowed) {
         return reply(
@@ -141,6 +135,11 @@ void api::answer(const http_request& request, const reply_function& reply) {
     if (path[1] == "keys") return reply(keys(request));
     if (path[1] == "link") return reply(link(request));
     if (path[1] == "snapshot") return snapshot(reply);
+    if (path[1] == "audit") return audit(request, reply);
+    if (path[1] == "conflicts") {
+        if (request.method == "POST") return resolve(request, reply);
+        return reply(path.size() == 2 ? conflicts(request) : conflicts_at(path[2]));
+    }
     if (path[1] == "ops") return write(request, request.body, reply);
     if (path[1] == "import") return take_lines(request, reply);
     if (request.method == "GET") return reply(object_at(request));
@@ -201,10 +200,12 @@ http_response api::object_at(const http_request& request) const {
     auto asked = asked_type(request);
     if (!asked) return refusal(asked.error());
     const std::string& key = request.path[2];
-    replica_id self = node_.id();
+    std::string_view asks = request.parameter("siblings");
+    bool siblings = request.query.contains("siblings") && asks != "0" && asks != "false";
     std::optional<json::object> out;
     std::optional<http_response> refused;
-    auto read = node_.read([&](const keyspace& state) {
+    auto read = node_.read([&](const state_view& now) {
+        const keyspace& state = now.objects;
         std::string_view path[] = {key};
         std::vector<type_id> there = state.types_at(path);
         json::array types;
@@ -220,8 +221,18 @@ http_response api::object_at(const http_request& request) const {
         }
         out = json::object{
             {"key", key}, {"type", to_string(there.front())}, {"types", std::move(types)}};
-        (*out)["value"] = json_of(chosen, there.front());
-        if (there.front().kind == type_kind::bounded_counter) describe_bound(*out, chosen, self);
+        auto content = json_of(chosen, there.front(), {key}, now.conflicts);
+        (*out)["value"] = content ? std::move(*content) : json::value();
+        if (there.front().kind == type_kind::bounded_counter)
+            describe_bound(*out, chosen, now.self);
+        if (siblings && is_register(there.front().kind)) {
+            json::array all;
+            for (const sibling& s : now.conflicts.siblings(chosen.as<register_store<value>>()))
+                all.push_back(json_of(s));
+            (*out)["siblings"] = std::move(all);
+        }
+        // A rule may say of what is there that it is not; who asks for siblings sees why.
+        if (!content && !siblings) out.reset();
     });
     if (!read) return refusal(read.error());
     if (refused) return *refused;
@@ -320,8 +331,19 @@ bool api::is_watch(const http_request& request) {
     return request.method == "GET" && request.path == std::vector<std::string>{"v1", "watch"};
 }
 
-result<subscription_id> api::watch(const http_request& request, change_callback tell) {
-    return node_.subscribe_prefix(std::string(request.parameter("prefix")), std::move(tell));
+result<subscription_id> api::watch(const http_request& request, change_callback tell,
+                                   std::function<void(std::string line)> tell_line) {
+    std::string prefix(request.parameter("prefix"));
+    std::string_view of_conflicts = request.parameter("conflicts");
+    if (request.query.contains("conflicts") && of_conflicts != "0" && of_conflicts != "false") {
+        auto now = node_.status();
+        if (!now) return fail(now.error());
+        return node_.subscribe_conflicts([tell = std::move(tell_line), prefix,
+                                          rules = now->rules_version](const conflict_event& event) {
+            if (event.now.what.path.front().starts_with(prefix)) tell(watch_line(event, rules));
+        });
+    }
+    return node_.subscribe_prefix(std::move(prefix), std::move(tell));
 }
 
 } // namespace weft

@@ -2,7 +2,10 @@
 #include "node/http_request.hpp"
 #include "replica/replica.hpp"
 
+#include <boost/json.hpp>
+
 #include <atomic>
+#include <charconv>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -17,8 +20,20 @@ struct http_response {
     std::string body; // JSON, one line
 };
 
+[[nodiscard]] http_response ok(const boost::json::value& content);
 [[nodiscard]] http_response refusal(const error& why);
 [[nodiscard]] http_response refusal(unsigned status, const error& why);
+
+// A parameter that is a whole number of 0 or more, or `absent` if it is not there.
+template <class Number>
+[[nodiscard]] result<Number> number(std::string_view name, std::string_view text, Number absent) {
+    if (text.empty()) return absent;
+    Number out{};
+    auto read = std::from_chars(text.data(), text.data() + text.size(), out);
+    if (read.ec == std::errc() && read.ptr == text.data() + text.size() && out >= 0) return out;
+    return fail(errc::invalid_argument,
+                std::string(name) + " must be a whole number, not '" + std::string(text) + "'");
+}
 
 // "memory", "disk", "replicated=3", "majority".
 [[nodiscard]] std::optional<ack_level> parse_ack(std::string_view text);
@@ -34,9 +49,10 @@ public:
     void answer(const http_request& request, const reply_function& reply);
 
     // GET /v1/watch, whose answer has no end: `tell` is called on the replica's loop, and watch_lines makes
-    // lines of what it gets.
+    // lines of what it gets; or `tell_line`, with a line, if conflicts are watched.
     [[nodiscard]] static bool is_watch(const http_request& request);
-    [[nodiscard]] result<subscription_id> watch(const http_request& request, change_callback tell);
+    [[nodiscard]] result<subscription_id> watch(const http_request& request, change_callback tell,
+                                                std::function<void(std::string line)> tell_line);
     void unwatch(subscription_id id) { node_.unsubscribe(id); }
 
     // Of bodies being read, answers and what watchers have not taken; whoever serves counts them here.
@@ -53,6 +69,10 @@ private:
     [[nodiscard]] http_response keys(const http_request& request) const;
     [[nodiscard]] http_response object_at(const http_request& request) const;
     [[nodiscard]] http_response link(const http_request& request);
+    [[nodiscard]] http_response conflicts(const http_request& request) const;
+    [[nodiscard]] http_response conflicts_at(const std::string& key) const;
+    void resolve(const http_request& request, const reply_function& reply);
+    void audit(const http_request& request, const reply_function& reply);
     void snapshot(const reply_function& reply);
     void write(const http_request& request, std::string_view operations,
                const reply_function& reply);

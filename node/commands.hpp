@@ -29,6 +29,8 @@ int run(const keys_command& given);
 int run(const watch_command& given);
 int run(const import_command& given);
 int run(const completion_command& given);
+int run(const conflicts_command& given);
+int run(const audit_command& given);
 
 // Says what went wrong on standard error; gives the exit status for it.
 int complain(const error& why);
@@ -37,6 +39,9 @@ int complain(const error& why);
 [[nodiscard]] boost::json::value value_given(const std::string& text, bool as_string);
 [[nodiscard]] boost::json::array values_given(const std::vector<std::string>& texts,
                                               bool as_string);
+
+// A sibling for people: its value, who wrote it, when, and its dot.
+[[nodiscard]] std::string sibling_line(const boost::json::object& one);
 
 // Has the node commit one operation of POST /v1/ops, to which key and type are added; gives its result.
 [[nodiscard]] result<boost::json::value>

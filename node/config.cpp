@@ -2,6 +2,7 @@
 
 #include "crdt/object.hpp"
 #include "node/api.hpp"
+#include "node/config_file.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -50,6 +51,7 @@ public:
         describe_repair();
         describe_reading();
         describe_writing();
+        describe_conflicts();
         describe_import();
         describe_completion();
     }
@@ -58,6 +60,10 @@ public:
         auto dashes = std::find(words, words + count, std::string_view("--"));
         words_after_dashes_ =
             static_cast<std::size_t>(std::max<std::ptrdiff_t>(words + count - dashes - 1, 0));
+        if (auto configured = read_config(count, words); !configured) {
+            std::fprintf(stderr, "weft serve: %s\n", configured.error().detail.c_str());
+            return 1;
+        }
         try {
             app_.parse(count, words);
         } catch (const CLI::Success& help) {
@@ -79,6 +85,18 @@ public:
     }
 
 private:
+    // The configuration file comes first, so that the command line has the last word.
+    result<void> read_config(int count, const char* const* words) {
+        constexpr std::string_view option = "--config";
+        if (count < 2 || words[1] != std::string_view("serve")) return {};
+        for (int i = 2; i < count; ++i) {
+            std::string_view word = words[i];
+            if (word == option && i + 1 < count) return read_config_file(words[i + 1], *serve_);
+            if (word.starts_with("--config="))
+                return read_config_file(std::string(word.substr(option.size() + 1)), *serve_);
+        }
+        return {};
+    }
     // A command whose options fill a `Given`.
     template <class Given>
     std::pair<CLI::App&, Given&> add(const std::string& name, const std::string& what,
@@ -148,12 +166,14 @@ private:
     void describe_repair();
     void describe_reading();
     void describe_writing();
+    void describe_conflicts();
     void describe_import();
     void describe_completion();
     [[nodiscard]] std::string completion_script() const;
 
     CLI::App app_;
     std::function<command()> make_;
+    serve_command* serve_ = nullptr; // lives in app_
     std::size_t words_after_dashes_ = 0;
 };
 
@@ -161,7 +181,12 @@ void command_line::describe_serve() {
     auto [serve, given] = add<serve_command>("serve", "run a replica until SIGTERM",
                                              "  weft serve --dir /var/lib/weft --listen "
                                              "tcp://127.0.0.1:7411 --peer tcp://127.0.0.1:7412");
+    serve_ = &given;
     directory(serve, given.dir);
+    serve
+        .add_option("--config", given.config_file,
+                    "TOML: these options, and rules for conflicts; what is said here counts more")
+        ->type_name("FILE");
     replica_options& o = given.options;
     serve.add_option("--name", o.name, "of this member; by default made of host and directory")
         ->type_name("NAME");
@@ -270,6 +295,8 @@ void command_line::describe_reading() {
         directory(get, given.dir);
         get.add_option("KEY", given.key, "the object's key")->required();
         typed(get, given.type);
+        get.add_flag("--siblings", given.siblings,
+                     "of a register all that was written concurrently, by whom and when");
         get.add_flag("--json", given.json, "one JSON object");
     }
     {
@@ -351,6 +378,87 @@ void command_line::describe_writing() {
             "delete", "delete an object: all of it that is seen here", "  weft delete tags");
         writes(erase, given.to);
     }
+}
+
+void command_line::describe_conflicts() {
+    using what = conflicts_command::what;
+    auto [conflicts, unused] =
+        add<conflicts_command>("conflicts", "concurrent writes that wait for a person",
+                               "  weft conflicts list\n  weft conflicts resolve place:1 --take 2");
+    conflicts.require_subcommand(1);
+    auto sub = [&app = conflicts, this](what asked, const std::string& name,
+                                        const std::string& does) {
+        auto given = std::make_shared<conflicts_command>();
+        given->asked = asked;
+        CLI::App* one = app.add_subcommand(name, does);
+        directory(*one, given->to.dir);
+        one->callback([this, given] { make_ = [given] { return command(*given); }; });
+        return std::pair(one, given.get());
+    };
+    {
+        auto [list, given] = sub(what::list, "list", "what waits, in order of keys");
+        list->add_option("PREFIX", given->to.key, "only keys that begin so");
+        list->add_flag("--all", given->all, "also what a rule has resolved");
+        list->add_flag("--json", given->json, "a JSON object each");
+    }
+    {
+        auto [show, given] = sub(what::show, "show", "the conflicts of a key and of its fields");
+        show->add_option("KEY", given->to.key, "the object's key")->required();
+        show->add_flag("--json", given->json, "a JSON object each");
+    }
+    {
+        auto [watch, given] =
+            sub(what::watch, "watch", "print what opens, changes and closes, a JSON line each");
+        watch->add_option("PREFIX", given->to.key, "only keys that begin so");
+    }
+    {
+        auto [resolve, given] =
+            sub(what::resolve, "resolve", "settle one, by a write that has seen its siblings");
+        resolve->add_option("KEY", given->to.key, "the object's key")->required();
+        auto* take =
+            resolve->add_option("--take", given->take, "the sibling of that number")
+                ->type_name("N")
+                ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 32U).description(""));
+        auto* content =
+            resolve->add_option("--value", given->value, "another value: a JSON scalar, else text")
+                ->type_name("V");
+        auto* merge = resolve
+                          ->add_option("--merge", given->merge_file,
+                                       "the same, from a file; - is standard input")
+                          ->type_name("FILE");
+        auto* remove = resolve->add_flag("--remove", given->remove, "it is to be removed");
+        std::array all{take, content, merge, remove};
+        for (auto* a : all) {
+            for (auto* b : all) {
+                if (a != b) a->excludes(b);
+            }
+        }
+        resolve
+            ->add_option("--seen", given->seen,
+                         "its id, as list and show print it: if it has changed since, nothing is "
+                         "done; needed where a key has several")
+            ->type_name("ID");
+        resolve->add_option("--who", given->who, "who decides; the user's name by default")
+            ->type_name("NAME");
+        as_string(*resolve, given->to.as_string);
+        acknowledged(*resolve, given->to.ack, given->to.timeout_s);
+    }
+    conflicts.callback({});
+
+    auto [audit, given] = add<audit_command>(
+        "audit", "what was decided about conflicts, by which rule or person",
+        "  weft audit --since 2h --strategy manual\n  weft audit --key place:1 --json");
+    directory(audit, given.dir);
+    const std::string times = "a time (2026-11-22T22:40:11Z) or an age (90s, 30m, 2h, 7d)";
+    audit.add_option("--since", given.since, times)->type_name("T");
+    audit.add_option("--until", given.until, times)->type_name("T");
+    audit.add_option("--key", given.key, "of that key only")->type_name("K");
+    audit.add_option("--prefix", given.prefix, "of keys that begin so")->type_name("P");
+    audit.add_option("--strategy", given.strategy, "last_writer_wins, priority, manual, …")
+        ->type_name("S");
+    audit.add_option("--replica", given.replica, "recorded by that member or replica id")
+        ->type_name("R");
+    audit.add_flag("--json", given.json, "a JSON object a line");
 }
 
 void command_line::describe_import() {

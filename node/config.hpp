@@ -2,6 +2,7 @@
 #include "replica/options.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -15,7 +16,8 @@ struct serve_command {
     replica_options options; // an empty name means the default one
     std::string http;        // HOST:PORT, empty for none
     bool insecure_listen = false;
-    bool repair = false; // what is damaged, before it opens
+    bool repair = false;     // what is damaged, before it opens
+    std::string config_file; // what it says counts where the command line says nothing
 };
 
 struct repair_command {
@@ -92,6 +94,33 @@ struct get_command {
     std::string key;
     std::string type;
     bool json = false;
+    bool siblings = false;
+};
+
+// What of conflicts is asked for, and how one is settled.
+struct conflicts_command {
+    enum class what : std::uint8_t { list, show, resolve, watch };
+    what asked = what::list;
+    write_options to; // where; its key is the prefix of list and watch
+    bool all = false; // those that a rule resolved, too
+    bool json = false;
+    std::uint64_t take = 0; // the number of a sibling
+    std::optional<std::string> value;
+    std::string merge_file; // "-" for standard input
+    bool remove = false;
+    std::string seen; // the id of the conflict that it was decided on
+    std::string who;
+};
+
+struct audit_command {
+    std::string dir;
+    std::string since;
+    std::string until;
+    std::string key;
+    std::string prefix;
+    std::string strategy;
+    std::string replica;
+    bool json = false;
 };
 
 struct keys_command {
@@ -120,10 +149,11 @@ struct completion_command {
     std::string script;
 };
 
-using command = std::variant<serve_command, repair_command, link_command, snapshot_command,
-                             status_command, set_command, incr_command, transfer_command,
-                             add_command, remove_command, put_command, delete_command, get_command,
-                             keys_command, watch_command, import_command, completion_command>;
+using command =
+    std::variant<serve_command, repair_command, link_command, snapshot_command, status_command,
+                 set_command, incr_command, transfer_command, add_command, remove_command,
+                 put_command, delete_command, get_command, keys_command, watch_command,
+                 import_command, completion_command, conflicts_command, audit_command>;
 
 // The command, or the exit status if help was asked for (0) or the usage is wrong (1); then all is
 // said.

@@ -49,24 +49,37 @@ struct buffers {
     }
 };
 
-// What one change did, for all watchers that are still to be told of it: counted once.
+// What one change did, for all watchers that are still to be told of it, or a line that is text already:
+// counted once.
 class watched_change {
 public:
     watched_change(change_event of, std::shared_ptr<buffers> all)
         : what(std::move(of)), counted_(std::move(all)) {
-        counted_->watched_bytes += what.objects.memory_bytes();
-        *counted_->bytes += what.objects.memory_bytes();
+        count();
+    }
+    watched_change(std::string text, std::shared_ptr<buffers> all)
+        : line(std::move(text)), counted_(std::move(all)) {
+        count();
     }
     watched_change(const watched_change&) = delete;
     watched_change& operator=(const watched_change&) = delete;
     ~watched_change() {
-        counted_->watched_bytes -= what.objects.memory_bytes();
-        *counted_->bytes -= what.objects.memory_bytes();
+        counted_->watched_bytes -= memory_bytes();
+        *counted_->bytes -= memory_bytes();
+    }
+    [[nodiscard]] std::size_t memory_bytes() const {
+        return what.objects.memory_bytes() + line.size();
     }
 
     const change_event what;
+    const std::string line; // instead of that
 
 private:
+    void count() {
+        counted_->watched_bytes += memory_bytes();
+        *counted_->bytes += memory_bytes();
+    }
+
     std::shared_ptr<buffers> counted_;
 };
 
@@ -149,13 +162,25 @@ struct watcher : mailbox {
 
     // On the replica's loop.
     void put(const change_event& change) {
-        std::size_t size = change.objects.memory_bytes();
+        auto shared = newest->what.lock();
+        bool fresh = !shared || !shared->what.objects.shares(change.objects);
+        put(change.objects.memory_bytes(), fresh, [&] {
+            if (fresh) shared = std::make_shared<const watched_change>(change, counted);
+            newest->what = shared;
+            return shared;
+        });
+    }
+    void put(std::string line) {
+        std::size_t size = line.size();
+        put(size, true,
+            [&] { return std::make_shared<const watched_change>(std::move(line), counted); });
+    }
+    template <class Make> // gives what is put, if there is room for it
+    void put(std::size_t size, bool fresh, Make make) {
         {
             std::lock_guard hold(lock);
             if (dropped) return;
             bool was_empty = pending.empty();
-            auto shared = newest->what.lock();
-            bool fresh = !shared || !shared->what.objects.shares(change.objects);
             if (!was_empty && pending_bytes + size > limits::watch_bytes_max) {
                 dropped = "more than " + std::to_string(limits::watch_bytes_max >> 20U) +
                           " MiB wait for it; read faster, or watch a prefix";
@@ -163,9 +188,7 @@ struct watcher : mailbox {
                 dropped = "what watchers have not taken is over the budget for buffers; read "
                           "faster, watch a prefix, or raise --buffer-bytes-max";
             } else {
-                if (fresh) shared = std::make_shared<const watched_change>(change, counted);
-                newest->what = shared;
-                pending.push_back(std::move(shared));
+                pending.push_back(make());
                 pending_bytes += size;
             }
             if (!was_empty) return; // whoever takes is awake
@@ -177,7 +200,7 @@ struct watcher : mailbox {
     void take() {
         std::string lines;
         if (const watched_change* first = next()) {
-            lines = watch_lines(first->what, at);
+            lines = first->line.empty() ? watch_lines(first->what, at) : first->line;
             if (at == first->what.objects.size()) forget_next();
         } else if (auto why = reason()) {
             lines = refusal({errc::over_limit, "the watcher is dropped: " + *why}).body;
@@ -205,7 +228,7 @@ struct watcher : mailbox {
     }
     void forget_next() {
         std::lock_guard hold(lock);
-        pending_bytes -= pending.front()->what.objects.memory_bytes();
+        pending_bytes -= pending.front()->memory_bytes();
         pending.pop_front();
         at = 0;
     }
@@ -481,7 +504,8 @@ net::awaitable<http_response> connection::answer(http_request request) {
 net::awaitable<void> connection::watch(http_request request) {
     rented<watcher> box(context_, buffers_, newest_);
     auto subscribed = routes_.watch(
-        request, [box = box.shared()](const change_event& change) { box->put(change); });
+        request, [box = box.shared()](const change_event& change) { box->put(change); },
+        [box = box.shared()](std::string line) { box->put(std::move(line)); });
     if (!subscribed) {
         string_response out = made(refusal(subscribed.error()), false);
         co_await http::async_write(stream_, out, quietly);

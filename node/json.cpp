@@ -182,15 +182,29 @@ json::object json_of(const peer_status& peer) {
         {"digest_compared_ms", ms_or_null(peer.digest_compared_ms)},
         {"digest_mismatch", peer.digest_mismatch},
         {"digest_mismatch_keys", peer.digest_mismatch_keys},
+        {"other_rules", peer.other_rules},
         {"state_bytes_sent", peer.state_bytes_sent},
         {"state_bytes_total", peer.state_bytes_total},
     };
 }
 
-json::value json_of(const register_store<value>& siblings, bool all) {
-    if (!all) return json_of(latest<value>(siblings)->payload.content);
+std::optional<json::value> json_of(const register_store<value>& writes, type_id type,
+                                   std::span<const std::string_view> path,
+                                   const conflict_index& conflicts) {
+    auto ruled = conflicts.read(path, type, writes);
+    if (type.kind == type_kind::lww_register) {
+        if (ruled && ruled->values.empty()) return std::nullopt;
+        if (ruled && ruled->values.size() == 1) return json_of(ruled->values.front());
+        return json_of(latest<value>(writes)->payload.content);
+    }
     json::array out;
-    for (const auto& sibling : siblings) out.push_back(json_of(sibling.payload.content));
+    if (ruled) {
+        for (const value& v : ruled->values) out.push_back(json_of(v));
+        return out;
+    }
+    for (const auto& e : writes) {
+        if (is_present(e.payload.content)) out.push_back(json_of(e.payload.content));
+    }
     return out;
 }
 
@@ -265,7 +279,8 @@ result<value> value_of(const json::value& content) {
 
 json::value json_of(const value& content) {
     switch (content.kind()) {
-        case value_kind::null: return nullptr;
+        case value_kind::null:
+        case value_kind::absent: return nullptr;
         case value_kind::boolean: return content.as_bool().value_or(false);
         case value_kind::integer: return content.as_int().value_or(0);
         case value_kind::text: return json::string(content.as_text().value_or(""));
@@ -280,11 +295,13 @@ json::value json_of(const value& content) {
     return number;
 }
 
-json::value json_of(const object& there, type_id type) {
+std::optional<json::value> json_of(const object& there, type_id type,
+                                   std::vector<std::string_view> path,
+                                   const conflict_index& conflicts) {
     switch (type.kind) {
         case type_kind::lww_register:
         case type_kind::mv_register:
-            return json_of(there.as<register_store<value>>(), type.kind == type_kind::mv_register);
+            return json_of(there.as<register_store<value>>(), type, path, conflicts);
         case type_kind::counter:
         case type_kind::grow_counter: return there.as<counter_store>().read();
         case type_kind::bounded_counter: return there.as<bounded_store>().chosen()->read();
@@ -308,8 +325,11 @@ json::value json_of(const object& there, type_id type) {
     json::object out;
     for (const auto& child : there.as<map_store>().children()) {
         std::string_view name = child.key.name();
-        if (child.value.live() && !out.contains(name))
-            out[name] = json_of(child.value, child.key.type());
+        if (!child.value.live() || out.contains(name)) continue;
+        path.push_back(name);
+        if (auto content = json_of(child.value, child.key.type(), path, conflicts))
+            out[name] = std::move(*content);
+        path.pop_back();
     }
     return out;
 }
@@ -405,6 +425,12 @@ json::object json_of(const replica_status& status) {
         {"writers_waiting", status.writers_waiting},
         {"disk_full", status.disk_full},
         {"clock_ahead", status.clock_ahead},
+        {"conflicts", status.conflicts},
+        {"conflicts_waiting", status.conflicts_waiting},
+        {"conflicts_failing", status.conflicts_failing},
+        {"rules", status.rules},
+        {"rules_version", to_hex(status.rules_version)},
+        {"audit_bytes", status.audit_bytes},
         {"peers", std::move(peers)},
     };
 }

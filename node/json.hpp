@@ -1,11 +1,14 @@
 #pragma once
+#include "replica/conflicts.hpp"
 #include "replica/status.hpp"
 #include "replica/subscription.hpp"
 
 #include <boost/json.hpp>
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 // What the HTTP interface says in JSON, and back. docs/operations.md describes it.
 namespace weft {
@@ -26,7 +29,10 @@ namespace weft {
 
 // What a reader sees of an object: a scalar, a number, a bool, an array (sets, mv_register) or an
 // object (map). Where a map has two objects under one field, the one that reads without a type give.
-[[nodiscard]] boost::json::value json_of(const object& there, type_id type);
+// Registers read as the rules of the replica say; nothing if they say that it is not there.
+[[nodiscard]] std::optional<boost::json::value> json_of(const object& there, type_id type,
+                                                        std::vector<std::string_view> path,
+                                                        const conflict_index& conflicts);
 
 [[nodiscard]] boost::json::object json_of(const snapshot_info& snapshot);
 [[nodiscard]] boost::json::object json_of(const replica_status& status);

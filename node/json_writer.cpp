@@ -177,7 +177,10 @@ result<json::value> json_writer::increment(const path_type& path, const json::ob
     }
     if (!done) return fail(done.error());
     const object* now = state_.find(path, *type);
-    return now == nullptr ? json::value(0) : json_of(*now, *type);
+    if (now == nullptr) return json::value(0);
+    return json::value(bounded || type->kind == type_kind::bounded_counter
+                           ? now->as<bounded_store>().chosen()->read()
+                           : now->as<counter_store>().read());
 }
 
 // With a bound it is made if it is not there: at 0, or at the bound if 0 is beyond it.

@@ -2,6 +2,7 @@
 
 #include "base/check.hpp"
 #include "clock/system_time.hpp"
+#include "recovery/audit_log.hpp"
 #include "recovery/identity.hpp"
 #include "recovery/posix_disk.hpp"
 #include "recovery/replay.hpp"
@@ -15,6 +16,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <future>
+#include <map>
+#include <mutex>
 #include <unistd.h>
 
 namespace weft {
@@ -43,10 +46,47 @@ result<void> leave_out(env& doors, std::span<const damaged_snapshot> damaged, lo
     return {};
 }
 
+// The strategies of the rules, each with a watch on the time it takes: one that is slow holds the loop, or
+// whoever reads. The core may read no clock, so this is done here, around it.
+rules timed(const rules& all, env& doors) {
+    struct watch {
+        time_source& time;
+        loop& run;
+        event_sink& events;
+        std::mutex mutex; // reads come from any thread
+        std::map<std::string, instant> said;
+    };
+    auto watches = std::make_shared<watch>(doors.time, doors.run, doors.events);
+    return all.with_strategies([&](const strategy& inner) {
+        auto resolve = [watches, inner](const conflict& what) {
+            instant began = watches->time.now();
+            auto made = inner.resolve(what);
+            instant ended = watches->time.now();
+            std::int64_t took_ms = ended.ms_since(began);
+            if (took_ms < limits::strategy_ms_slow) return made;
+            std::lock_guard hold(watches->mutex);
+            auto [place, fresh] = watches->said.try_emplace(inner.name, ended);
+            if (!fresh && ended.ms_since(place->second) < limits::strategy_slow_said_ms)
+                return made;
+            place->second = ended;
+            std::string text = inner.name + " took " + std::to_string(took_ms) + " ms for " +
+                               std::to_string(what.siblings.size()) + " siblings of '" +
+                               what.path.front() + "'";
+            watches->run.post([watches, text] {
+                watches->events.on({severity::warning, "conflict.slow_strategy", text});
+            });
+            return made;
+        };
+        return strategy{inner.name, resolve};
+    });
+}
+
 } // namespace
 
-result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_options& options) {
+result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_options& given) {
     env& doors = home.doors;
+    replica_options options = given;
+    options.conflict_rules = timed(given.conflict_rules, doors);
     if (auto good = check_name("the member's name", options.name, false); !good)
         return fail(good.error());
     if (auto good = check_name("the cluster's name", options.cluster, false); !good)
@@ -131,6 +171,19 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
     if (!start.damaged.empty() || !missing.empty())
         decisions.take_snapshot([](const result<snapshot_info>&) {});
 
+    auto audits = audit_log::open(
+        doors, {.age_ms_max = options.audit_age_ms_max, .bytes_max = options.audit_bytes_max});
+    if (!audits) return fail(audits.error());
+    std::vector<audit_entry> replayed = decisions.take_audits();
+    for (audit_entry& entry : replayed) {
+        entry.replica = who.id;
+        entry.member = options.name;
+    }
+    if (auto taken = (*audits)->take_replayed(replayed); !taken) {
+        doors.events.on({severity::warning, "audit.not_written", to_string(taken.error())});
+        decisions.give_back_audits(std::move(replayed));
+    }
+
     auto persist = [&files = doors.files, who,
                     &until = *log](const replica_identity& next) mutable {
         who.id = next.id;
@@ -142,11 +195,12 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
         who.durable = until.durable_position(); // the driver's log lives as long as this
         return store_identity(files, who);
     };
-    auto engine = std::make_shared<driver>(
-        std::move(decisions),
-        driver_parts{doors, home.transports, std::move(*lock), std::move(log),
-                     std::move(*snapshots), std::move(*transfers), persist, home.on_fatal},
-        options);
+    auto engine = std::make_shared<driver>(std::move(decisions),
+                                           driver_parts{doors, home.transports, std::move(*lock),
+                                                        std::move(log), std::move(*snapshots),
+                                                        std::move(*transfers), std::move(*audits),
+                                                        persist, home.on_fatal},
+                                           options);
     if (auto started = engine->start(); !started) {
         (void)engine->close(); // a clean stop: the next attempt goes on under the same id
         return fail(started.error());

@@ -23,6 +23,9 @@ enum class action : std::uint8_t {
     create = 8,         // bounded_counter: spec
     transfer = 9,       // bounded_counter: spec, amount, to
     remove = 10,        // any type that can be removed: all that was seen at the path and below
+    retract = 11,       // registers: a remove that is kept, where a rule of its writer says so
+    resolve =
+        12, // who settled a conflict; of a register also the write that does: argument, or absent
 };
 
 // What only few operations carry.
@@ -30,6 +33,7 @@ struct operation_extra {
     bounded_spec spec;
     replica_id to{};
     counter_store rows;
+    std::string who;
 };
 
 // One operation: where, on what type, what. Borrows its path. Its dot comes from its place in the run.

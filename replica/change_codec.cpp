@@ -35,7 +35,12 @@ void encode_operation(byte_writer& out, const operation& op) {
             out.u64(static_cast<std::uint64_t>(op.extra->to));
             out.zigzag(op.amount);
             break;
-        case action::remove: break;
+        case action::remove:
+        case action::retract: break;
+        case action::resolve:
+            out.text(op.extra->who);
+            if (is_register(op.type.kind)) encode(out, op.argument);
+            break;
     }
 }
 
@@ -54,7 +59,8 @@ void decode_operation(byte_reader& in, operation& op, replica_id origin) {
             break;
         case action::enable:
         case action::disable:
-        case action::remove: break;
+        case action::remove:
+        case action::retract: break;
         case action::increment:
             op.amount = in.zigzag();
             if (op.type.kind == type_kind::grow_counter && op.amount < 0)
@@ -76,6 +82,10 @@ void decode_operation(byte_reader& in, operation& op, replica_id origin) {
             extra().to = replica_id{in.u64()};
             op.amount = in.zigzag();
             if (op.amount <= 0) in.reject("transfer of no rights");
+            break;
+        case action::resolve:
+            extra().who = in.text(limits::who_bytes_max);
+            if (is_register(op.type.kind)) op.argument = decode_value_or_absent(in);
             break;
     }
 }
@@ -99,7 +109,8 @@ bool applies_to(action what, type_kind kind) {
     bool counts = kind == type_kind::counter || kind == type_kind::grow_counter;
     switch (what) {
         case action::write:
-            return kind == type_kind::lww_register || kind == type_kind::mv_register;
+        case action::retract: return is_register(kind);
+        case action::resolve: return true;
         case action::enable:
         case action::disable:
             return kind == type_kind::enable_wins_flag || kind == type_kind::disable_wins_flag;
@@ -127,6 +138,8 @@ std::string_view to_string(action what) {
         case action::create: return "create";
         case action::transfer: return "transfer";
         case action::remove: return "remove";
+        case action::retract: return "retract";
+        case action::resolve: return "resolve";
     }
     return "unknown";
 }

@@ -24,7 +24,7 @@ std::string_view to_string(sync_policy policy) {
 
 core::core(replica_options options, std::uint64_t seed)
     : options_(std::move(options)), random_(seed), nonce_(random_.next()),
-      peers_configured_(options_.peers.size()),
+      conflicts_(options_.conflict_rules), peers_configured_(options_.peers.size()),
       held_back_(limits::buffer_share(options_.buffer_bytes_max)) {
     durable_at_.add_member(self_member);
     for (const std::string& url : options_.peers) {
@@ -74,10 +74,12 @@ result<void> core::load(state_image image) {
         known.last = o.last;
         known.who = o.who;
         known.dependencies = o.dependencies;
+        conflicts_.know(o.id, o.who);
     }
     clock_.advance_to(header.newest);
     tail_ = log_tail(header.at, applied_);
     state_ = std::move(image.objects);
+    rebuild_conflicts(0);
     return {};
 }
 
@@ -86,6 +88,7 @@ void core::start(const replica_identity& who, disk_contents there, instant now) 
     id_ = who.id;
     predecessor_ = who.predecessor;
     base_ = who.base;
+    conflicts_.know(id_, {options_.name, options_.region, predecessor_});
     hybrid_clock above_ceiling(who.ceiling);
     if (clock_.last() > who.ceiling) above_ceiling.advance_to(clock_.last());
     clock_ = above_ceiling;
@@ -157,6 +160,7 @@ std::vector<effect> core::step(const event& happened, std::vector<effect> spare)
         },
         happened.what);
     seal();
+    hand_out_audits(); // before a snapshot that holds what they are about
     tick();
     join_when_ready();
     catch_up();
@@ -170,6 +174,7 @@ std::vector<effect> core::step(const event& happened, std::vector<effect> spare)
     want_log_cut();
     want_sync();
     collect_answers();
+    hand_out_audits();
     sealed_bytes_ = untold_bytes_ = 0;
     call_asks_ = false;
     return std::exchange(effects_, std::move(spare));
@@ -270,7 +275,10 @@ result<core::run_outcome> core::take_run(const run_header& header, const shared_
     }
     if (!replaying) seal();
     origin& from = origins_[header.origin];
-    if (const auto& who = header.who) from.who = *who;
+    if (const auto& who = header.who) {
+        from.who = *who;
+        conflicts_.know(header.origin, *who);
+    }
     apply_changes(whole, from, replaying);
     run_hash hash = hash_of(run.view);
     if (replaying) {
@@ -296,10 +304,14 @@ void core::apply_changes(decoded_run& run, origin& from, bool replaying) {
                 state_.fetch(left);
                 fetched = keyspace::fetched_together;
             }
-            state_.apply(std::move(left.front()), at, change.stamp, from.dependencies, nullptr);
+            operation& op = left.front();
+            contested where = state_.take(op, at, change.stamp, from.dependencies, nullptr);
+            if (may_touch(op, where)) touch(op, where);
             left = left.subspan(1);
             --fetched;
         }
+        if (!touched_.empty())
+            settle_touched(change.stamp, replaying ? change.stamp.ms() : wall_ms_);
     }
     hlc newest = run.changes.back().stamp;
     if (clock_.observe(newest, wall_ms_) || replaying || now_ < from.next_ahead_report) return;
@@ -407,6 +419,7 @@ void core::change_identity(const std::string& why) {
     seal();
     predecessor_ = id_;
     id_ = replica_id{random_.next()};
+    conflicts_.know(id_, {options_.name, options_.region, predecessor_});
     // The old id is an origin like any other from here on: what was lost of it comes back through peers.
     next_counter_ = 1;
     stated_dependencies_ = {};
@@ -420,18 +433,6 @@ void core::change_identity(const std::string& why) {
                      false);
 }
 
-void core::report_event(severity level, std::string what, std::string text) {
-    effects_.push_back(report{{level, std::move(what), std::move(text)}});
-}
-
-void core::report_seldom(severity level, std::string what, const std::string& where,
-                         const std::string& text) {
-    std::erase_if(said_,
-                  [this](const auto& e) { return now_.ms_since(e.second) >= said_again_ms; });
-    if (said_.size() < limits::peers_max && !said_.emplace(what + text, now_).second) return;
-    report_event(level, std::move(what), where + ": " + text);
-}
-
 std::vector<effect> core::close() {
     WEFT_CHECK(!in_change_);
     seal();
@@ -443,6 +444,7 @@ std::vector<effect> core::close() {
         answer_snapshot(*whose, fail(errc::closed, "the replica was closed"));
     for (auto& [id, s] : sessions_) effects_.push_back(close_link{id});
     sessions_.clear();
+    hand_out_audits();
     return std::exchange(effects_, {});
 }
 

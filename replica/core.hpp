@@ -2,6 +2,7 @@
 #include "base/limits.hpp"
 #include "base/random.hpp"
 #include "replica/acknowledgement.hpp"
+#include "replica/conflicts.hpp"
 #include "replica/effect.hpp"
 #include "replica/event.hpp"
 #include "replica/held_back.hpp"
@@ -72,6 +73,9 @@ public:
     [[nodiscard]] committed end_change();
     void roll_back_change();
     [[nodiscard]] bool in_change() const { return in_change_; }
+    // Settles a conflict, in the open change. `seen` is what it was decided on: outdated, and nothing done,
+    // if that is not what is there.
+    [[nodiscard]] result<void> resolve(const conflict& seen, const resolution& how);
 
     // invalid_argument if no change can ever be acknowledged at that level.
     [[nodiscard]] result<void> check(ack_level level) const;
@@ -87,10 +91,17 @@ public:
                                                     change_callback whom);
     void unsubscribe(subscription_id id);
 
+    [[nodiscard]] result<subscription_id> subscribe_conflicts(conflict_callback whom);
+
     [[nodiscard]] const keyspace& state() {
         if (pending_.size() > 0) apply_pending(&undo_);
         return state_;
     }
+    [[nodiscard]] const conflict_index& conflicts() const { return conflicts_; }
+    [[nodiscard]] state_view view() { return {state(), id_, conflicts_}; }
+    // Decisions of the replay, which no step has handed out yet; who recorded them is not said.
+    [[nodiscard]] std::vector<audit_entry> take_audits() { return std::exchange(audits_, {}); }
+    void give_back_audits(std::vector<audit_entry> entries) { audits_ = std::move(entries); }
     [[nodiscard]] replica_identity identity() const;
     // The state as it is, to be written as a snapshot. Nothing is open or unsealed.
     [[nodiscard]] state_image image() const;
@@ -268,8 +279,26 @@ private:
     void note_durable(const session& s);
     void block(session& s, const error& why);
 
+    // Conflicts.
+    [[nodiscard]] bool may_touch(const operation& op, contested where) const {
+        return where || conflicts_.rules().any_bounded() ||
+               (op.what == action::remove && !conflicts_.all().empty());
+    }
+    void touch(const operation& op, contested where);
+    void settle_touched(hlc stamp, std::uint64_t at_ms);
+    void rebuild_conflicts(std::uint64_t at_ms);
+    void take_outcome(conflict_index::outcome&& what, hlc stamp);
+    void hand_out_audits();
+    [[nodiscard]] result<void> resolve_clash(const conflict& seen, const resolution& how);
+    [[nodiscard]] bool keeps_removes(std::span<const std::string_view> path, type_id type) const;
+    using owned_place = std::pair<std::vector<std::string>, type_id>;
+    void find_kept(const object& here, type_id type, std::vector<std::string>& path,
+                   std::vector<owned_place>& out) const;
+    [[nodiscard]] result<void> retract(std::span<const owned_place> kept);
+
     void notify_subscribers(const change_view& change, const run_header& run,
                             const std::string& member);
+    [[nodiscard]] result<subscription_id> new_subscription();
     void notify_local(const committed& change);
     void deliver(const change_event& what);
     void tell_states();
@@ -299,6 +328,11 @@ private:
     version_vector applied_; // own entry: what is sealed
     std::map<replica_id, origin> origins_;
     hybrid_clock clock_;
+
+    // Conflicts.
+    conflict_index conflicts_;
+    std::vector<conflict_index::touched> touched_; // by the change under way
+    std::vector<audit_entry> audits_;              // not handed out yet
 
     // The open run and the open change.
     run_encoder open_run_;
@@ -403,6 +437,7 @@ private:
     };
     std::deque<changed_state> changed_states_;
     instant next_telling_;
+    std::map<subscription_id, std::shared_ptr<const conflict_callback>> conflict_subscribers_;
     std::uint64_t next_subscription_ = 1;
 };
 

@@ -58,18 +58,26 @@ result<void> core::check(ack_level level) const {
                                             " configured members can never be reached");
 }
 
+result<subscription_id> core::new_subscription() {
+    std::size_t there = subscribers_.size() + conflict_subscribers_.size();
+    if (there < limits::subscriptions_max) return subscription_id{next_subscription_++};
+    return fail(errc::over_limit, "there are " + std::to_string(there) +
+                                      " subscriptions already; end one of them first");
+}
+
 result<subscription_id> core::subscribe(subscription_filter filter, change_callback whom) {
-    if (subscribers_.size() >= limits::subscriptions_max) {
-        return fail(errc::over_limit, "there are " + std::to_string(subscribers_.size()) +
-                                          " subscriptions already; end one of them first");
-    }
-    subscription_id id{next_subscription_++};
+    auto fresh = new_subscription();
+    if (!fresh) return fresh;
+    subscription_id id = *fresh;
     subscribers_[id] =
         std::make_shared<const subscriber>(subscriber{std::move(filter), std::move(whom)});
     return id;
 }
 
-void core::unsubscribe(subscription_id id) { subscribers_.erase(id); }
+void core::unsubscribe(subscription_id id) {
+    subscribers_.erase(id);
+    conflict_subscribers_.erase(id);
+}
 
 object_changes::object_changes(std::vector<object_change> all)
     : all_(std::make_shared<const std::vector<object_change>>(std::move(all))) {

@@ -7,7 +7,16 @@ namespace weft {
 namespace {
 
 // The largest value of an operation that a caller may give, and text that is text.
-result<void> check_value(const value& v) {
+result<void> check_value(const operation& op) {
+    const value& v = op.argument;
+    if (v.is_absent() && op.what != action::resolve)
+        return fail(errc::invalid_argument, "no value; remove it instead");
+    if (op.what == action::resolve && (op.extra == nullptr || !is_utf8(op.extra->who) ||
+                                       op.extra->who.size() > limits::who_bytes_max)) {
+        return fail(errc::invalid_argument, "who resolves it is said in at most " +
+                                                std::to_string(limits::who_bytes_max) +
+                                                " bytes of UTF-8");
+    }
     if (v.content_bytes() > limits::value_bytes_max) {
         return fail(errc::over_limit, "value of " + std::to_string(v.content_bytes()) +
                                           " bytes, limit " +
@@ -38,7 +47,7 @@ result<void> check_path(std::span<const std::string_view> path) {
 
 bool adds_state(action what) {
     return what != action::remove && what != action::remove_element && what != action::reset &&
-           what != action::transfer;
+           what != action::transfer && what != action::retract && what != action::resolve;
 }
 
 std::string joined_path(std::span<const std::string_view> path) {
@@ -89,9 +98,8 @@ result<void> core::apply(operation&& op) {
     WEFT_CHECK(in_change_ && !op.path.empty());
     auto where = [&] { return to_string(op.type) + " '" + joined_path(op.path) + "': "; };
     if (auto good = check_path(op.path); !good) return good;
-    if (auto good = check_value(op.argument); !good) {
+    if (auto good = check_value(op); !good)
         return fail(good.error().code, where() + good.error().detail);
-    }
     if (!applies_to(op.what, op.type.kind)) {
         bool for_ever = op.type.kind == type_kind::bounded_counter && op.what == action::remove;
         return fail(errc::wrong_type,
@@ -133,7 +141,8 @@ result<void> core::apply(operation&& op) {
                                           " operations and about 6 MiB; split it");
     };
     bool blind = op.what == action::write || op.what == action::enable ||
-                 op.what == action::disable || op.what == action::add;
+                 op.what == action::disable || op.what == action::add ||
+                 op.what == action::retract || op.what == action::resolve;
     if (blind) {
         if (auto room = room_for_one(); !room) return room;
         if (!subscribers_.empty()) change_objects_.push_back(describe(op));
@@ -146,7 +155,8 @@ result<void> core::apply(operation&& op) {
     auto apply_one = [&](const operation& one) -> result<void> {
         if (auto room = room_for_one(); !room) return room;
         open_run_.add(one);
-        state_.apply(one, {id_, next_counter_}, change_stamp_, applied_, &undo_);
+        contested at = state_.apply(one, {id_, next_counter_}, change_stamp_, applied_, &undo_);
+        if (may_touch(one, at)) touch(one, at);
         ++next_counter_;
         if (!subscribers_.empty()) change_objects_.push_back(describe(one));
         return {};
@@ -196,6 +206,13 @@ result<void> core::apply(operation&& op) {
         case action::reset:
         case action::remove: {
             if (there == nullptr) return {};
+            std::vector<owned_place> kept;
+            if (conflicts_.rules().any_keeps_removes()) {
+                std::vector<std::string> at(op.path.begin(), op.path.end());
+                find_kept(*there, op.type, at, kept);
+                // A register leaves its mark, and a map those of the registers in it, once it is gone.
+                if (keeps_removes(op.path, op.type)) return retract(kept);
+            }
             std::vector<std::string_view> path(op.path.begin(), op.path.end());
             std::vector<std::pair<std::vector<std::string_view>, type_id>> counters;
             find_counters(*there, op.type, path, counters);
@@ -214,12 +231,16 @@ result<void> core::apply(operation&& op) {
             if (counts || there == nullptr) return {};
             bool nothing_there = true;
             there->for_each_dot([&](dot) { nothing_there = false; });
-            return nothing_there ? result<void>{} : apply_one(op);
+            if (nothing_there) return {};
+            if (auto done = apply_one(op); !done) return done;
+            return retract(kept);
         }
         case action::write:
         case action::enable:
         case action::disable:
-        case action::add: break; // see above
+        case action::add:
+        case action::retract:
+        case action::resolve: break; // see above
     }
     return {};
 }
@@ -230,7 +251,8 @@ void core::apply_pending(undo_log* undo) {
     dot at{id_, next_counter_ - all.size()};
     for (std::size_t i = 0; i < all.size(); ++i, ++at.counter) {
         if (i % keyspace::fetched_together == 0) state_.fetch(all.subspan(i));
-        state_.apply(std::move(all[i]), at, change_stamp_, applied_, undo);
+        contested where = state_.take(all[i], at, change_stamp_, applied_, undo);
+        if (may_touch(all[i], where)) touch(all[i], where);
     }
     pending_.clear();
 }
@@ -247,6 +269,7 @@ core::committed core::end_change() {
     undo_.clear();
     in_change_ = false;
     if (!change_objects_.empty()) notify_local(out);
+    if (!touched_.empty()) settle_touched(change_stamp_, change_stamp_.ms());
     if (open_run_.body_bytes() >= limits::run_bytes_target ||
         open_run_.operations() >= limits::run_operations_target) {
         seal();
@@ -262,6 +285,7 @@ void core::roll_back_change() {
     next_counter_ = change_first_;
     stated_dependencies_ = stated_before_;
     change_objects_.clear();
+    touched_.clear();
     in_change_ = false;
 }
 

@@ -160,6 +160,7 @@ hello_message core::make_hello() const {
     hello.codecs = all_codecs;
     hello.clock = clock_.last();
     hello.floor = floor_;
+    hello.rules_version = conflicts_.rules().version();
     for (const auto& e : applied_.entries()) {
         hello.applied.push_back({e.replica, e.counter, origins_.at(e.replica).last});
     }
@@ -487,6 +488,12 @@ void core::on_hello(session& s, const hello_message& hello) {
     s.their_start = s.their_applied = s.known = std::move(has);
     s.probe_stale = true;
     s.their_floor = hello.floor;
+    s.rules_version = hello.rules_version;
+    if (s.rules_version != conflicts_.rules().version()) {
+        report_seldom(severity::warning, "conflict.other_rules", hello.name,
+                      "it settles conflicts by other rules than this replica: both may read the "
+                      "same siblings differently");
+    }
     s.below_floor = below_floor(s);
     if (s.known.covers(floor_)) entry.fetching.reset(); // it needs no state
     s.cursor = tail_.end();                             // its Interest will rewind it

@@ -2,6 +2,11 @@
 
 // What the core says of itself and of its peers.
 namespace weft {
+namespace {
+
+constexpr std::int64_t said_again_ms = 600'000;
+
+} // namespace
 
 std::string_view to_string(peer_state state) {
     switch (state) {
@@ -115,6 +120,11 @@ replica_status core::status(instant now) const {
     for (const peer_entry& p : peers_)
         out.digest_mismatch = out.digest_mismatch || p.digest_mismatch;
     out.disk_full = disk_full_;
+    out.conflicts = conflicts_.all().size();
+    out.conflicts_waiting = conflicts_.waiting();
+    out.conflicts_failing = conflicts_.failing();
+    out.rules = conflicts_.rules().all().size();
+    out.rules_version = conflicts_.rules().version();
     out.clock_ahead = clock_.wall_distrusted();
     for (const peer_entry& p : peers_) {
         if (p.name.empty() && !p.configured) continue; // merged into a configured entry
@@ -133,6 +143,7 @@ replica_status core::status(instant now) const {
         peer.digest_mismatch_keys = p.mismatch_keys;
         if (p.session) {
             const session& s = sessions_.at(*p.session); // the driver asks nothing of a closed core
+            peer.other_rules = s.open && s.rules_version != conflicts_.rules().version();
             peer.lag_ops = applied_.operations_beyond(s.their_applied);
             peer.lag_ms = s.probing && peer.lag_ops > 0 ? now.ms_since(s.probe_at) : 0;
             peer.rtt_us = s.rtt_us;
@@ -154,6 +165,18 @@ replica_status core::status(instant now) const {
         out.peers.push_back(std::move(peer));
     }
     return out;
+}
+
+void core::report_event(severity level, std::string what, std::string text) {
+    effects_.push_back(report{{level, std::move(what), std::move(text)}});
+}
+
+void core::report_seldom(severity level, std::string what, const std::string& where,
+                         const std::string& text) {
+    std::erase_if(said_,
+                  [this](const auto& e) { return now_.ms_since(e.second) >= said_again_ms; });
+    if (said_.size() < limits::peers_max && !said_.emplace(what + text, now_).second) return;
+    report_event(level, std::move(what), where + ": " + text);
 }
 
 } // namespace weft

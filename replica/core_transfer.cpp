@@ -291,6 +291,7 @@ void core::stand_on_joined() {
         known.last = o.last;
         known.dependencies = o.dependencies;
         if (!o.who.member.empty()) known.who = o.who;
+        if (!o.who.member.empty()) conflicts_.know(o.id, o.who);
         held_back_.drop_covered(o.id, o.counter);
     }
     applied_ = done.applied;
@@ -305,6 +306,7 @@ void core::stand_on_joined() {
                      "' was joined with this one: " + std::to_string(operations) + " operations, " +
                      std::to_string(done.joined.changed.size()) + " keys");
     changed_states_.push_back({done.peer, std::move(done.joined.changed)});
+    rebuild_conflicts(wall_ms_);
     retry_held_back();
     for (auto& [id, s] : sessions_) {
         s.below_floor = s.open && below_floor(s);

@@ -50,6 +50,7 @@ result<void> driver::start() {
         listening_.push_back((*made)->url());
         listeners_.push_back(std::move(*made));
     }
+    audit_bytes_ = parts_.audits->size_bytes();
     happened(woken{});
     return {};
 }
@@ -258,6 +259,7 @@ void driver::write_pending() {
     if (done) {
         unlogged_.clear();
         for (send_message& what : std::exchange(withheld_, {})) perform(what);
+        write_audits();
         if (disk_full_ && !closed_) happened(disk_state{false});
         disk_full_ = false;
     } else if (closed_) {
@@ -293,17 +295,21 @@ void driver::perform(read_log& what) {
     }
 }
 
+// What a snapshot holds is not replayed again: decisions about it are on the disk first.
 void driver::perform(write_snapshot& what) {
-    parts_.snapshots->write_later(std::move(what.image),
-                                  [weak = weak_from_this()](result<snapshot_info> written) {
-                                      auto self = weak.lock();
-                                      if (!self || self->closed_) return;
-                                      if (written) {
-                                          self->happened(snapshot_written{*written, {}});
-                                      } else {
-                                          self->happened(snapshot_written{{}, written.error()});
-                                      }
-                                  });
+    auto image = std::make_shared<state_image>(std::move(what.image));
+    once_audits_are_durable([this, image] {
+        parts_.snapshots->write_later(std::move(*image),
+                                      [weak = weak_from_this()](result<snapshot_info> written) {
+                                          auto self = weak.lock();
+                                          if (!self || self->closed_) return;
+                                          if (written) {
+                                              self->happened(snapshot_written{*written, {}});
+                                          } else {
+                                              self->happened(snapshot_written{{}, written.error()});
+                                          }
+                                      });
+    });
 }
 
 void driver::perform(remove_snapshot& what) {
@@ -358,12 +364,15 @@ void driver::perform(stage_state& what) {
 }
 
 void driver::perform(join_state& what) {
-    parts_.transfers->join_later(std::move(what.mine),
-                                 [weak = weak_from_this()](result<joined_state> outcome) {
-                                     auto self = weak.lock();
-                                     if (self && !self->closed_)
-                                         self->happened(state_joined{std::move(outcome)});
-                                 });
+    auto mine = std::make_shared<state_image>(std::move(what.mine));
+    once_audits_are_durable([this, mine] {
+        parts_.transfers->join_later(std::move(*mine),
+                                     [weak = weak_from_this()](result<joined_state> outcome) {
+                                         auto self = weak.lock();
+                                         if (self && !self->closed_)
+                                             self->happened(state_joined{std::move(outcome)});
+                                     });
+    });
 }
 
 void driver::perform(discard_staged&) {
@@ -457,6 +466,61 @@ void driver::perform(close_link& what) {
 }
 
 void driver::perform(notify& what) { what.whom->tell(what.what); }
+
+void driver::perform(notify_conflict& what) { (*what.whom)(what.what); }
+
+void driver::perform(record_audit& what) {
+    unaudited_.insert(unaudited_.end(), std::make_move_iterator(what.entries.begin()),
+                      std::make_move_iterator(what.entries.end()));
+    write_audits();
+}
+
+// A trail that cannot be written stops nothing: it is tried again with the next decision, or the next run.
+void driver::write_audits() {
+    if (unaudited_.empty()) return;
+    auto done = parts_.audits->append(unaudited_);
+    audit_bytes_ = parts_.audits->size_bytes();
+    if (done) {
+        audits_failed_ = false;
+        return;
+    }
+    if (!std::exchange(audits_failed_, true)) {
+        parts_.doors.events.on({severity::warning, "audit.not_written",
+                                "decisions about conflicts wait in memory for the audit trail: " +
+                                    to_string(done.error())});
+    }
+    if (unaudited_.size() > limits::audit_waiting_max) {
+        std::size_t lost = unaudited_.size() - limits::audit_waiting_max;
+        unaudited_.erase(unaudited_.begin(),
+                         unaudited_.begin() + static_cast<std::ptrdiff_t>(lost));
+        parts_.doors.events.on({severity::error, "audit.lost",
+                                std::to_string(lost) + " decisions never came to the audit trail"});
+    }
+}
+
+void driver::once_audits_are_durable(std::function<void()> then) {
+    write_audits();
+    parts_.audits->sync_later([weak = weak_from_this(), then](result<void> done) {
+        auto self = weak.lock();
+        if (!self || self->closed_) return;
+        if (!done) {
+            self->parts_.doors.events.on(
+                {severity::warning, "audit.not_synced",
+                 "a power cut may lose decisions about conflicts: " + to_string(done.error())});
+        }
+        then();
+    });
+}
+
+void driver::find_audits(audit_query asked, std::function<void(result<audit_page>)> done) {
+    error closed{errc::closed, "the replica is closed"};
+    if (closed_) return done(fail(closed));
+    run().post([weak = weak_from_this(), asked = std::move(asked), done = std::move(done), closed] {
+        auto self = weak.lock();
+        if (!self || self->closed_) return done(fail(closed));
+        done(self->parts_.audits->find(asked));
+    });
+}
 
 void driver::perform(answer& what) { what.whom(std::move(what.outcome)); }
 

@@ -24,6 +24,7 @@ struct driver_parts {
     std::unique_ptr<run_log> log;
     std::unique_ptr<snapshot_store> snapshots;
     std::unique_ptr<transfer_store> transfers;
+    std::unique_ptr<audit_trail> audits;
     // Makes an identity durable; called before anything that needs it leaves the replica.
     std::function<result<void>(const replica_identity&)> persist;
     // Called once, on the loop, when the log can no longer be trusted: nothing more is acknowledged, and
@@ -116,6 +117,9 @@ public:
     [[nodiscard]] std::uint64_t snapshot_bytes_written() const {
         return parts_.snapshots->under_way_bytes();
     }
+    // A page of the audit trail; `done` is called once, on the loop, or at once if this is closed.
+    void find_audits(audit_query asked, std::function<void(result<audit_page>)> done);
+    [[nodiscard]] std::uint64_t audit_bytes() const { return audit_bytes_; }
     [[nodiscard]] std::size_t arriving_bytes() const {
         return parts_.transports.arriving()->bytes();
     }
@@ -152,8 +156,12 @@ private:
     void perform(send_message& what);
     void perform(close_link& what);
     void perform(notify& what);
+    void perform(notify_conflict& what);
+    void perform(record_audit& what);
     void perform(answer& what);
     void perform(report& what);
+    void write_audits();
+    void once_audits_are_durable(std::function<void()> then);
     void write_pending();
     void look_at_queues();
     void count_links();
@@ -172,6 +180,7 @@ private:
     std::atomic<bool> closed_{false};
     std::atomic<bool> wake_posted_{false};
     std::atomic<std::uint64_t> log_bytes_{0};
+    std::atomic<std::uint64_t> audit_bytes_{0};
 
     // Backpressure to callers.
     std::atomic<std::size_t> unlogged_bytes_{0};
@@ -189,6 +198,8 @@ private:
     std::optional<replica_identity> unpersisted_; // it found no space …
     std::vector<shared_bytes> unlogged_;          // … nor did these runs
     std::vector<send_message> withheld_;          // runs for peers, behind those
+    std::vector<audit_entry> unaudited_;          // the trail could not take them yet …
+    bool audits_failed_ = false;                  // … which was reported
     bool disk_full_ = false;
     std::optional<error> unlogged_error_; // why they were not logged at the close
     struct sent {

@@ -1,5 +1,6 @@
 #pragma once
 #include "base/env.hpp"
+#include "replica/conflicts.hpp"
 #include "replica/options.hpp"
 #include "replica/state_image.hpp"
 #include "replica/subscription.hpp"
@@ -83,6 +84,13 @@ struct notify {
     std::shared_ptr<const subscriber> whom;
     change_event what;
 };
+struct notify_conflict {
+    std::shared_ptr<const conflict_callback> whom;
+    conflict_event what;
+};
+struct record_audit { // what was decided; in the trail before a snapshot holds it
+    std::vector<audit_entry> entries;
+};
 struct answer { // somebody's acknowledgement
     std::function<void(result<void>)> whom;
     result<void> outcome;
@@ -91,9 +99,10 @@ struct report {
     log_event what;
 };
 
-using effect = std::variant<persist_identity, append_log, sync_log, read_log, write_snapshot,
-                            remove_snapshot, verify_snapshot, set_aside_snapshot, find_log_cut,
-                            drop_log, read_state, stage_state, join_state, discard_staged, dial,
-                            send_message, close_link, notify, answer, report>;
+using effect =
+    std::variant<persist_identity, append_log, sync_log, read_log, write_snapshot, remove_snapshot,
+                 verify_snapshot, set_aside_snapshot, find_log_cut, drop_log, read_state,
+                 stage_state, join_state, discard_staged, dial, send_message, close_link, notify,
+                 notify_conflict, record_audit, answer, report>;
 
 } // namespace weft

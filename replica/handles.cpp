@@ -16,9 +16,57 @@ result<void> object_handle::change(action what, value argument, std::int64_t amo
 
 result<void> object_handle::find(const std::function<void(const object&)>& see) const {
     object_path::parts path(path_);
-    return access_->read([&](const keyspace& state, replica_id) {
-        if (const object* there = state.find(path, type_)) see(*there);
+    return access_->read([&](const state_view& now) {
+        if (const object* there = now.objects.find(path, type_)) see(*there);
     });
+}
+
+result<std::vector<value>> object_handle::read_values() const {
+    std::vector<value> out;
+    object_path::parts path(path_);
+    auto done = access_->read([&](const state_view& now) {
+        const object* there = now.objects.find(path, type_);
+        if (there == nullptr) return;
+        const auto& writes = there->as<register_store<value>>();
+        if (auto ruled = now.conflicts.read(path, type_, writes)) {
+            out = std::move(ruled->values);
+            return;
+        }
+        for (const auto& e : writes) {
+            if (is_present(e.payload.content)) out.push_back(e.payload.content);
+        }
+    });
+    if (!done) return fail(done.error());
+    return out;
+}
+
+result<std::optional<value>> object_handle::read_value() const {
+    std::optional<value> out;
+    object_path::parts path(path_);
+    auto done = access_->read([&](const state_view& now) {
+        const object* there = now.objects.find(path, type_);
+        if (there == nullptr) return;
+        const auto& writes = there->as<register_store<value>>();
+        auto ruled = now.conflicts.read(path, type_, writes);
+        if (!ruled || ruled->values.size() > 1) {
+            out = latest<value>(writes)->payload.content;
+        } else if (!ruled->values.empty()) {
+            out = std::move(ruled->values.front());
+        }
+    });
+    if (!done) return fail(done.error());
+    return out;
+}
+
+result<std::vector<sibling>> object_handle::read_siblings() const {
+    std::vector<sibling> out;
+    object_path::parts path(path_);
+    auto done = access_->read([&](const state_view& now) {
+        const object* there = now.objects.find(path, type_);
+        if (there != nullptr) out = now.conflicts.siblings(there->as<register_store<value>>());
+    });
+    if (!done) return fail(done.error());
+    return out;
 }
 
 result<void> counter_handle::decrement(std::int64_t by) {
@@ -31,9 +79,9 @@ result<void> bounded_counter_handle::create(std::int64_t bound, std::int64_t ini
     auto extra = std::make_unique<operation_extra>();
     bool there = false;
     object_path::parts path(path_);
-    auto looked = access_->read([&](const keyspace& state, replica_id self) {
-        extra->spec = {self, bound, initial, at_most};
-        if (const object* found = state.find(path, type_)) {
+    auto looked = access_->read([&](const state_view& now) {
+        extra->spec = {now.self, bound, initial, at_most};
+        if (const object* found = now.objects.find(path, type_)) {
             // Alike but for the creator is alike enough: an earlier life, or another replica, made it.
             for (const auto& i : found->as<bounded_store>().instances()) {
                 there = there || (i.spec.bound == bound && i.spec.initial == initial &&
@@ -95,9 +143,9 @@ result<std::int64_t> bounded_counter_handle::read() const {
 result<std::uint64_t> bounded_counter_handle::rights() const {
     std::uint64_t out = 0;
     object_path::parts path(path_);
-    auto looked = access_->read([&](const keyspace& state, replica_id self) {
-        const object* found = state.find(path, type_);
-        if (found != nullptr) out = found->as<bounded_store>().chosen()->rights_of(self);
+    auto looked = access_->read([&](const state_view& now) {
+        const object* found = now.objects.find(path, type_);
+        if (found != nullptr) out = found->as<bounded_store>().chosen()->rights_of(now.self);
     });
     if (!looked) return fail(looked.error());
     return out;
@@ -121,8 +169,7 @@ result<void> object_scope::remove(std::string_view name) const {
     object_path::parts parts(path);
     return access_->together([&](store_access& all) -> result<void> {
         std::vector<type_id> types;
-        auto looked =
-            all.read([&](const keyspace& state, replica_id) { types = state.types_at(parts); });
+        auto looked = all.read([&](const state_view& now) { types = now.objects.types_at(parts); });
         if (!looked) return looked;
         for (type_id type : types) {
             if (type.kind == type_kind::bounded_counter) {

@@ -1,5 +1,5 @@
 #pragma once
-#include "replica/keyspace.hpp"
+#include "replica/conflicts.hpp"
 #include "replica/object_path.hpp"
 
 #include <functional>
@@ -26,8 +26,7 @@ public:
     virtual result<void> write(operation&& op) = 0;
     // Runs `what` as one transaction, or inside the one that this is of.
     virtual result<void> together(const std::function<result<void>(store_access&)>& what) = 0;
-    virtual result<void>
-    read(const std::function<void(const keyspace&, replica_id)>& look) const = 0;
+    virtual result<void> read(const std::function<void(const state_view&)>& look) const = 0;
 };
 
 // One object: where it is and of which type.
@@ -57,13 +56,18 @@ protected:
         return out;
     }
     [[nodiscard]] result<void> find(const std::function<void(const object&)>& see) const;
+    // What is read of a register: by the rule for it, if there is one, else as its type says.
+    [[nodiscard]] result<std::vector<value>> read_values() const;
+    [[nodiscard]] result<std::optional<value>> read_value() const;
+    [[nodiscard]] result<std::vector<sibling>> read_siblings() const;
 
     store_access* access_;
     object_path path_;
     type_id type_;
 };
 
-// Last-writer-wins register of a T, or of any `value`.
+// Last-writer-wins register of a T, or of any `value`. Where a rule applies to it (resolve/rules.hpp), reads
+// give what that makes of the concurrent values; but a rule that gives several leaves it to the last writer.
 template <class T = value>
 class register_handle : public object_handle {
 public:
@@ -75,22 +79,21 @@ public:
     }
     // Nothing if it is absent; wrong_type if it holds another kind of value.
     [[nodiscard]] result<std::optional<T>> get() const {
-        std::optional<value> found;
-        auto done = find([&](const object& there) {
-            found = latest<value>(there.as<register_store<value>>())->payload.content;
-        });
-        if (!done) return fail(done.error());
-        if (!found) return std::optional<T>();
-        auto content = value_traits<T>::unwrap(*found);
+        auto found = read_value();
+        if (!found) return fail(found.error());
+        if (!*found) return std::optional<T>();
+        auto content = value_traits<T>::unwrap(**found);
         if (!content) {
             return fail(errc::wrong_type, "register '" + path_.last() + "' holds a " +
-                                              std::string(to_string(found->kind())));
+                                              std::string(to_string((*found)->kind())));
         }
         return content;
     }
+    // All that was written concurrently, in the order of the writes' dots, with who did it and when.
+    [[nodiscard]] result<std::vector<sibling>> siblings() const { return read_siblings(); }
 };
 
-// Multi-value register: `get` gives every concurrent value.
+// Multi-value register: `get` gives every concurrent value, or what a rule makes of them.
 template <class T = value>
 class mv_register_handle : public object_handle {
 public:
@@ -102,20 +105,20 @@ public:
     }
     // wrong_type if one of them is of another kind.
     [[nodiscard]] result<std::vector<T>> get() const {
+        auto found = read_values();
+        if (!found) return fail(found.error());
         std::vector<T> out;
-        bool fits = true;
-        auto done = find([&](const object& there) {
-            for (const auto& e : there.as<register_store<value>>()) {
-                auto content = value_traits<T>::unwrap(e.payload.content);
-                fits = fits && content.has_value();
-                if (content) out.push_back(std::move(*content));
+        for (const value& v : *found) {
+            auto content = value_traits<T>::unwrap(v);
+            if (!content) {
+                return fail(errc::wrong_type,
+                            "register '" + path_.last() + "' holds other kinds too");
             }
-        });
-        if (!done) return fail(done.error());
-        if (!fits)
-            return fail(errc::wrong_type, "register '" + path_.last() + "' holds other kinds too");
+            out.push_back(std::move(*content));
+        }
         return out;
     }
+    [[nodiscard]] result<std::vector<sibling>> siblings() const { return read_siblings(); }
 };
 
 // Counter that goes up and down. Further error: over_limit if this replica's sum would leave 64 bits.

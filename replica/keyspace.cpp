@@ -26,6 +26,22 @@ void write_leaf(Store& mine, typename Store::entry fresh, const operation_seen& 
     }
 }
 
+bool several_writes(const object& there) {
+    const auto* writes = std::get_if<register_store<value>>(&there.data());
+    return writes != nullptr && !writes->empty() &&
+           (writes->size() > 1 || !is_present(writes->begin()->payload.content));
+}
+
+// Whether an object of another type lives under that name, too.
+bool lives_beside(const map_store& parent, child_ref child) {
+    const auto& all = parent.children();
+    for (auto at = all.lower_bound(child_ref{child.name, {type_kind{}, element_kind{}}});
+         at != all.end() && at->key.name() == child.name; ++at) {
+        if (at->value.live() && at->key.type() != child.type) return true;
+    }
+    return false;
+}
+
 type_id type_at(const operation& op, std::size_t depth) {
     return depth + 1 == op.path.size() ? op.type : type_id{type_kind::map};
 }
@@ -51,13 +67,15 @@ void undo_log::clear() {
     name_ends.clear();
 }
 
-void keyspace::apply(const operation& op, value&& argument, dot at, hlc stamp,
-                     const version_vector& dependencies, undo_log* undo) {
+contested keyspace::apply(const operation& op, value&& argument, dot at, hlc stamp,
+                          const version_vector& dependencies, undo_log* undo) {
     if (undo != nullptr) {
         if (undo->steps.empty()) undo->weight = weight_;
         undo->add(op);
     }
-    apply_at(root_, {}, 0, op, std::move(argument), {dependencies, at}, stamp, undo);
+    contested where;
+    apply_at(root_, {}, 0, op, std::move(argument), {dependencies, at}, stamp, undo, where);
+    return where;
 }
 
 void keyspace::fetch(std::span<const operation> next) const {
@@ -78,7 +96,7 @@ void keyspace::fetch(std::span<const operation> next) const {
 
 void keyspace::apply_at(map_store& parent, const path_hash& parent_hash, std::size_t depth,
                         const operation& op, value&& argument, const operation_seen& seen,
-                        hlc stamp, undo_log* undo) {
+                        hlc stamp, undo_log* undo, contested& where) {
     bool last = depth + 1 == op.path.size();
     child_ref name{op.path[depth], type_at(op, depth)};
     if (op.what == action::remove && std::as_const(parent).find(name) == nullptr) return;
@@ -86,13 +104,16 @@ void keyspace::apply_at(map_store& parent, const path_hash& parent_hash, std::si
     bool was_live = child.live();
     path_hash here = parent_hash.child(name.name, name.type);
     if (last) {
+        bool before = several_writes(child);
         apply_here(child, here, op, std::move(argument), seen, stamp,
                    undo == nullptr ? nullptr : &undo->steps.back());
+        where.object = before || several_writes(child) || op.what == action::resolve;
     } else {
-        apply_at(child.as<map_store>(), here, depth + 1, op, std::move(argument), seen, stamp,
-                 undo);
+        apply_at(child.as<map_store>(), here, depth + 1, op, std::move(argument), seen, stamp, undo,
+                 where);
     }
-    parent.settle(name, child, was_live);
+    bool came_or_went = parent.settle(name, child, was_live);
+    if (came_or_went && lives_beside(parent, name)) where.names |= 1U << depth;
 }
 
 void keyspace::apply_here(object& target, const path_hash& here, const operation& op,
@@ -118,9 +139,15 @@ void keyspace::apply_here(object& target, const path_hash& here, const operation
         weight_.add(weigh_element(here, argument, find()));
     };
     switch (op.what) {
+        case action::resolve:
+            if (!is_register(op.type.kind)) break; // it names who; what settles is beside it
+            [[fallthrough]];
         case action::write:
             write_store(target.as<register_store<value>>(),
                         stamped<value>{stamp, std::move(argument)});
+            break;
+        case action::retract:
+            write_store(target.as<register_store<value>>(), stamped<value>{stamp, value::absent()});
             break;
         case action::enable:
         case action::disable:

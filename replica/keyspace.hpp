@@ -17,6 +17,16 @@ struct operation_seen {
     }
 };
 
+// Where an operation may have opened, changed or closed a conflict.
+struct contested {
+    bool object =
+        false; // the one at its path holds several writes, or a remove that is kept, or did
+    std::uint32_t names =
+        0; // bit d: one came or went under the first d + 1 parts of its path, and others live there
+
+    explicit operator bool() const { return object || names != 0; }
+};
+
 // How to take back one operation of a local transaction.
 struct undo_step {
     std::size_t path_at = 0; // its parts are names of the log
@@ -46,13 +56,14 @@ class keyspace {
 public:
     // Applies an operation that has not been applied yet and whose causes have. With `undo`, the
     // operation is local: it has seen everything here, and can be taken back.
-    void apply(const operation& op, dot at, hlc stamp, const version_vector& dependencies,
-               undo_log* undo) {
-        apply(op, value(op.argument), at, stamp, dependencies, undo);
+    contested apply(const operation& op, dot at, hlc stamp, const version_vector& dependencies,
+                    undo_log* undo) {
+        return apply(op, value(op.argument), at, stamp, dependencies, undo);
     }
-    void apply(operation&& op, dot at, hlc stamp, const version_vector& dependencies,
-               undo_log* undo) {
-        apply(op, std::move(op.argument), at, stamp, dependencies, undo);
+    // The same, and takes the argument out of `op`.
+    contested take(operation& op, dot at, hlc stamp, const version_vector& dependencies,
+                   undo_log* undo) {
+        return apply(op, std::move(op.argument), at, stamp, dependencies, undo);
     }
     void roll_back(undo_log&& undo);
     // Asks memory for what operations that come next will touch, of up to `fetched_together` of them. Most of
@@ -69,6 +80,7 @@ public:
     // The object at a path, if it has a live dot.
     [[nodiscard]] const object* find(std::span<const std::string_view> path, type_id type) const;
     // Also a counter's record without a live dot, or a set that holds only remove marks.
+    // Of a register also one that holds only removes that are kept.
     [[nodiscard]] const object* find_record(std::span<const std::string_view> path,
                                             type_id type) const;
     // The live types under one name, in the order by which reads without a type choose: the first.
@@ -84,11 +96,11 @@ public:
 
 private:
     // `argument` is that of `op`, which need not hold it any more.
-    void apply(const operation& op, value&& argument, dot at, hlc stamp,
-               const version_vector& dependencies, undo_log* undo);
+    contested apply(const operation& op, value&& argument, dot at, hlc stamp,
+                    const version_vector& dependencies, undo_log* undo);
     void apply_at(map_store& parent, const path_hash& parent_hash, std::size_t depth,
                   const operation& op, value&& argument, const operation_seen& seen, hlc stamp,
-                  undo_log* undo);
+                  undo_log* undo, contested& where);
     void apply_here(object& target, const path_hash& here, const operation& op, value&& argument,
                     const operation_seen& seen, hlc stamp, undo_step* undo);
     void load_at(map_store& parent, const path_hash& parent_hash,

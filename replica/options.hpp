@@ -3,6 +3,7 @@
 #include "base/ids.hpp"
 #include "base/limits.hpp"
 #include "clock/hlc.hpp"
+#include "resolve/rules.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -40,6 +41,11 @@ struct replica_options {
     // large; who lacks it then fetches the state.
     std::uint64_t log_bytes_max = limits::log_bytes_max;
     std::uint64_t log_segment_bytes = limits::segment_bytes_target;
+    // What settles concurrent writes, and where. The same on every replica: they compare.
+    rules conflict_rules = {};
+    // Of the audit trail, what is older or more than that goes.
+    std::uint64_t audit_age_ms_max = limits::audit_age_ms_max;
+    std::uint64_t audit_bytes_max = limits::audit_bytes_max;
 };
 
 // What an acknowledgement of a change means.

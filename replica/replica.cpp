@@ -100,26 +100,26 @@ result<void> replica::check(ack_level level) const {
     return driver_->with_core([&](core& c) { return c.check(level); });
 }
 
-result<void> replica::read(const std::function<void(const keyspace&, replica_id)>& look) const {
+result<void> replica::read(const std::function<void(const state_view&)>& look) const {
     if (driver_->inside()) {
-        look(driver_->unlocked_core().state(), driver_->unlocked_core().identity().id);
+        look(driver_->unlocked_core().view());
         return {};
     }
     return driver_->with_core([&](core& c) -> result<void> {
         if (driver_->closed()) return fail(closed_replica());
-        look(c.state(), c.identity().id);
+        look(c.view());
         return {};
     });
 }
 
 result<void> replica::read(const std::function<void(const keyspace&)>& look) const {
-    return read([&](const keyspace& state, replica_id) { look(state); });
+    return read([&](const state_view& now) { look(now.objects); });
 }
 
 result<std::vector<std::string>> replica::keys(std::string_view prefix) const {
     std::vector<std::string> out;
-    auto done = read([&](const keyspace& state, replica_id) {
-        const auto& children = state.root().children();
+    auto done = read([&](const state_view& now) {
+        const auto& children = now.objects.root().children();
         for (auto at = children.lower_bound(child_ref{prefix, {type_kind{}, element_kind{}}});
              at != children.end() && at->key.name().starts_with(prefix); ++at) {
             std::string_view name = at->key.name();
@@ -145,6 +145,47 @@ result<subscription_id> replica::subscribe_key(std::string key, change_callback 
 
 result<subscription_id> replica::subscribe_prefix(std::string prefix, change_callback whom) {
     return subscribe({std::move(prefix), true}, std::move(whom));
+}
+
+result<subscription_id> replica::subscribe_conflicts(conflict_callback whom) {
+    if (driver_->inside())
+        return fail(errc::nested_transaction, "subscribe outside of the transaction");
+    return driver_->with_core([&](core& c) -> result<subscription_id> {
+        if (driver_->closed()) return fail(closed_replica());
+        return c.subscribe_conflicts(std::move(whom));
+    });
+}
+
+result<std::vector<open_conflict>> replica::conflicts(std::string_view prefix, bool all) const {
+    std::vector<open_conflict> out;
+    auto done = read([&](const state_view& now) {
+        const auto& open = now.conflicts.all();
+        conflict_index::place from{{std::string(prefix)}, {type_kind{}, element_kind{}}};
+        for (auto at = open.lower_bound(from);
+             at != open.end() && at->first.path.front().starts_with(prefix); ++at) {
+            if (all || at->second.waits()) out.push_back(at->second);
+        }
+    });
+    if (!done) return fail(done.error());
+    return out;
+}
+
+result<commit> replica::resolve(const conflict& seen, const resolution& how) {
+    return transact_erased([&](transaction& t) { return t.resolve(seen, how); });
+}
+
+void replica::audit(audit_query asked, std::function<void(result<audit_page>)> done) {
+    driver_->find_audits(std::move(asked), std::move(done));
+}
+
+result<audit_page> replica::audit(audit_query asked) {
+    if (driver_->inside() || driver_->run().in_loop_thread()) {
+        return fail(errc::invalid_argument,
+                    "waiting here would stop what is waited for: neither in a transaction nor on "
+                    "the loop");
+    }
+    return waited_for<result<audit_page>>(
+        [&](auto answer) { audit(std::move(asked), std::move(answer)); });
 }
 
 void replica::unsubscribe(subscription_id id) {
@@ -199,6 +240,7 @@ result<replica_status> replica::status() const {
     if (out) {
         out->log_bytes = driver_->log_bytes();
         out->writers_waiting = driver_->writers_waiting();
+        out->audit_bytes = driver_->audit_bytes();
         out->arriving_bytes = driver_->arriving_bytes();
         out->snapshot_bytes_written = driver_->snapshot_bytes_written();
     }
@@ -206,6 +248,8 @@ result<replica_status> replica::status() const {
 }
 
 std::vector<std::string> replica::listening() const { return driver_->listening(); }
+
+std::uint64_t replica::wall_ms() const { return driver_->wall_ms(); }
 
 replica_id replica::id() const {
     if (driver_->inside()) return driver_->unlocked_core().identity().id;

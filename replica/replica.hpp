@@ -77,13 +77,28 @@ public:
 
     // Reads one stable state: `look` runs while nothing changes. It must not call the replica.
     result<void> read(const std::function<void(const keyspace&)>& look) const;
+    // The same with its conflicts, and who reads.
+    result<void> read(const std::function<void(const state_view&)>& look) const override;
     // The keys with that prefix, in order, each once. O(answer).
     [[nodiscard]] result<std::vector<std::string>> keys(std::string_view prefix = "") const;
+
+    // What waits for a person, in the order of paths; with `all` also what a rule has resolved.
+    [[nodiscard]] result<std::vector<open_conflict>> conflicts(std::string_view prefix = "",
+                                                               bool all = false) const;
+    // Settles one: transaction::resolve as a transaction of its own.
+    result<commit> resolve(const conflict& seen, const resolution& how);
+    // A page of the audit trail: what was decided here, when, by whom. `done` is called once, on the loop, or
+    // at once if the replica is closed.
+    void audit(audit_query asked, std::function<void(result<audit_page>)> done);
+    // The same, waited for; not on the loop's thread.
+    [[nodiscard]] result<audit_page> audit(audit_query asked);
 
     // Calls back for every change, local and remote, of that key or prefix, in log order.
     [[nodiscard]] result<subscription_id> subscribe_key(std::string key, change_callback whom);
     [[nodiscard]] result<subscription_id> subscribe_prefix(std::string prefix,
                                                            change_callback whom);
+    // Calls back when a conflict opens, changes or closes, one that a rule resolves among them.
+    [[nodiscard]] result<subscription_id> subscribe_conflicts(conflict_callback whom);
     // From any thread. A call that is under way, or already on its way, may still come.
     void unsubscribe(subscription_id id);
 
@@ -100,6 +115,7 @@ public:
     [[nodiscard]] result<replica_status> status() const;
     [[nodiscard]] std::vector<std::string> listening() const; // URLs with the ports really bound
     [[nodiscard]] replica_id id() const;
+    [[nodiscard]] std::uint64_t wall_ms() const; // Unix milliseconds, by its clock
 
     // A clean stop: logs what is open, syncs, writes the end mark, closes links, ends every wait with
     // `closed`. From any thread but from inside a transaction; a second call does nothing. From a callback
@@ -114,7 +130,6 @@ private:
     result<void> command(std::string_view peer, bool pause);
     result<void> write(operation&& op) override;
     result<void> together(const std::function<result<void>(store_access&)>& what) override;
-    result<void> read(const std::function<void(const keyspace&, replica_id)>& look) const override;
 
     std::shared_ptr<driver> driver_;
 };

@@ -28,11 +28,12 @@ struct session {
     std::string name;
     replica_id their_id{};
     std::uint64_t nonce = 0;
-    version_vector their_start; // what it had applied then
-    version_vector our_start;   // what we had
-    version_vector their_floor; // what it holds only as state …
-    bool below_floor = false;   // … and we lack some of it: nothing streams until we have it
-    instant bad_state_until{};  // the state that it sent was no good: not asked for again before
+    std::uint64_t rules_version = 0; // of what settles conflicts there
+    version_vector their_start;      // what it had applied then
+    version_vector our_start;        // what we had
+    version_vector their_floor;      // what it holds only as state …
+    bool below_floor = false;        // … and we lack some of it: nothing streams until we have it
+    instant bad_state_until{}; // the state that it sent was no good: not asked for again before
     bool caught_up = false;
 
     // Sending.

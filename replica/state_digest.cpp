@@ -14,7 +14,8 @@ constexpr std::uint64_t dot_bytes = 24;
 std::uint64_t hash_of_value(const value& v) {
     std::uint64_t seed = static_cast<std::uint64_t>(v.kind());
     switch (v.kind()) {
-        case value_kind::null: return seed;
+        case value_kind::null:
+        case value_kind::absent: return seed;
         case value_kind::boolean: return *v.as_bool() ? 11 : 10;
         case value_kind::integer: {
             std::int64_t number = *v.as_int();
@@ -94,11 +95,14 @@ void object_weight::subtract(const object_weight& part) {
 object_weight weigh(const path_hash& path, const register_store<value>& store) {
     object_weight out;
     if (!store.empty()) out.state_bytes = entry_bytes;
+    bool covered = any_present(store);
     for (const auto& e : store) {
-        leaf l = leaf_of(path, e.at);
-        l.first = hash_of_value(e.payload.content);
-        l.second = e.payload.at.raw;
-        out.digest.add(l.hashed());
+        if (covered) {
+            leaf l = leaf_of(path, e.at);
+            l.first = hash_of_value(e.payload.content);
+            l.second = e.payload.at.raw;
+            out.digest.add(l.hashed());
+        }
         out.state_bytes += dot_bytes + 24 + e.payload.content.heap_bytes();
     }
     return out;

@@ -8,7 +8,7 @@ namespace weft {
 
 // A commutative 128-bit sum of hashes of live dots and values. Equal version vectors have equal digests;
 // it detects faults, not adversaries. It covers nothing that depends on stability, time or configuration:
-// no reset rows of counters, no remove marks.
+// no reset rows of counters, no remove marks, no removes that are kept and stand beside no write.
 //
 //   cost    add and subtract: one XXH3-128 per live dot
 struct state_digest {

@@ -39,8 +39,10 @@ struct peer_status {
     std::int64_t digest_compared_ms = -1; // since digests were last compared; -1 for never
     bool digest_mismatch = false;         // it holds another state though it saw the same
     std::string digest_mismatch_keys;     // where, for people, once that is known
-    std::uint64_t state_bytes_sent = 0;   // of a state transfer to it that is under way …
-    std::uint64_t state_bytes_total = 0;  // … of so many; 0 if none is
+    bool other_rules =
+        false; // it settles conflicts by other rules than this replica: readings may differ
+    std::uint64_t state_bytes_sent = 0;  // of a state transfer to it that is under way …
+    std::uint64_t state_bytes_total = 0; // … of so many; 0 if none is
 };
 
 enum class transfer_phase : std::uint8_t {
@@ -94,9 +96,15 @@ struct replica_status {
     std::uint64_t known_ids_max = 0; // … and no more are taken
     std::int64_t digest_compared_ms = -1;
     bool digest_mismatch = false;
-    std::uint64_t writers_waiting = 0; // callers of transact, for the log to keep up
-    bool disk_full = false;            // local writes are refused until there is space
-    bool clock_ahead = false;          // a peer says that our clock is
+    std::uint64_t writers_waiting = 0;   // callers of transact, for the log to keep up
+    bool disk_full = false;              // local writes are refused until there is space
+    bool clock_ahead = false;            // a peer says that our clock is
+    std::uint64_t conflicts = 0;         // that are there now …
+    std::uint64_t conflicts_waiting = 0; // … for a person
+    std::uint64_t conflicts_failing = 0; // … though a rule applies: a strategy could not say
+    std::uint64_t rules = 0;
+    std::uint64_t rules_version = 0; // 0: there are none
+    std::uint64_t audit_bytes = 0;
     std::vector<peer_status> peers;
 };
 

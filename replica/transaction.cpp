@@ -17,8 +17,15 @@ result<void> transaction::write(operation&& op) {
     return done;
 }
 
-result<void> transaction::read(const std::function<void(const keyspace&, replica_id)>& look) const {
-    look(core_.state(), core_.identity().id);
+result<void> transaction::resolve(const conflict& seen, const resolution& how) {
+    if (failure_) return fail(*failure_);
+    auto done = core_.resolve(seen, how);
+    if (!done) failure_ = done.error();
+    return done;
+}
+
+result<void> transaction::read(const std::function<void(const state_view&)>& look) const {
+    look(core_.view());
     return {};
 }
 

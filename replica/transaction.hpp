@@ -20,6 +20,14 @@ public:
     // Makes `transact` roll back and fail with `aborted` and this text.
     void abort(std::string why);
 
+    // Settles a conflict as a person decides: by a write that has seen its siblings, so it is settled on
+    // every replica that gets it, and what is written meanwhile elsewhere stands beside it, as a smaller
+    // conflict.
+    //   seen      as it was when that was decided. Of a clash of types one is taken; of a counter beyond its
+    //             bound a whole number is given
+    //   outdated  it is not that conflict any more: nothing is done
+    result<void> resolve(const conflict& seen, const resolution& how);
+
     [[nodiscard]] const std::optional<error>& failure() const { return failure_; }
 
 private:
@@ -28,7 +36,7 @@ private:
     result<void> together(const std::function<result<void>(store_access&)>& what) override {
         return what(*this);
     }
-    result<void> read(const std::function<void(const keyspace&, replica_id)>& look) const override;
+    result<void> read(const std::function<void(const state_view&)>& look) const override;
 
     core& core_;
     std::optional<error> failure_;

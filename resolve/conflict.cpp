@@ -9,6 +9,7 @@ std::string_view to_string(conflict_kind kind) {
         case conflict_kind::write_write: return "write_write";
         case conflict_kind::delete_write: return "delete_write";
         case conflict_kind::type_clash: return "type_clash";
+        case conflict_kind::bound: return "bound";
     }
     return "unknown";
 }

@@ -14,13 +14,17 @@ enum class conflict_kind : std::uint8_t {
     write_write = 1,  // several values
     delete_write = 2, // a value and a remove, where removes are kept
     type_clash = 3,   // objects of several types under one name
+    bound = 4,        // what is read lies outside the bounds that a rule states
 };
 [[nodiscard]] std::string_view to_string(conflict_kind kind);
 
 // One of several writes that did not see each other. A write that saw another has removed it, so siblings are
 // concurrent, each with each; that is why they carry no version vector.
+//
+//   of a bound       a register's writes, perhaps only one; of a counter, what each replica has added
+//   of a type clash  the types, by name, in the order in which reads choose; who made them is not known
 struct sibling {
-    dot at;                       // names the write
+    dot at;                       // names the write; of a type, {0, its place}
     hlc stamp;                    // when, by its writer's clock
     std::optional<value> content; // nothing: a remove that is kept
     std::string member = {};      // who wrote it; empty if that is not known

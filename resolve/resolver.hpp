@@ -50,6 +50,7 @@ public:
     explicit resolver(std::vector<strategy> chain) : chain_(std::move(chain)) {}
 
     [[nodiscard]] decision resolve(const conflict& what) const;
+    [[nodiscard]] const std::vector<strategy>& chain() const { return chain_; }
     // "priority(berlin) > last_writer_wins"; "manual" if it is empty.
     [[nodiscard]] std::string name() const;
 

@@ -6,6 +6,8 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cmath>
+#include <compare>
 #include <tuple>
 
 namespace weft {
@@ -29,6 +31,21 @@ auto scope(const rule& one) {
     return std::tuple(exact(one), stem(one), std::string_view(one.field), one.type);
 }
 
+bool is_number(const value& v) {
+    return v.kind() == value_kind::integer ||
+           (v.kind() == value_kind::real && !std::isnan(*v.as_double()));
+}
+
+// Exact also where an integer has no double of its own.
+bool is_less(const value& a, const value& b) {
+    if (a.kind() == b.kind()) return a < b;
+    auto real = [](const value& v) {
+        auto whole = v.as_int();
+        return whole ? static_cast<long double>(*whole) : static_cast<long double>(*v.as_double());
+    };
+    return real(a) < real(b);
+}
+
 std::optional<error> wrong(const rule& one) {
     auto bad = [&](std::string why) {
         return error{errc::invalid_argument, "rule '" + to_string(one) + "': " + std::move(why)};
@@ -38,9 +55,15 @@ std::optional<error> wrong(const rule& one) {
     if (one.key.size() > limits::key_bytes_max || one.field.size() > limits::field_bytes_max)
         return bad("longer than a key can be");
     if (!is_utf8(one.key) || !is_utf8(one.field)) return bad("it is no UTF-8");
-    bool holds_several =
-        !one.type || *one.type == type_kind::mv_register || *one.type == type_kind::lww_register;
-    if (!holds_several) {
+    for (const auto& bound : {one.min, one.max}) {
+        if (bound && !is_number(*bound)) return bad("a bound is a number");
+    }
+    if (one.min && one.max && is_less(*one.max, *one.min)) return bad("min is above max");
+    bool counts = one.type == type_kind::counter || one.type == type_kind::grow_counter;
+    if (counts && (one.how.name() != "manual" || one.keeps_removes || !one.bounded()))
+        return bad(to_string(type_id{*one.type}) +
+                   " settles by itself; it may have min and max only");
+    if (one.type && !counts && !is_register(*one.type)) {
         return bad(to_string(type_id{*one.type}) +
                    " settles by itself; rules are for mv_register and lww_register");
     }
@@ -56,6 +79,7 @@ std::uint64_t version_of(std::span<const rule> all) {
         out.u8(one.type ? static_cast<std::uint8_t>(*one.type) : 0);
         out.text(one.how.name());
         out.u8(one.keeps_removes ? 1 : 0);
+        for (const auto& bound : {one.min, one.max}) encode(out, bound.value_or(value()));
     }
     return std::max<std::uint64_t>(XXH3_64bits(out.view().data(), out.size()), 1);
 }
@@ -82,7 +106,21 @@ result<rules> rules::make(std::vector<rule> all) {
     }
     rules out;
     out.all_ = std::move(all);
+    for (const rule& one : out.all_) {
+        out.any_keeps_removes_ = out.any_keeps_removes_ || one.keeps_removes;
+        out.any_bounded_ = out.any_bounded_ || one.bounded();
+    }
     if (!out.all_.empty()) out.version_ = version_of(out.all_);
+    return out;
+}
+
+rules rules::with_strategies(const std::function<strategy(const strategy&)>& around) const {
+    rules out = *this;
+    for (rule& one : out.all_) {
+        std::vector<strategy> chain;
+        for (const strategy& each : one.how.chain()) chain.push_back(around(each));
+        one.how = resolver(std::move(chain));
+    }
     return out;
 }
 
@@ -102,7 +140,18 @@ std::string to_string(const rule& one) {
     std::string out = one.key.empty() ? "*" : one.key;
     if (!one.field.empty()) out += " field " + one.field;
     if (one.type) out += " type " + to_string(type_id{*one.type});
-    return out + ": " + one.how.name() + (one.keeps_removes ? ", keeps removes" : "");
+    out += ": " + one.how.name() + (one.keeps_removes ? ", keeps removes" : "");
+    if (one.min) out += (one.max ? ", from " : ", at least ") + to_string(*one.min);
+    if (one.max) out += (one.min ? " to " : ", at most ") + to_string(*one.max);
+    return out;
+}
+
+std::string rule::outside(const value& read) const {
+    if (!bounded()) return {};
+    if (!is_number(read)) return to_string(read) + " is no number, and the rule states a bound";
+    if (min && is_less(read, *min)) return to_string(read) + " is below " + to_string(*min);
+    if (max && is_less(*max, read)) return to_string(read) + " is above " + to_string(*max);
+    return {};
 }
 
 } // namespace weft

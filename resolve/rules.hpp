@@ -13,7 +13,8 @@ namespace weft {
 //
 //   key    of the object: "config", or "place:*" for all that begin so; a star may stand at the end only
 //   field  of a map: the last name of the path, at any depth
-//   type   mv_register or lww_register: what can hold several concurrent writes
+//   type   mv_register or lww_register: what can hold several concurrent writes; a counter or grow_counter,
+//          if a bound is given
 struct rule {
     std::string key = {};
     std::string field = {};
@@ -21,6 +22,13 @@ struct rule {
     resolver how = {};
     // A remove that did not see a write is kept beside it, as a sibling without a value.
     bool keeps_removes = false;
+    // Numbers between which the value that is read must lie. One outside waits for a person, as it stands.
+    std::optional<value> min = {};
+    std::optional<value> max = {};
+
+    // Why a value is refused; empty if it is not.
+    [[nodiscard]] std::string outside(const value& read) const;
+    [[nodiscard]] bool bounded() const { return min || max; }
 };
 
 // All rules of a replica. Which one applies to an object is the same everywhere that has the same rules: the
@@ -36,7 +44,13 @@ public:
     // The one for the object at a path; null if there is none.
     [[nodiscard]] const rule* find(std::span<const std::string_view> path, type_id type) const;
 
+    // The same rules, each strategy replaced by what `around` makes of it, which has its name.
+    [[nodiscard]] rules
+    with_strategies(const std::function<strategy(const strategy&)>& around) const;
+
     [[nodiscard]] bool empty() const { return all_.empty(); }
+    [[nodiscard]] bool any_keeps_removes() const { return any_keeps_removes_; }
+    [[nodiscard]] bool any_bounded() const { return any_bounded_; }
     [[nodiscard]] std::span<const rule> all() const { return all_; } // most specific first
     // Differs where the rules do; 0 for none. Strategies count by their names.
     [[nodiscard]] std::uint64_t version() const { return version_; }
@@ -44,9 +58,11 @@ public:
 private:
     std::vector<rule> all_;
     std::uint64_t version_ = 0;
+    bool any_keeps_removes_ = false;
+    bool any_bounded_ = false;
 };
 
-// One rule in words: "place:* field name type mv_register: max, keeps removes".
+// One rule in words: "place:* field name type mv_register: max, keeps removes, from 0 to 9".
 [[nodiscard]] std::string to_string(const rule& one);
 
 } // namespace weft

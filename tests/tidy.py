@@ -48,6 +48,7 @@ FOREIGN = [
     (r"xxhash", ["replica/*.cpp", "crdt/*.cpp", "recovery/*.cpp", "resolve/*.cpp"]),
     (r"tl/expected", ["base/result.hpp"]),
     (r"CLI/", ["node/*.cpp"]),
+    (r"toml\+\+/", ["node/config_file.cpp"]),
     (r"[a-z]mmintrin", ["base/frame.cpp"]),
     # What is left with a .h is POSIX.
     (r".*\.h$", ["recovery/*.cpp", "clock/system_time.cpp", "transport/tcp.cpp", "node/*.cpp"]),

@@ -36,7 +36,8 @@ struct hello_message { // the first message of both sides
     std::uint32_t codecs = 0;          // bit n: reads codec n
     std::uint64_t features = 0;
     hlc clock{};
-    version_vector floor; // what the sender holds only as state
+    version_vector floor;            // what the sender holds only as state
+    std::uint64_t rules_version = 0; // of the rules by which it settles conflicts; 0 for none
 
     bool operator==(const hello_message&) const = default;
 };

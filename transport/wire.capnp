@@ -112,6 +112,10 @@ struct Hello {
   floor @10 :List(Entry);
   # What the sender holds only as state: it cannot send these operations.  A reader that lacks any of
   # them asks for the state (StateRequest) before it sends an Interest.
+
+  rulesVersion @11 :UInt64;
+  # A hash of the rules by which the sender settles concurrent writes; 0 for none.  They change what is
+  # read, never what is stored, so a reader with others goes on, and tells its operator.
 }
 
 struct Interest {

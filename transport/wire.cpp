@@ -129,6 +129,7 @@ void write(wire::Message::Builder out, const hello_message& m) {
     to.setFeatures(m.features);
     to.setClock(m.clock.raw);
     write_entries(to.initFloor(count(m.floor.size())), m.floor.entries());
+    to.setRulesVersion(m.rules_version);
 }
 
 void write(wire::Message::Builder out, const interest_message& m) {
@@ -296,6 +297,7 @@ message read(wire::Hello::Reader from, rules& keep) {
     m.features = from.getFeatures();
     m.clock = hlc{from.getClock()};
     m.floor = keep.vector(from.getFloor(), "hello: floor");
+    m.rules_version = from.getRulesVersion();
     return m;
 }
 

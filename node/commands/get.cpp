@@ -34,7 +34,9 @@ void print_fields(const json::object& fields, std::size_t indent) {
 int run(const get_command& given) {
     auto node = client::connect(given.dir);
     if (!node) return complain(node.error());
-    auto answer = node->ask("GET", target_of({"objects", given.key}, {{"type", given.type}}));
+    auto answer = node->ask(
+        "GET", target_of({"objects", given.key},
+                         {{"type", given.type}, {"siblings", given.siblings ? "true" : ""}}));
     if (!answer) return complain(answer.error());
     const json::value& content = answer->at("value");
     const json::array& types = answer->at("types").as_array();
@@ -48,6 +50,9 @@ int run(const get_command& given) {
     }
     if (given.json) {
         std::printf("%s\n", to_text(*answer).c_str());
+    } else if (const json::value* siblings = answer->as_object().if_contains("siblings")) {
+        for (const json::value& one : siblings->as_array())
+            std::printf("%s\n", sibling_line(one.as_object()).c_str());
     } else if (content.is_object() && answer->at("type") == "map") {
         print_fields(content.as_object(), 0);
     } else if (const json::array* items = content.if_array()) {

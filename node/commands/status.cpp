@@ -92,6 +92,19 @@ void print(const json::object& status) {
          bytes_of(status.at("state_bytes")) + " of " + bytes_of(status.at("state_bytes_max"))},
     };
     lines.emplace_back("buffers", buffers_of(status));
+    if (status.at("conflicts").to_number<std::uint64_t>() > 0 ||
+        status.at("rules").to_number<std::uint64_t>() > 0) {
+        lines.emplace_back("conflicts", plain(status.at("conflicts")) + ", of which " +
+                                            plain(status.at("conflicts_waiting")) +
+                                            " wait for a person; " + plain(status.at("rules")) +
+                                            " rules; audit trail " +
+                                            bytes_of(status.at("audit_bytes")));
+    }
+    if (status.at("conflicts_failing").to_number<std::uint64_t>() > 0) {
+        lines.emplace_back("WARNING", plain(status.at("conflicts_failing")) +
+                                          " conflicts that a strategy could not decide; see 'weft "
+                                          "conflicts list --all'");
+    }
     lines.emplace_back("ids",
                        plain(status.at("known_ids")) + " of " + plain(status.at("known_ids_max")));
     if (!status.at("transfer").is_null())
@@ -110,6 +123,12 @@ void print(const json::object& status) {
     warn("clock_ahead", "a peer says that this machine's clock is ahead; check its time source");
     for (const json::value& one : status.at("peers").as_array()) {
         const json::object& p = one.as_object();
+        if (p.at("other_rules").as_bool()) {
+            lines.emplace_back("WARNING",
+                               plain(p.at("name")) +
+                                   " settles conflicts by other rules: it may read the same "
+                                   "siblings differently");
+        }
         if (!p.at("digest_mismatch").as_bool()) continue;
         std::string keys = plain(p.at("digest_mismatch_keys"));
         lines.emplace_back("WARNING", "this replica and " + plain(p.at("name")) +

@@ -41,7 +41,8 @@ private:
 
 void answer(node& one, api& routes, http_request request) {
     if (api::is_watch(request)) {
-        auto subscribed = routes.watch(request, [](const change_event&) {});
+        auto subscribed =
+            routes.watch(request, [](const change_event&) {}, [](const std::string&) {});
         if (subscribed) routes.unwatch(*subscribed);
         return;
     }

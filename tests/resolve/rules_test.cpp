@@ -43,6 +43,22 @@ BOOST_AUTO_TEST_CASE(the_most_specific_rule_applies) {
     BOOST_TEST(found(rules(), {"other"}) == "none");
 }
 
+BOOST_AUTO_TEST_CASE(a_bound_is_exact_and_takes_numbers_only) {
+    rule one{"n", {}, {}, {}};
+    one.min = value(0);
+    one.max = value(std::int64_t{1} << 53);
+    BOOST_TEST(one.outside(value(0)).empty());
+    BOOST_TEST(one.outside(value(0.5)).empty());
+    BOOST_TEST(one.outside(value(std::int64_t{1} << 53)).empty());
+    BOOST_TEST(!one.outside(value((std::int64_t{1} << 53) + 1)).empty());
+    BOOST_TEST(one.outside(value(-1)) == "-1 is below 0");
+    BOOST_TEST(one.outside(value("x")) == "\"x\" is no number, and the rule states a bound");
+    BOOST_TEST(to_string(one) == "n: manual, from 0 to 9007199254740992");
+    one.max.reset();
+    BOOST_TEST(to_string(one) == "n: manual, at least 0");
+    BOOST_TEST(rule().outside(value("x")).empty());
+}
+
 BOOST_AUTO_TEST_CASE(what_cannot_be_meant_is_refused) {
     auto why = [](std::vector<rule> all) {
         auto made = rules::make(std::move(all));
@@ -51,8 +67,18 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_meant_is_refused) {
     BOOST_TEST(why({with("a*b")}) ==
                "invalid_argument: rule 'a*b: max': a star stands at the end of a key only");
     BOOST_TEST(why({with("", "", type_kind::counter)}) ==
-               "invalid_argument: rule '* type counter: max': counter settles by itself; rules are "
+               "invalid_argument: rule '* type counter: max': counter settles by itself; it may "
+               "have min and max only");
+    BOOST_TEST(why({with("", "", type_kind::map)}) ==
+               "invalid_argument: rule '* type map: max': map settles by itself; rules are "
                "for mv_register and lww_register");
+    rule bounded{"n", {}, type_kind::counter, {}};
+    bounded.min = value(5);
+    BOOST_TEST(why({bounded}) == "good");
+    bounded.max = value(4.5);
+    BOOST_TEST(why({bounded}).find("min is above max") != std::string::npos);
+    bounded.max = value("much");
+    BOOST_TEST(why({bounded}).find("a bound is a number") != std::string::npos);
     BOOST_TEST(why({with("a", "", {}, "max"), with("b"), with("a", "", {}, "min")}) ==
                "invalid_argument: rules 'a: max' and 'a: min' apply to the same: keep one");
     BOOST_TEST(why({with(""), with("*")}).find("apply to the same") != std::string::npos);

@@ -1,0 +1,169 @@
+#include "node/client.hpp"
+#include "node/commands.hpp"
+#include "node/json.hpp"
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <pwd.h>
+#include <unistd.h>
+
+namespace weft {
+namespace json = boost::json;
+namespace {
+
+std::string plain(const json::value& content) {
+    if (content.is_null()) return "-";
+    return content.is_string() ? std::string(content.as_string()) : to_text(content);
+}
+
+std::string age_of(const json::object& one) {
+    auto seconds = one.at("age_ms").to_number<std::uint64_t>() / 1'000;
+    if (seconds < 120) return std::to_string(seconds) + " s";
+    if (seconds < 7'200) return std::to_string(seconds / 60) + " min";
+    if (seconds < 172'800) return std::to_string(seconds / 3'600) + " h";
+    return std::to_string(seconds / 86'400) + " d";
+}
+
+std::string place_of(const json::object& one) {
+    std::string out = plain(one.at("key"));
+    if (const json::value* fields = one.if_contains("field")) {
+        for (const json::value& field : fields->as_array()) out += "/" + plain(field);
+    }
+    return out;
+}
+
+void print(const json::object& one) {
+    std::string decided = "waits";
+    if (!one.at("waits").as_bool()) {
+        decided = plain(one.at("strategy")) + " gives";
+        const json::array& result = one.at("result").as_array();
+        for (const json::value& v : result) decided += " " + to_text(v);
+        if (result.empty()) decided += " nothing";
+    }
+    std::printf("%s  %s %s, %s for %s, id %s\n", place_of(one).c_str(),
+                plain(one.at("type")).c_str(), plain(one.at("kind")).c_str(), decided.c_str(),
+                age_of(one).c_str(), plain(one.at("id")).c_str());
+    for (const json::value& why : one.at("failed").as_array())
+        std::printf("     %s\n", plain(why).c_str());
+    for (const json::value& s : one.at("siblings").as_array()) {
+        std::printf("  %2s %s\n", plain(s.at("n")).c_str(), sibling_line(s.as_object()).c_str());
+    }
+}
+
+int print_all(const json::array& conflicts, bool as_json) {
+    for (const json::value& one : conflicts) {
+        if (as_json) {
+            std::printf("%s\n", to_text(one).c_str());
+        } else {
+            print(one.as_object());
+        }
+    }
+    return done;
+}
+
+std::string user_name() {
+    if (const passwd* user = ::getpwuid(::geteuid())) return user->pw_name;
+    return std::to_string(::geteuid());
+}
+
+result<std::string> whole_file(const std::string& name) {
+    std::string out;
+    if (name == "-") {
+        out.assign(std::istreambuf_iterator<char>(std::cin), {});
+    } else {
+        std::ifstream file(name, std::ios::binary);
+        if (!file) return fail(errc::not_found, name + ": cannot be read");
+        out.assign(std::istreambuf_iterator<char>(file), {});
+    }
+    if (out.ends_with('\n')) out.pop_back();
+    return out;
+}
+
+int resolve(client& node, const conflicts_command& given) {
+    json::object body{{"id", given.seen}, {"who", given.who.empty() ? user_name() : given.who}};
+    if (given.take > 0) {
+        body["take"] = given.take;
+    } else if (given.remove) {
+        body["remove"] = true;
+    } else if (!given.merge_file.empty()) {
+        auto text = whole_file(given.merge_file);
+        if (!text) return complain(text.error());
+        body["value"] = value_given(*text, given.to.as_string);
+    } else {
+        body["value"] = value_given(given.value.value_or(""), given.to.as_string);
+    }
+    if (given.seen.empty()) {
+        auto there = node.ask("GET", target_of({"conflicts", given.to.key}));
+        if (!there) return complain(there.error());
+        const json::array& all = there->at("conflicts").as_array();
+        if (all.size() > 1) {
+            return complain({errc::invalid_argument, "the key '" + given.to.key + "' has " +
+                                                         std::to_string(all.size()) +
+                                                         " conflicts; name one with --seen ID"});
+        }
+        body["id"] = all.front().at("id");
+    }
+    std::string timeout_ms = std::to_string(std::llround(given.to.timeout_s * 1000));
+    auto answer = node.ask(
+        "POST",
+        target_of({"conflicts", given.to.key}, {{"ack", given.to.ack}, {"timeout_ms", timeout_ms}}),
+        to_text(body));
+    return answer ? done : complain(answer.error());
+}
+
+} // namespace
+
+std::string sibling_line(const json::object& one) {
+    std::string what = "removed";
+    if (const json::value* content = one.if_contains("value")) what = to_text(*content);
+    std::string by = plain(one.at("member"));
+    if (!one.at("region").is_null()) by += " (" + plain(one.at("region")) + ")";
+    return what + "  " + by + "  " + plain(one.at("hlc")) + "  " + plain(one.at("dot"));
+}
+
+int run(const conflicts_command& given) {
+    using what = conflicts_command::what;
+    bool decides =
+        given.take > 0 || given.remove || !given.merge_file.empty() || given.value.has_value();
+    if (given.asked == what::resolve && !decides) {
+        std::fprintf(stderr, "weft conflicts resolve: one of --take, --value, --merge and --remove "
+                             "is needed\n");
+        return wrong_usage;
+    }
+    auto node = client::connect(given.to.dir);
+    if (!node) return complain(node.error());
+    if (given.asked == what::resolve) return resolve(*node, given);
+    if (given.asked == what::watch) {
+        bool dropped = false;
+        auto ended =
+            node->stream(target_of({"watch"}, {{"conflicts", "true"}, {"prefix", given.to.key}}),
+                         [&](std::string_view line) {
+                             dropped = line.starts_with(R"({"error":)");
+                             std::fprintf(dropped ? stderr : stdout, "%.*s\n",
+                                          static_cast<int>(line.size()), line.data());
+                             std::fflush(stdout);
+                             return !dropped;
+                         });
+        if (dropped) return data_problem;
+        return ended ? complain({errc::unreachable, "the node stopped"}) : complain(ended.error());
+    }
+    auto answer =
+        given.asked == what::show
+            ? node->ask("GET", target_of({"conflicts", given.to.key}))
+            : node->ask("GET", target_of({"conflicts"}, {{"prefix", given.to.key},
+                                                         {"all", given.all ? "true" : ""}}));
+    if (!answer) return complain(answer.error());
+    int status = print_all(answer->at("conflicts").as_array(), given.json);
+    const json::value* left_out = answer->as_object().if_contains("left_out");
+    if (left_out != nullptr && left_out->to_number<std::uint64_t>() > 0) {
+        std::fprintf(stderr, "weft: %s more are left out; name a prefix\n",
+                     plain(*left_out).c_str());
+    }
+    return status;
+}
+
+} // namespace weft

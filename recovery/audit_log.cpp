@@ -1,0 +1,358 @@
+#include "recovery/audit_log.hpp"
+
+#include "base/codec.hpp"
+#include "base/frame.hpp"
+#include "recovery/sealed.hpp"
+
+#include <algorithm>
+
+namespace weft {
+namespace {
+
+constexpr std::string_view audit_magic = "weftaudt";
+constexpr std::uint32_t audit_version = 1;
+constexpr std::size_t header_bytes = 8; // of a record: CRC and length
+constexpr std::size_t segments_a_page = 4;
+
+std::uint32_t record_crc(std::uint64_t position, byte_view payload) {
+    byte_writer place;
+    place.u64(position);
+    place.u32(static_cast<std::uint32_t>(payload.size()));
+    return crc32c(payload, crc32c(place.view()));
+}
+
+void append_record(byte_writer& out, std::uint64_t position, byte_view payload) {
+    out.u32(record_crc(position, payload));
+    out.u32(static_cast<std::uint32_t>(payload.size()));
+    out.raw(payload);
+}
+
+// The payload of the intact record that `from` starts with; empty if there is none. Its place is under the
+// checksum, so a record that was copied, or stands inside a value, is not taken for one.
+byte_view parse_record(std::uint64_t position, byte_view from) {
+    byte_reader in(from);
+    std::uint32_t crc = in.u32();
+    std::uint32_t length = in.u32();
+    if (length == 0 || length > limits::audit_entry_bytes_max) return {};
+    byte_view payload = in.raw(length);
+    return in.good() && record_crc(position, payload) == crc ? payload : byte_view();
+}
+
+// What a segment holds: its entries, and where there are bytes that are none.
+struct scanned {
+    struct gap {
+        std::size_t first = 0;
+        std::size_t end = 0;
+    };
+    std::vector<gap> gaps;
+    std::size_t end = 0; // of the last intact record
+};
+using visit_entry = std::function<bool(std::uint64_t position, audit_entry&&)>; // false: enough
+
+scanned scan(std::uint64_t start, byte_view content, std::size_t at, const visit_entry& visit) {
+    scanned out;
+    out.end = at;
+    std::optional<std::size_t> lost;
+    while (at < content.size()) {
+        byte_view payload = parse_record(start + at, content.subspan(at));
+        byte_reader in(payload);
+        std::optional<audit_entry> entry;
+        if (!payload.empty()) entry = decode_audit_entry(in);
+        if (!entry || !in.good() || !in.at_end()) {
+            if (!lost) lost = at;
+            ++at; // the damage may hide where the next one starts
+            continue;
+        }
+        if (lost) out.gaps.push_back({*lost, at});
+        lost.reset();
+        std::uint64_t position = start + at;
+        at += header_bytes + payload.size();
+        out.end = at;
+        if (!visit(position, std::move(*entry))) return out;
+    }
+    if (lost) out.gaps.push_back({*lost, content.size()});
+    return out;
+}
+
+result<std::size_t> check_header(std::uint64_t start, byte_view content) {
+    auto opened = unseal(audit_magic, content);
+    if (!opened) return fail(opened.error());
+    if (opened->version != audit_version) {
+        return fail(errc::incompatible, "audit trail of format " + std::to_string(opened->version) +
+                                            ", known is " + std::to_string(audit_version));
+    }
+    byte_reader in(opened->body);
+    std::uint64_t stated = in.u64();
+    if (!in.good() || !in.at_end() || stated != start)
+        return fail(errc::log_damaged, "its header is that of another file");
+    return opened->size;
+}
+
+result<bytes> read_whole(disk& files, const std::string& name) {
+    auto there = files.open(name);
+    if (!there) return fail(there.error());
+    auto size = (*there)->size();
+    if (!size) return fail(size.error());
+    return (*there)->read(0, static_cast<std::size_t>(*size));
+}
+
+} // namespace
+
+std::string audit_name(std::uint64_t start) { return "audit-" + to_hex(start) + ".weft"; }
+
+std::optional<std::uint64_t> parse_audit_name(std::string_view name) {
+    if (name.size() != 27 || !name.starts_with("audit-") || !name.ends_with(".weft")) return {};
+    auto digits = parse_replica_id(name.substr(6, 16)); // the same 16 digits
+    if (!digits) return std::nullopt;
+    return static_cast<std::uint64_t>(*digits);
+}
+
+result<std::unique_ptr<audit_log>> audit_log::open(env& doors, audit_log_options options) {
+    std::unique_ptr<audit_log> out(new audit_log(doors, options));
+    if (auto read = out->read_segments(); !read) return fail(read.error());
+    return out;
+}
+
+result<void> audit_log::read_segments() {
+    auto names = doors_.files.list();
+    if (!names) return fail(names.error());
+    std::vector<std::uint64_t> starts; // in order, as the names are
+    for (const std::string& name : *names) {
+        if (auto start = parse_audit_name(name)) starts.push_back(*start);
+    }
+    for (std::uint64_t start : starts) {
+        if (auto read = read_segment(start, start == starts.back()); !read) return read;
+    }
+    return {};
+}
+
+result<void> audit_log::read_segment(std::uint64_t start, bool last) {
+    std::string name = audit_name(start);
+    std::string where = doors_.files.place() + "/" + name;
+    auto content = read_whole(doors_.files, name);
+    if (!content) return fail(content.error());
+    segment here{start, content->size()};
+    auto warn = [&](std::size_t at, const std::string& why) {
+        doors_.events.on({severity::warning, "audit.damaged",
+                          where + ": damaged at byte " + std::to_string(at) + ": " + why});
+    };
+    auto begins = check_header(start, *content);
+    if (!begins) {
+        // A power cut came before its header was durable: nothing was in it.
+        if (last && content->size() < 32) {
+            doors_.events.on({severity::warning, "audit.torn_tail",
+                              where + ": its header was never whole; removed"});
+            return doors_.files.remove(name);
+        }
+        warn(0, begins.error().detail + "; its entries are not served");
+        segments_.push_back(here);
+        return {};
+    }
+    scanned found = scan(start, *content, *begins, [&](std::uint64_t, audit_entry&& entry) {
+        here.oldest = std::min(here.oldest, entry.at);
+        here.newest = std::max(here.newest, entry.at);
+        known_.insert(entry.id);
+        return true;
+    });
+    bool torn = last && !found.gaps.empty() && found.gaps.back().end == content->size();
+    if (torn) {
+        auto cut = doors_.files.open(name);
+        if (!cut) return fail(cut.error());
+        if (auto done = (*cut)->truncate(found.end); !done) return done;
+        doors_.events.on({severity::warning, "audit.torn_tail",
+                          where + ": cut at byte " + std::to_string(found.end) + ", " +
+                              std::to_string(here.size - found.end) +
+                              " bytes of it were no entry"});
+        here.size = found.end;
+        found.gaps.pop_back();
+    }
+    for (const auto& gap : found.gaps) {
+        warn(gap.first, std::to_string(gap.end - gap.first) +
+                            " bytes are no entry; what is behind them is served");
+    }
+    segments_.push_back(here);
+    if (last && found.gaps.empty()) {
+        auto again = doors_.files.open(name);
+        if (!again) return fail(again.error());
+        open_ = std::move(*again);
+        if (torn) unsynced_.push_back(open_);
+    }
+    return {};
+}
+
+result<void> audit_log::take_replayed(std::vector<audit_entry>& entries) {
+    std::uint64_t now_ms = doors_.time.wall_ms();
+    bool some_went = !segments_.empty() && segments_.front().start > 0;
+    hlc went = some_went ? segments_.front().oldest : hlc{};
+    std::erase_if(entries, [&](const audit_entry& e) {
+        bool too_old = e.at.ms() + options_.age_ms_max < now_ms;
+        return too_old || (some_went && e.at < went) || !known_.insert(e.id).second;
+    });
+    known_.clear();
+    auto done = append(entries);
+    retain();
+    return done;
+}
+
+result<void> audit_log::begin_segment() {
+    std::uint64_t start = segments_.empty() ? 0 : segments_.back().start + segments_.back().size;
+    byte_writer body;
+    body.u64(start);
+    bytes header = seal(audit_magic, audit_version, body.view());
+    auto made = doors_.files.create(audit_name(start));
+    if (!made) return fail(made.error());
+    if (auto written = (*made)->append(header); !written) {
+        (void)doors_.files.remove(audit_name(start)); // the next attempt needs the name
+        return written;
+    }
+    open_ = std::move(*made);
+    new_names_ = true;
+    segments_.push_back({start, header.size()});
+    return {};
+}
+
+result<void> audit_log::write(byte_view records, hlc oldest, hlc newest) {
+    segment& here = segments_.back();
+    if (auto done = open_->append(records); !done) {
+        // Of the end of the file nothing is known: cut, or another segment.
+        if (auto cut = open_->truncate(here.size); !cut) open_.reset();
+        return done;
+    }
+    here.size += records.size();
+    here.oldest = std::min(here.oldest, oldest);
+    here.newest = std::max(here.newest, newest);
+    if (unsynced_.empty() || unsynced_.back() != open_) unsynced_.push_back(open_);
+    return {};
+}
+
+result<void> audit_log::append(std::vector<audit_entry>& entries) {
+    result<void> done;
+    std::size_t written = 0;
+    while (done && written < entries.size())
+        done = append_some(std::span(entries).subspan(written), written);
+    entries.erase(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(written));
+    return done;
+}
+
+// As many as the open segment has room for, in one write.
+result<void> audit_log::append_some(std::span<const audit_entry> entries, std::size_t& written) {
+    if (open_ == nullptr || segments_.back().size >= options_.segment_bytes) {
+        if (auto begun = begin_segment(); !begun) return begun;
+        retain();
+    }
+    const segment& here = segments_.back();
+    byte_writer out;
+    hlc oldest{UINT64_MAX};
+    hlc newest{};
+    std::size_t taken = 0;
+    for (; taken < entries.size() && here.size + out.size() < options_.segment_bytes; ++taken) {
+        byte_writer payload;
+        encode(payload, entries[taken]);
+        append_record(out, here.start + here.size + out.size(), payload.view());
+        oldest = std::min(oldest, entries[taken].at);
+        newest = std::max(newest, entries[taken].at);
+    }
+    if (auto done = write(out.view(), oldest, newest); !done) return done;
+    written += taken;
+    return {};
+}
+
+void audit_log::retain() {
+    std::uint64_t now_ms = doors_.time.wall_ms();
+    while (segments_.size() > 1) {
+        const segment& oldest = segments_.front();
+        bool too_old = oldest.newest.ms() + options_.age_ms_max < now_ms;
+        if (!too_old && size_bytes() <= options_.bytes_max) return;
+        auto gone = doors_.files.remove(audit_name(oldest.start));
+        if (!gone) {
+            doors_.events.on({severity::warning, "audit.not_removed", to_string(gone.error())});
+            return;
+        }
+        segments_.erase(segments_.begin());
+    }
+}
+
+void audit_log::sync_later(sync_callback done) {
+    sync_waiters_.push_back(std::move(done));
+    if (!syncing_.empty()) return;
+    syncing_ = std::exchange(sync_waiters_, {});
+    sync_next(std::exchange(unsynced_, {}));
+}
+
+void audit_log::sync_next(std::vector<std::shared_ptr<file>> left) {
+    std::weak_ptr<const bool> alive = alive_;
+    if (left.empty()) {
+        if (!std::exchange(new_names_, false)) return synced({});
+        return doors_.files.sync_directory_later([this, alive](const result<void>& done) {
+            if (alive.lock()) synced(done);
+        });
+    }
+    std::shared_ptr<file> one = std::move(left.back());
+    left.pop_back();
+    file& to_sync = *one;
+    to_sync.sync_later([this, alive, one, left = std::move(left)](result<void> done) mutable {
+        if (!alive.lock()) return;
+        if (done) return sync_next(std::move(left));
+        if (open_ == one) open_.reset(); // what it holds is not known any more
+        synced(done);
+    });
+}
+
+void audit_log::synced(const result<void>& outcome) {
+    for (const sync_callback& done : std::exchange(syncing_, {})) done(outcome);
+    if (sync_waiters_.empty() || !syncing_.empty()) return;
+    syncing_ = std::exchange(sync_waiters_, {});
+    sync_next(std::exchange(unsynced_, {}));
+}
+
+result<audit_page> audit_log::find(const audit_query& asked) {
+    audit_page out;
+    std::size_t looked_at = 0;
+    for (const segment& here : segments_) {
+        if (here.start + here.size <= asked.from || here.newest < asked.since) continue;
+        if (looked_at++ == segments_a_page) {
+            out.next = std::max(here.start, asked.from);
+            return out;
+        }
+        std::string name = audit_name(here.start);
+        std::string where = doors_.files.place() + "/" + name;
+        auto content = read_whole(doors_.files, name);
+        if (!content) return fail(content.error());
+        auto begins = check_header(here.start, *content);
+        if (!begins) {
+            out.damaged.push_back(
+                {errc::log_damaged, where + ": damaged at byte 0: " + begins.error().detail});
+            continue;
+        }
+        std::size_t at = *begins;
+        if (asked.from > here.start + at) at = static_cast<std::size_t>(asked.from - here.start);
+        scanned found = scan(here.start,
+                             byte_view(*content).first(std::min<std::size_t>(
+                                 content->size(), static_cast<std::size_t>(here.size))),
+                             at, [&](std::uint64_t position, audit_entry&& entry) {
+                                 if (!asked.matches(entry)) return true;
+                                 if (out.entries.size() == asked.entries_max) {
+                                     out.next = position;
+                                     return false;
+                                 }
+                                 out.entries.push_back(std::move(entry));
+                                 return true;
+                             });
+        for (const auto& gap : found.gaps) {
+            out.damaged.push_back({errc::log_damaged, where + ": damaged at byte " +
+                                                          std::to_string(gap.first) + ": " +
+                                                          std::to_string(gap.end - gap.first) +
+                                                          " bytes are no entry"});
+        }
+        if (out.next) return out;
+    }
+    return out;
+}
+
+std::uint64_t audit_log::size_bytes() const {
+    std::uint64_t out = 0;
+    for (const segment& one : segments_) out += one.size;
+    return out;
+}
+
+} // namespace weft

@@ -1,0 +1,74 @@
+#pragma once
+#include "base/env.hpp"
+#include "base/limits.hpp"
+#include "resolve/audit_trail.hpp"
+
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+
+namespace weft {
+
+struct audit_log_options {
+    std::uint64_t age_ms_max = limits::audit_age_ms_max;
+    std::uint64_t bytes_max = limits::audit_bytes_max;
+    std::uint64_t segment_bytes = limits::audit_segment_bytes;
+};
+
+// The audit trail on a disk: segments of entries, `audit-<position>.weft`; docs/formats.md, "Audit trail".
+//
+//   damage     never stops a start, and never gives a wrong entry: what is behind it is still found, and it
+//              is reported by name and offset. A torn tail is cut, with a warning
+//   retention  the oldest segments go, whole, when they are too old or too much
+//   restart    a replay decides again what it decided before; `take_replayed` passes over what is here
+class audit_log final : public audit_trail {
+public:
+    // Nothing is on the disk before the first entry is.
+    [[nodiscard]] static result<std::unique_ptr<audit_log>> open(env& doors,
+                                                                 audit_log_options options);
+
+    // Takes the decisions of a replay that the trail does not have and has not had. Once, before anything is
+    // appended.
+    [[nodiscard]] result<void> take_replayed(std::vector<audit_entry>& entries);
+
+    [[nodiscard]] result<void> append(std::vector<audit_entry>& entries) override;
+    void sync_later(std::function<void(result<void>)> done) override;
+    [[nodiscard]] result<audit_page> find(const audit_query& asked) override;
+    [[nodiscard]] std::uint64_t size_bytes() const override;
+
+private:
+    struct segment {
+        std::uint64_t start = 0; // the bytes of all segments before it, of those that are gone, too
+        std::uint64_t size = 0;
+        hlc oldest{UINT64_MAX};
+        hlc newest{};
+    };
+    audit_log(env& doors, audit_log_options options) : doors_(doors), options_(options) {}
+    [[nodiscard]] result<void> read_segments();
+    [[nodiscard]] result<void> read_segment(std::uint64_t start, bool last);
+    [[nodiscard]] result<void> begin_segment();
+    [[nodiscard]] result<void> append_some(std::span<const audit_entry> entries,
+                                           std::size_t& written);
+    [[nodiscard]] result<void> write(byte_view records, hlc oldest, hlc newest);
+    void retain();
+    using sync_callback = std::function<void(result<void>)>;
+    void sync_next(std::vector<std::shared_ptr<file>> left);
+    void synced(const result<void>& outcome);
+
+    env doors_; // they outlive it
+    audit_log_options options_;
+    std::vector<segment> segments_; // oldest first
+    std::shared_ptr<file> open_;    // the newest one, if it can be appended to
+    std::vector<std::shared_ptr<file>> unsynced_;
+    bool new_names_ = false;                  // in the directory, not synced
+    std::vector<sync_callback> syncing_;      // whom the sync under way serves …
+    std::vector<sync_callback> sync_waiters_; // … and the next
+    std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
+    std::set<std::array<std::uint64_t, 2>> known_; // until take_replayed
+};
+
+[[nodiscard]] std::string audit_name(std::uint64_t start);
+[[nodiscard]] std::optional<std::uint64_t> parse_audit_name(std::string_view name);
+
+} // namespace weft

@@ -1,0 +1,259 @@
+#include "replica/conflicts.hpp"
+
+#include <algorithm>
+
+namespace weft {
+namespace {
+
+constexpr type_id whole_name{type_kind{}, element_kind{}};
+
+std::vector<std::string> owned(std::span<const std::string_view> path) {
+    return {path.begin(), path.end()};
+}
+
+std::vector<std::string_view> views(const std::vector<std::string>& path) {
+    return {path.begin(), path.end()};
+}
+
+std::vector<dot> dots_of(const conflict& what) {
+    std::vector<dot> out;
+    for (const sibling& s : what.siblings) out.push_back(s.at);
+    return out;
+}
+
+// A wall clock that has not been read yet, at a start, is made up for by the newest write.
+std::uint64_t newest_ms(const conflict& what) {
+    std::uint64_t out = 0;
+    for (const sibling& s : what.siblings) out = std::max(out, s.stamp.ms());
+    return out;
+}
+
+// What everybody reads there, with no rule.
+reading plain_reading(const keyspace& state, std::span<const std::string_view> path, type_id type) {
+    reading out;
+    if (type.kind == type_kind{}) {
+        for (type_id each : state.types_at(path)) out.values.emplace_back(to_string(each));
+        return out;
+    }
+    const object* there = state.find(path, type);
+    if (there == nullptr) return out;
+    if (const auto* writes = std::get_if<register_store<value>>(&there->data())) {
+        for (const auto& e : *writes) {
+            if (is_present(e.payload.content)) out.values.push_back(e.payload.content);
+        }
+    } else if (const auto* rows = std::get_if<counter_store>(&there->data())) {
+        out.values.emplace_back(rows->read());
+    }
+    return out;
+}
+
+} // namespace
+
+std::string_view to_string(conflict_event::kind what) {
+    switch (what) {
+        case conflict_event::kind::opened: return "opened";
+        case conflict_event::kind::changed: return "changed";
+        case conflict_event::kind::closed: return "closed";
+    }
+    return "unknown";
+}
+
+std::vector<sibling> conflict_index::siblings(const register_store<value>& writes) const {
+    std::vector<sibling> out;
+    out.reserve(writes.size());
+    for (const auto& e : writes) {
+        sibling s{e.at, e.payload.at, std::nullopt};
+        if (is_present(e.payload.content)) s.content = e.payload.content;
+        if (auto who = known_.find(e.at.replica); who != known_.end()) {
+            s.member = who->second.member;
+            s.region = who->second.region;
+        }
+        out.push_back(std::move(s));
+    }
+    return out; // a store is in that order
+}
+
+std::optional<open_conflict> conflict_index::look(path_view path, type_id type,
+                                                  const register_store<value>& writes) const {
+    if (!any_present(writes)) return std::nullopt;
+    const rule* by = rules_.find(path, type);
+    bool several = writes.size() > 1;
+    bool settles_itself = type.kind == type_kind::lww_register && by == nullptr;
+    if (settles_itself || (!several && !by)) return std::nullopt;
+    if (!several && by->outside(writes.begin()->payload.content).empty()) return std::nullopt;
+
+    open_conflict out;
+    out.what = {conflict_kind::write_write, owned(path), type, siblings(writes)};
+    bool removed = std::any_of(out.what.siblings.begin(), out.what.siblings.end(),
+                               [](const sibling& s) { return !s.content; });
+    if (removed) out.what.kind = conflict_kind::delete_write;
+    if (!several) out.what.kind = conflict_kind::bound;
+    out.made.strategy = "manual";
+    if (by == nullptr) return out;
+    out.made = by->how.resolve(out.what);
+    if (!out.made.read && !several) {
+        out.made.failed.push_back(
+            {errc::bound_exceeded, by->outside(writes.begin()->payload.content)});
+    }
+    if (!out.made.read) return out;
+    for (const value& v : out.made.read->values) {
+        std::string why = by->outside(v);
+        if (why.empty()) continue;
+        out.what.kind = conflict_kind::bound;
+        out.made.failed.push_back({errc::bound_exceeded, out.made.strategy + ": " + why});
+        out.made.read.reset();
+        out.made.strategy = "manual";
+        break;
+    }
+    return out;
+}
+
+std::optional<open_conflict> conflict_index::look(path_view path, type_id type,
+                                                  const counter_store& rows) const {
+    const rule* by = rules_.find(path, type);
+    if (by == nullptr || !rows.live() || by->outside(rows.read()).empty()) return std::nullopt;
+    open_conflict out;
+    out.what = {conflict_kind::bound, owned(path), type, {}};
+    for (const auto& row : rows.rows()) {
+        if (!row.live()) continue;
+        sibling s{{row.replica, row.last_op}, {}, value(row.sum - row.reset_sum)};
+        if (auto who = known_.find(row.replica); who != known_.end()) {
+            s.member = who->second.member;
+            s.region = who->second.region;
+        }
+        out.what.siblings.push_back(std::move(s));
+    }
+    arrange(out.what.siblings);
+    out.made.strategy = "manual";
+    out.made.failed.push_back({errc::bound_exceeded, by->outside(rows.read())});
+    return out;
+}
+
+std::optional<open_conflict> conflict_index::look(const keyspace& state, path_view path,
+                                                  type_id type) const {
+    if (type.kind == type_kind{}) {
+        std::vector<type_id> types = state.types_at(path);
+        if (types.size() < 2) return std::nullopt;
+        open_conflict out;
+        out.what = {conflict_kind::type_clash, owned(path), types.front(), {}};
+        std::uint64_t number = 0;
+        for (type_id each : types)
+            out.what.siblings.push_back({{replica_id{}, ++number}, {}, value(to_string(each))});
+        out.made.strategy = "manual";
+        return out;
+    }
+    const object* there = state.find(path, type);
+    if (there == nullptr) return std::nullopt;
+    if (const auto* writes = std::get_if<register_store<value>>(&there->data()))
+        return look(path, type, *writes);
+    if (const auto* rows = std::get_if<counter_store>(&there->data()))
+        return look(path, type, *rows);
+    return std::nullopt;
+}
+
+std::optional<reading> conflict_index::read(path_view path, type_id type,
+                                            const register_store<value>& writes) const {
+    bool plain = rules_.empty() || (writes.size() < 2 && !rules_.any_bounded());
+    if (plain) return std::nullopt;
+    auto found = look(path, type, writes);
+    return found ? std::move(found->made.read) : std::nullopt;
+}
+
+void conflict_index::count(const open_conflict& one, bool comes) {
+    std::size_t step = comes ? 1 : std::size_t{0} - 1;
+    if (one.waits()) waiting_ += step;
+    if (!one.made.failed.empty()) failing_ += step;
+}
+
+void conflict_index::note(const place& where, std::optional<open_conflict> now,
+                          const keyspace& state, const std::string& who, std::uint64_t stamp_ms,
+                          outcome& out) {
+    auto known = open_.find(where);
+    bool was = known != open_.end();
+    bool same = was && now && known->second.what.kind == now->what.kind &&
+                dots_of(known->second.what) == dots_of(now->what);
+    if (same || (!was && !now)) return;
+    std::vector<std::string_view> path = views(where.path);
+    if (was) {
+        const open_conflict& old = known->second;
+        bool settled = !who.empty() || (old.waits() && !now);
+        if (settled) {
+            out.entries.push_back(audit_of_settled(old.what, plain_reading(state, path, where.type),
+                                                   who, rules_.version()));
+        }
+        count(old, false);
+    }
+    if (!now) {
+        out.events.push_back({conflict_event::kind::closed, std::move(known->second), who});
+        open_.erase(known);
+        return;
+    }
+    now->since_ms = stamp_ms != 0 ? stamp_ms : newest_ms(now->what);
+    out.entries.push_back(audit_of(now->what, now->made, rules_.version()));
+    out.events.push_back(
+        {was ? conflict_event::kind::changed : conflict_event::kind::opened, *now, who});
+    count(*now, true);
+    if (was) {
+        known->second = std::move(*now);
+    } else {
+        open_.emplace(where, std::move(*now));
+    }
+}
+
+void conflict_index::update(const keyspace& state, std::span<const touched> where,
+                            std::uint64_t stamp_ms, outcome& out) {
+    for (const touched& each : where) {
+        std::vector<std::string_view> path = views(each.where.path);
+        note(each.where, look(state, path, each.where.type), state, each.who, stamp_ms, out);
+    }
+}
+
+void conflict_index::walk(const map_store& parent, std::vector<std::string_view>& path,
+                          const std::function<void(type_id)>& visit) const {
+    std::string_view name;
+    std::size_t live = 0; // under that name
+    for (const auto& child : parent.children()) {
+        if (child.key.name() != name) live = 0;
+        name = child.key.name();
+        path.push_back(name);
+        if (child.value.live() && ++live == 2) visit(whole_name);
+        if (const auto* writes = std::get_if<register_store<value>>(&child.value.data())) {
+            if (writes->size() > 1 || rules_.any_bounded()) visit(child.key.type());
+        } else if (const auto* map = std::get_if<map_store>(&child.value.data())) {
+            walk(*map, path, visit);
+        } else if (std::holds_alternative<counter_store>(child.value.data())) {
+            if (rules_.any_bounded()) visit(child.key.type());
+        }
+        path.pop_back();
+    }
+}
+
+void conflict_index::rebuild(const keyspace& state, std::uint64_t stamp_ms, outcome& out) {
+    std::vector<place> before;
+    for (const auto& [where, one] : open_) before.push_back(where);
+    for (const place& where : before) {
+        std::vector<std::string_view> path = views(where.path);
+        note(where, look(state, path, where.type), state, {}, stamp_ms, out);
+    }
+    std::vector<std::string_view> path;
+    walk(state.root(), path, [&](type_id type) {
+        auto now = look(state, path, type);
+        if (now) note({owned(path), type}, std::move(now), state, {}, stamp_ms, out);
+    });
+}
+
+std::vector<conflict_index::place>
+conflict_index::at_and_below(std::span<const std::string_view> path) const {
+    std::vector<place> out;
+    std::vector<std::string> prefix = owned(path);
+    for (auto at = open_.lower_bound(place{prefix, whole_name}); at != open_.end(); ++at) {
+        const auto& there = at->first.path;
+        bool below = there.size() >= prefix.size() &&
+                     std::equal(prefix.begin(), prefix.end(), there.begin());
+        if (!below) break;
+        out.push_back(at->first);
+    }
+    return out;
+}
+
+} // namespace weft

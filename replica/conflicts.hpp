@@ -1,0 +1,129 @@
+#pragma once
+#include "replica/keyspace.hpp"
+#include "resolve/audit_trail.hpp"
+#include "resolve/rules.hpp"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace weft {
+
+// A conflict that is there now, and what the rules of this replica make of it.
+struct open_conflict {
+    conflict what;
+    decision made;
+    std::uint64_t since_ms = 0; // Unix milliseconds: since when this replica knows these siblings
+
+    [[nodiscard]] bool waits() const { return !made.read; } // for a person
+};
+
+// What subscribers are told of conflicts, those that a rule resolves among them.
+struct conflict_event {
+    enum class kind : std::uint8_t { opened, changed, closed };
+    kind happened{};
+    open_conflict now; // of one that closed: as it was
+    std::string who;   // settled it, if a person did
+};
+[[nodiscard]] std::string_view to_string(conflict_event::kind what);
+using conflict_callback = std::function<void(const conflict_event&)>;
+
+// How a person settles a conflict: one sibling as it is, or a value, or neither: then it is removed.
+struct resolution {
+    std::optional<dot> take = {};
+    std::optional<value> content = {};
+    std::string who = {}; // for the audit trail; up to limits::who_bytes_max
+};
+
+// The conflicts of a keyspace, in the order of their paths: what rules decide, and what waits. It is derived
+// from the state and from nothing else, so replicas with equal states and rules have the same.
+//
+//   cost    read: that of the strategies, where several writes stand; else a look.
+//           update: O(log n + siblings); rebuild: one pass over the state
+class conflict_index {
+public:
+    struct place {
+        std::vector<std::string> path;
+        type_id type; // of kind 0: the name itself, for a type clash
+
+        auto operator<=>(const place&) const = default;
+    };
+    // Something that happened there, and who it was, if it was a resolution.
+    struct touched {
+        place where;
+        std::string who = {};
+    };
+    // What came of an update.
+    struct outcome {
+        std::vector<audit_entry> entries;
+        std::vector<conflict_event> events;
+    };
+
+    explicit conflict_index(weft::rules all = {}) : rules_(std::move(all)) {}
+
+    [[nodiscard]] const weft::rules& rules() const { return rules_; }
+    // Who stands behind a replica id. Strategies see it as member and region.
+    void know(replica_id id, const incarnation& who) { known_[id] = {who.member, who.region}; }
+
+    // Without any conflict, but with the same rules and the same knowledge of who is who.
+    [[nodiscard]] conflict_index of_same_rules() const {
+        conflict_index out(rules_);
+        out.known_ = known_;
+        return out;
+    }
+
+    // What is read of a register, where a rule says; nothing where it reads as if there were none.
+    [[nodiscard]] std::optional<reading> read(std::span<const std::string_view> path, type_id type,
+                                              const register_store<value>& writes) const;
+    // All writes of a register, in the order of their dots.
+    [[nodiscard]] std::vector<sibling> siblings(const register_store<value>& writes) const;
+
+    // Looks again at places, in a state that has changed there. `stamp_ms` is the time of that.
+    void update(const keyspace& state, std::span<const touched> where, std::uint64_t stamp_ms,
+                outcome& out);
+    // Looks at the whole state. What was known with the same siblings stays as it is.
+    void rebuild(const keyspace& state, std::uint64_t stamp_ms, outcome& out);
+
+    [[nodiscard]] const std::map<place, open_conflict>& all() const { return open_; }
+    // What is there in a state, known or not; of kind 0: the clash of types under the name.
+    [[nodiscard]] std::optional<open_conflict>
+    look(const keyspace& state, std::span<const std::string_view> path, type_id type) const;
+    // Those at a path, whatever their type, and below it.
+    [[nodiscard]] std::vector<place> at_and_below(std::span<const std::string_view> path) const;
+    [[nodiscard]] std::size_t waiting() const { return waiting_; }
+    // Strategies that failed, in conflicts that are there now.
+    [[nodiscard]] std::size_t failing() const { return failing_; }
+
+private:
+    struct member_name {
+        std::string member;
+        std::string region;
+    };
+    using path_view = std::span<const std::string_view>;
+    [[nodiscard]] std::optional<open_conflict> look(path_view path, type_id type,
+                                                    const register_store<value>& writes) const;
+    [[nodiscard]] std::optional<open_conflict> look(path_view path, type_id type,
+                                                    const counter_store& rows) const;
+    void note(const place& where, std::optional<open_conflict> now, const keyspace& state,
+              const std::string& who, std::uint64_t stamp_ms, outcome& out);
+    void walk(const map_store& parent, std::vector<std::string_view>& path,
+              const std::function<void(type_id)>& visit) const;
+    void count(const open_conflict& one, bool comes);
+
+    weft::rules rules_;
+    std::map<replica_id, member_name> known_;
+    std::map<place, open_conflict> open_;
+    std::size_t waiting_ = 0;
+    std::size_t failing_ = 0;
+};
+
+// What a reader of a replica stands on.
+struct state_view {
+    const keyspace& objects;
+    replica_id self;
+    const conflict_index& conflicts;
+};
+
+} // namespace weft

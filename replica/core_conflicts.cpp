@@ -1,0 +1,214 @@
+#include "base/check.hpp"
+#include "replica/core.hpp"
+
+#include <algorithm>
+
+// Conflicts: where the state may hold another one since an operation, what rules decide, who settles them.
+namespace weft {
+namespace {
+
+constexpr type_id whole_name{type_kind{}, element_kind{}};
+
+std::vector<std::string> owned(std::span<const std::string_view> path) {
+    return {path.begin(), path.end()};
+}
+
+std::vector<std::string_view> views(const std::vector<std::string>& path) {
+    return {path.begin(), path.end()};
+}
+
+bool counts(type_kind kind) {
+    return kind == type_kind::counter || kind == type_kind::grow_counter;
+}
+
+bool same_siblings(const conflict& a, const conflict& b) {
+    return a.kind == b.kind && std::equal(a.siblings.begin(), a.siblings.end(), b.siblings.begin(),
+                                          b.siblings.end(), [](const sibling& x, const sibling& y) {
+                                              return x.at == y.at && x.content == y.content;
+                                          });
+}
+
+} // namespace
+
+void core::touch(const operation& op, contested where) {
+    std::string who = op.what == action::resolve ? op.extra->who : std::string();
+    bool bounded =
+        conflicts_.rules().any_bounded() && (is_register(op.type.kind) || counts(op.type.kind));
+    if (where.object || bounded) touched_.push_back({{owned(op.path), op.type}, who});
+    if (op.what == action::resolve) touched_.push_back({{owned(op.path), whole_name}, who});
+    for (std::size_t depth = 0; depth < op.path.size() && where.names >> depth != 0; ++depth) {
+        if ((where.names >> depth & 1U) != 0)
+            touched_.push_back({{owned(op.path.first(depth + 1)), whole_name}, {}});
+    }
+    if (op.what != action::remove) return;
+    for (conflict_index::place& gone : conflicts_.at_and_below(op.path))
+        touched_.push_back({std::move(gone), {}});
+}
+
+void core::settle_touched(hlc stamp, std::uint64_t at_ms) {
+    // One place may have been touched several times; who resolved it counts.
+    std::sort(touched_.begin(), touched_.end(), [](const auto& a, const auto& b) {
+        return std::tie(a.where, b.who) < std::tie(b.where, a.who);
+    });
+    touched_.erase(std::unique(touched_.begin(), touched_.end(),
+                               [](const auto& a, const auto& b) { return a.where == b.where; }),
+                   touched_.end());
+    conflict_index::outcome what;
+    conflicts_.update(state_, touched_, at_ms, what);
+    touched_.clear();
+    take_outcome(std::move(what), stamp);
+}
+
+void core::rebuild_conflicts(std::uint64_t at_ms) {
+    conflict_index::outcome what;
+    conflicts_.rebuild(state_, at_ms, what);
+    take_outcome(std::move(what), clock_.last());
+}
+
+void core::take_outcome(conflict_index::outcome&& what, hlc stamp) {
+    for (audit_entry& entry : what.entries) {
+        entry.at = std::max(clock_.last(), stamp);
+        audits_.push_back(std::move(entry));
+    }
+    for (const conflict_event& event : what.events) {
+        for (const auto& [id, whom] : conflict_subscribers_)
+            effects_.push_back(notify_conflict{whom, event});
+    }
+}
+
+void core::hand_out_audits() {
+    if (audits_.empty()) return;
+    for (audit_entry& entry : audits_) {
+        entry.replica = id_;
+        entry.member = options_.name;
+        if (entry.failed.empty()) continue;
+        std::string where;
+        for (const std::string& part : entry.path) where += (where.empty() ? "" : "/") + part;
+        report_seldom(severity::warning, "conflict.strategy_failed",
+                      to_string(entry.type) + " '" + where + "'", entry.failed.front());
+    }
+    effects_.push_back(record_audit{std::exchange(audits_, {})});
+}
+
+result<subscription_id> core::subscribe_conflicts(conflict_callback whom) {
+    auto fresh = new_subscription();
+    if (fresh) {
+        conflict_subscribers_[*fresh] = std::make_shared<const conflict_callback>(std::move(whom));
+    }
+    return fresh;
+}
+
+// ---- removes that are kept
+
+bool core::keeps_removes(std::span<const std::string_view> path, type_id type) const {
+    if (!is_register(type.kind)) return false;
+    const rule* by = conflicts_.rules().find(path, type);
+    return by != nullptr && by->keeps_removes;
+}
+
+void core::find_kept(const object& here, type_id type, std::vector<std::string>& path,
+                     std::vector<owned_place>& out) const {
+    if (const auto* map = std::get_if<map_store>(&here.data())) {
+        for (const auto& child : map->children()) {
+            path.emplace_back(child.key.name());
+            find_kept(child.value, child.key.type(), path, out);
+            path.pop_back();
+        }
+    } else if (here.live() && keeps_removes(views(path), type)) {
+        out.emplace_back(path, type);
+    }
+}
+
+result<void> core::retract(std::span<const owned_place> kept) {
+    for (const auto& [at, type] : kept) {
+        std::vector<std::string_view> path = views(at);
+        operation one;
+        one.path = path;
+        one.type = type;
+        one.what = action::retract;
+        if (auto done = apply(std::move(one)); !done) return done;
+    }
+    return {};
+}
+
+// ---- settled by a person
+
+result<void> core::resolve(const conflict& seen, const resolution& how) {
+    WEFT_CHECK(in_change_);
+    if (seen.path.empty()) return fail(errc::invalid_argument, "a conflict has a key");
+    if (how.take && how.content)
+        return fail(errc::invalid_argument, "take a sibling, or give a value: not both");
+    bool clash = seen.kind == conflict_kind::type_clash;
+    std::vector<std::string_view> path = views(seen.path);
+    apply_pending(&undo_);
+    auto now = conflicts_.look(state_, path, clash ? whole_name : seen.type);
+    if (!now || !same_siblings(now->what, seen)) {
+        return fail(errc::outdated,
+                    to_string(seen.type) + " '" + seen.path.back() +
+                        (now ? "' has other siblings by now" : "' is in no conflict any more") +
+                        "; look again");
+    }
+    const sibling* taken = nullptr;
+    for (const sibling& s : now->what.siblings) {
+        if (how.take && s.at == *how.take) taken = &s;
+    }
+    if (how.take && taken == nullptr)
+        return fail(errc::not_found, "no sibling " + to_string(*how.take) + "; look again");
+    if (clash) return resolve_clash(now->what, how);
+
+    operation settles;
+    settles.path = path;
+    settles.type = seen.type;
+    settles.what = action::resolve;
+    settles.extra = std::make_unique<operation_extra>();
+    settles.extra->who = how.who;
+    if (counts(seen.type.kind)) {
+        auto wanted = how.content ? how.content->as_int() : std::nullopt;
+        if (!wanted) {
+            return fail(errc::invalid_argument,
+                        "a counter beyond its bound is settled with a whole number");
+        }
+        operation brings_back;
+        brings_back.path = path;
+        brings_back.type = seen.type;
+        brings_back.what = action::increment;
+        std::int64_t read = state_.find(path, seen.type)->as<counter_store>().read();
+        if (__builtin_sub_overflow(*wanted, read, &brings_back.amount))
+            return fail(errc::over_limit, "the difference would leave 64 bits");
+        if (auto done = apply(std::move(brings_back)); !done) return done;
+        return apply(std::move(settles));
+    }
+    settles.argument = value::absent();
+    if (taken != nullptr && taken->content) settles.argument = *taken->content;
+    if (how.content) settles.argument = *how.content;
+    return apply(std::move(settles));
+}
+
+// The type that is taken stays, the others are removed.
+result<void> core::resolve_clash(const conflict& seen, const resolution& how) {
+    if (!how.take) {
+        return fail(errc::invalid_argument,
+                    "of several types one is taken; its content can be written afterwards");
+    }
+    std::vector<std::string_view> path = views(seen.path);
+    std::vector<type_id> types = state_.types_at(path);
+    auto chosen = static_cast<std::size_t>(how.take->counter) - 1;
+    for (std::size_t i = 0; i < types.size(); ++i) {
+        if (i == chosen) continue;
+        operation removal;
+        removal.path = path;
+        removal.type = types[i];
+        removal.what = action::remove;
+        if (auto done = apply(std::move(removal)); !done) return done;
+    }
+    // Who it was. Of a map that says nothing else, so what the register of that name holds stays as it is.
+    operation settles;
+    settles.path = path;
+    settles.type = {type_kind::map};
+    settles.what = action::resolve;
+    settles.extra = std::make_unique<operation_extra>();
+    settles.extra->who = how.who;
+    return apply(std::move(settles));
+}
+
+} // namespace weft

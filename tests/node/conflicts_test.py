@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""Conflicts, as an operator meets them: rules in a file, a queue, people who decide, a trail of it all.
+
+usage: tests/node/conflicts_test.py PATH_TO_WEFT [unittest arguments]"""
+import json
+import subprocess
+import threading
+
+from program import DATA, DONE, USAGE, WEFT, Case, Node, clean_environment, eventually, main, run
+
+RULES = """
+region = "eu"
+
+[[rule]]
+key = "place:*"
+field = "name"
+resolve = "priority(oslo) > last_writer_wins"
+
+[[rule]]
+key = "kept:*"
+resolve = "manual"
+keeps_removes = true
+
+[[rule]]
+key = "stock"
+type = "counter"
+min = 0
+"""
+
+
+class Pair(Case):
+    """Two nodes with the same rules, which write while they are apart."""
+
+    def setUp(self):
+        super().setUp()
+        self.config = self.place / "weft.toml"
+        self.config.write_text(RULES)
+        self.a = Node(self, "berlin", "--config", self.config)
+        self.b = Node(self, "oslo", "--config", self.config, "--region", "north", "--peer", self.a.url)
+        self.linked()
+
+    def linked(self):
+        eventually("linked", lambda: (self.b.peer("berlin") or {}).get("state") == "active")
+
+    def apart(self, at_a, at_b):
+        self.b.do("link pause", "berlin")
+        eventually("apart", lambda: self.b.peer("berlin")["state"] == "paused")
+        at_a(self.a)
+        at_b(self.b)
+        self.b.do("link resume", "berlin")
+        self.alike()
+
+    def alike(self):
+        def same():
+            one, other = self.a.status(), self.b.status()
+            return all(one[what] == other[what] for what in ("version_vector", "digest"))
+        eventually("both have all", same)
+
+    def write(self, key, type="mv_register"):
+        self.apart(lambda a: a.do("set", key, "ours", "--type", type),
+                   lambda b: b.do("set", key, "theirs", "--type", type))
+
+    def queue(self, node, *words):
+        return [json.loads(line) for line in node.do("conflicts list", "--json", *words).splitlines()]
+
+    def trail(self, node, *words):
+        return [json.loads(line) for line in node.do("audit", "--json", *words).splitlines()]
+
+
+class Settling(Pair):
+    def test_a_rule_of_the_file_decides_on_both(self):
+        self.apart(lambda a: a.do("put", "place:1", "name", "Wien"),
+                   lambda b: b.do("put", "place:1", "name", "Vienna"))
+        for node in (self.a, self.b):
+            self.assertEqual(node.value("place:1"), {"name": "Vienna"})
+            self.assertEqual(self.queue(node), [])
+            [found] = self.queue(node, "--all")
+            self.assertEqual((found["kind"], found["strategy"], found["result"]),
+                             ("write_write", "priority(oslo)", ["Vienna"]))
+            [entry] = self.trail(node, "--prefix", "place:")
+            self.assertEqual((entry["outcome"], entry["field"], entry["result"]),
+                             ("resolved", ["name"], ["Vienna"]))
+        self.assertIn("priority(oslo) gives \"Vienna\"", self.a.do("conflicts show", "place:1"))
+        self.assertIn("priority(oslo) gives \"Vienna\"", self.b.do("audit"))
+
+    def test_what_waits_is_settled_by_a_person(self):
+        self.write("k")
+        for node in (self.a, self.b):
+            self.assertEqual(sorted(node.value("k")), ["ours", "theirs"])
+            self.assertEqual(node.status()["conflicts_waiting"], 1)
+        [found] = self.queue(self.a)
+        mine = next(s for s in found["siblings"] if s["value"] == "ours")
+        self.assertEqual((mine["member"], mine["region"]), ("berlin", "eu"))
+        self.assertIn("wait for a person", self.a.do("status"))
+        self.b.do("conflicts resolve", "k", "--take", mine["n"], "--who", "Ada", "--seen", found["id"])
+        self.alike()
+        for node in (self.a, self.b):
+            self.assertEqual(node.value("k"), ["ours"])
+            self.assertEqual(self.queue(node, "--all"), [])
+            [waits, settled] = self.trail(node, "--key", "k")
+            self.assertEqual((waits["outcome"], settled["outcome"], settled["who"], settled["strategy"]),
+                             ("waits", "settled", "Ada", "manual"))
+        self.refused(self.a.weft("conflicts resolve", "k", "--take", "1"), DATA, "not_found")
+        self.refused(self.a.weft("conflicts resolve", "k", "--take", "1", "--seen", found["id"]), DATA,
+                     "outdated", "look again")
+
+    def test_the_ways_to_settle(self):
+        for words, expected, stdin in [(("--value", "both"), ["both"], None), (("--value", "7"), [7], None),
+                                       (("--value", "7", "--string"), ["7"], None),
+                                       (("--value", ""), [""], None),
+                                       (("--merge", "-"), ["merged by hand"], b"merged by hand\n")]:
+            self.write("k")
+            self.a.do("conflicts resolve", "k", *words, stdin=stdin)
+            self.assertEqual(self.a.value("k"), expected)
+            self.alike()
+        self.write("k")
+        merged = self.place / "merged"
+        merged.write_text("5")
+        self.a.do("conflicts resolve", "k", "--merge", merged)
+        self.assertEqual(self.a.value("k"), [5])
+        self.alike()
+        self.write("k")
+        self.a.do("conflicts resolve", "k", "--remove")
+        self.refused(self.a.weft("get", "k"), DATA, "not_found")
+        self.refused(self.a.weft("conflicts resolve", "k"), USAGE, "--take")
+        self.refused(self.a.weft("conflicts resolve", "k", "--take", "1", "--remove"), USAGE, "excludes")
+        who = {entry["who"] for entry in self.trail(self.a, "--strategy", "manual") if entry["who"]}
+        self.assertEqual(len(who), 1)  # the user's name
+
+    def test_a_remove_is_kept_where_the_rule_says(self):
+        self.a.do("set", "kept:1", "old")
+        self.alike()
+        self.apart(lambda a: a.do("delete", "kept:1"), lambda b: b.do("set", "kept:1", "new"))
+        [found] = self.queue(self.b)
+        self.assertEqual(found["kind"], "delete_write")
+        self.assertEqual(self.b.value("kept:1"), "new")
+        siblings = json.loads(self.b.do("get", "kept:1", "--siblings", "--json"))["siblings"]
+        self.assertEqual(sorted(s.get("value", "removed") for s in siblings), ["new", "removed"])
+        self.assertIn("removed  berlin (eu)", self.b.do("get", "kept:1", "--siblings"))
+        removal = next(s["n"] for s in found["siblings"] if s.get("removed"))
+        self.b.do("conflicts resolve", "kept:1", "--take", removal)
+        self.alike()
+        for node in (self.a, self.b):
+            self.assertEqual(node.do("keys"), "")
+
+    def test_types_and_bounds(self):
+        self.apart(lambda a: a.do("incr", "x"), lambda b: b.do("set", "x", "text"))
+        [clash] = self.queue(self.a)
+        self.assertEqual([s["value"] for s in clash["siblings"]], ["register", "counter"])
+        self.a.do("conflicts resolve", "x", "--take", "2")
+        self.alike()
+        self.assertEqual(self.b.value("x"), 1)
+        self.a.do("incr", "stock", "3")
+        self.alike()
+        self.apart(lambda a: a.do("incr", "stock", "-2"), lambda b: b.do("incr", "stock", "-2"))
+        [over] = self.queue(self.b)
+        self.assertEqual((over["kind"], over["failed"]), ("bound", ["bound_exceeded: -1 is below 0"]))
+        self.b.do("conflicts resolve", "stock", "--value", "0")
+        self.alike()
+        self.assertEqual((self.a.value("stock"), self.queue(self.a)), (0, []))
+
+    def test_a_trail_and_a_queue_survive_kill_9(self):
+        self.write("k")
+        before = self.trail(self.b)
+        self.b.kill()
+        self.b.start()
+        self.linked()
+        self.assertEqual(self.trail(self.b), before)
+        self.assertEqual(len(self.queue(self.b)), 1)
+
+    def test_who_watches_sees_it_open_and_close(self):
+        watch = subprocess.Popen([WEFT, "conflicts", "watch", "--dir", self.a.dir], stdout=subprocess.PIPE,
+                                 env=clean_environment(), text=True)
+        self.addCleanup(watch.wait)
+        self.addCleanup(watch.stdout.close)
+        self.addCleanup(watch.kill)
+        lines = []
+        threading.Thread(target=lambda: lines.extend(iter(watch.stdout.readline, "")), daemon=True).start()
+
+        def opened():
+            self.write("w")
+            self.a.do("conflicts resolve", "w", "--value", "one", "--who", "Ada")
+            self.alike()
+            return len(lines) >= 2
+        eventually("a conflict was told", opened)
+        events = [json.loads(line) for line in list(lines)]
+        self.assertEqual([e["event"] for e in events[-2:]], ["opened", "closed"])
+        self.assertEqual((events[-1]["who"], events[-1]["key"]), ("Ada", "w"))
+
+    def test_over_http(self):
+        self.write("k")
+        status, found = self.a.http("GET", "/v1/conflicts?prefix=k")
+        self.assertEqual((status, len(found["conflicts"]), found["left_out"]), (200, 1, 0))
+        one = found["conflicts"][0]
+        for body in ("[]", "{}", '{"id": 5}', json.dumps({"id": one["id"]}),
+                     json.dumps({"id": one["id"], "take": 3}),
+                     json.dumps({"id": one["id"], "take": 1, "value": 2}),
+                     json.dumps({"id": one["id"], "value": [1]}),
+                     json.dumps({"id": one["id"], "take": 1, "who": "x" * 300})):
+            status, answer = self.a.http("POST", "/v1/conflicts/k", body)
+            self.assertEqual((status, answer["error"]["code"]), (400, "invalid_argument"), body)
+        stale = json.dumps({"id": "0" * 16, "take": 1})
+        status, answer = self.a.http("POST", "/v1/conflicts/k", stale)
+        self.assertEqual((status, answer["error"]["code"]), (409, "outdated"))
+        good = json.dumps({"id": one["id"], "value": "x", "who": "Ada"})
+        status, answer = self.a.http("POST", "/v1/conflicts/k?ack=majority", good)
+        self.assertEqual(status, 200)
+        self.assertEqual(self.a.http("GET", "/v1/conflicts/k")[0], 404)
+        pages, start = [], ""
+        while start is not None:
+            status, page = self.a.http("GET", f"/v1/audit?limit=1&from={start}")
+            pages += page["entries"]
+            start = page["next"]
+        self.assertEqual([e["outcome"] for e in pages], ["waits", "settled"])
+        self.assertEqual(self.a.http("GET", "/v1/audit?since=x")[0], 400)
+
+    def test_the_trail_is_asked_by_time_strategy_and_replica(self):
+        self.write("k")
+        self.a.do("set", "k", "over")
+        self.alike()
+        self.assertEqual(len(self.trail(self.a, "--since", "1h")), 2)
+        self.assertEqual(self.trail(self.a, "--until", "1h"), [])
+        self.assertEqual(self.trail(self.a, "--since", "2999-01-01T00:00:00Z"), [])
+        self.assertEqual(len(self.trail(self.a, "--since", "2001-01-01T00:00:00.500Z")), 2)
+        self.assertEqual([e["outcome"] for e in self.trail(self.a, "--strategy", "overwritten")], ["settled"])
+        self.assertEqual(len(self.trail(self.a, "--replica", "berlin")), 2)
+        self.assertEqual(self.trail(self.a, "--replica", "oslo"), [])
+        self.refused(self.a.weft("audit", "--since", "yesterday"), USAGE, "is no time")
+
+
+class Configuration(Case):
+    def config(self, text):
+        path = self.place / "weft.toml"
+        path.write_text(text)
+        return path
+
+    def test_the_command_line_has_the_last_word(self):
+        path = self.config('name = "file"\nregion = "eu"\nsync = "interval"\n'
+                           'listen = ["tcp://127.0.0.1:0"]\naudit_days = 1\n')
+        node = Node(self, "a", "--config", path, "--region", "north", listen=None)
+        status = node.status()
+        self.assertEqual((status["name"], status["region"], status["sync"]), ("a", "north", "interval"))
+        self.assertEqual(len(status["listen"]), 1)
+
+    def test_what_is_wrong_is_said_with_its_line(self):
+        for text, line, why in [("nmae = 1", 1, "no option 'nmae'; there are audit_bytes_max"),
+                                ("\nname = 5", 2, "text in quotes"),
+                                ('\n\n[[rule]]\nresolve = "coin"', 4, "no strategy 'coin'; there are"),
+                                ('[[rule]]\nkey = "a*b"', 1, "a star stands at the end"),
+                                ("[[rule]]\nsize = 1", 2, "no part of a rule 'size'"),
+                                ('[[rule]]\nkey="a"\n[[rule]]\nkey="a"', 1, "apply to the same"),
+                                ("[rule]\n", 1, "two brackets"), ("sync = 'often'", 1, "commit"),
+                                ("log_bytes_max = -1", 1, "a whole number"), ("name =", 1, "no TOML")]:
+            outcome = run("serve", "--dir", self.place / "a", "--config", self.config(text))
+            self.assertEqual(outcome.returncode, USAGE, text)
+            self.assertIn(f"weft.toml:{line}: ", outcome.err, text)
+            self.assertIn(why, outcome.err, text)
+        outcome = run("serve", "--dir", self.place / "a", "--config", self.place / "missing")
+        self.assertEqual(outcome.returncode, USAGE)
+        self.assertIn("cannot be read", outcome.err)
+
+    def test_who_has_other_rules_is_named(self):
+        a = Node(self, "a", "--config", self.config('[[rule]]\nresolve = "max"'))
+        b = Node(self, "b", "--config", self.config('[[rule]]\nresolve = "min"'), "--peer", a.url)
+        eventually("linked", lambda: (b.peer("a") or {}).get("state") == "active")
+        self.assertTrue(b.peer("a")["other_rules"])
+        self.assertIn("a settles conflicts by other rules", b.do("status"))
+        eventually("said", lambda: "conflict.other_rules" in a.events())
+        self.assertEqual(b.stop(), DONE)
+
+
+if __name__ == "__main__":
+    main()

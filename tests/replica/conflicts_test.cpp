@@ -1,0 +1,555 @@
+#include "replica/core.hpp"
+#include "replica/transaction.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include <algorithm>
+#include <map>
+
+// What concurrent writes become under rules, on replicas that exchange runs when they are told to.
+using namespace weft;
+
+namespace {
+
+rules rules_of(std::vector<rule> all) {
+    auto made = rules::make(std::move(all));
+    BOOST_REQUIRE_MESSAGE(made, (made ? "" : to_string(made.error())));
+    return *made;
+}
+
+rule of_key(std::string key, std::string_view how, bool keeps_removes = false) {
+    return {std::move(key), {}, {}, *parse_resolver(how), keeps_removes};
+}
+
+struct member {
+    core decisions;
+    std::uint64_t wall_ms = 1'800'000'000'000;
+    instant now{1'000'000'000};
+    std::vector<shared_bytes> runs; // own, all of them
+    std::vector<audit_entry> trail;
+    std::vector<std::string> told;
+    std::map<std::string, session_id> links;
+
+    member(const std::string& name, std::uint64_t id, rules all = {}, std::string region = {})
+        : decisions({.name = name, .region = std::move(region), .conflict_rules = std::move(all)},
+                    id) {
+        decisions.start({replica_id{id}, {}, {}}, {}, now);
+        (void)decisions.subscribe_conflicts([this](const conflict_event& e) {
+            std::string line(to_string(e.happened));
+            line += " " + std::string(to_string(e.now.what.kind)) + " " + e.now.what.path.back();
+            told.push_back(line + (e.who.empty() ? "" : " by " + e.who));
+        });
+    }
+
+    void happens(decltype(event::what) what) {
+        now = now.after_ms(1);
+        for (effect& e : decisions.step({now, wall_ms++, std::move(what)})) {
+            if (auto* made = std::get_if<append_log>(&e)) {
+                for (const shared_bytes& run : made->runs) {
+                    auto header = read_run_header(run.view);
+                    BOOST_REQUIRE(header);
+                    if (header->origin == decisions.identity().id) runs.push_back(run);
+                }
+            } else if (auto* decided = std::get_if<record_audit>(&e)) {
+                trail.insert(trail.end(), decided->entries.begin(), decided->entries.end());
+            } else if (auto* tells = std::get_if<notify_conflict>(&e)) {
+                (*tells->whom)(tells->what);
+            }
+        }
+    }
+    result<void> tries(const std::function<result<void>(transaction&)>& change) {
+        BOOST_REQUIRE(decisions.begin_change(wall_ms++));
+        transaction t(decisions);
+        auto done = change(t);
+        if (done) {
+            (void)decisions.end_change();
+        } else {
+            decisions.roll_back_change();
+        }
+        happens(woken{});
+        decisions.check_invariants();
+        return done;
+    }
+    void writes(const std::function<result<void>(transaction&)>& change) {
+        auto done = tries(change);
+        BOOST_REQUIRE_MESSAGE(done, (done ? "" : to_string(done.error())));
+    }
+    void meets(const member& other) {
+        hello_message hello;
+        hello.cluster = "weft";
+        hello.id = other.decisions.identity().id;
+        hello.name = std::to_string(static_cast<std::uint64_t>(hello.id));
+        hello.process_nonce = static_cast<std::uint64_t>(hello.id) + 1'000;
+        hello.rules_version = other.decisions.conflicts().rules().version();
+        session_id link{static_cast<std::uint32_t>(links.size() + 1)};
+        links[hello.name] = link;
+        happens(link_up{link, {}, "test:" + hello.name});
+        happens(received{link, hello, 100});
+    }
+    void gets(const member& other) {
+        std::string name =
+            std::to_string(static_cast<std::uint64_t>(other.decisions.identity().id));
+        if (!links.contains(name)) meets(other);
+        for (const shared_bytes& run : other.runs)
+            happens(received{links.at(name), runs_message{{run}}, 100});
+        decisions.check_invariants();
+    }
+
+    [[nodiscard]] std::vector<open_conflict> all() const {
+        std::vector<open_conflict> out;
+        for (const auto& [where, one] : decisions.conflicts().all()) out.push_back(one);
+        return out;
+    }
+    [[nodiscard]] open_conflict only() const {
+        auto there = all();
+        BOOST_REQUIRE_EQUAL(there.size(), 1);
+        return there.front();
+    }
+    template <class Read>
+    auto reads(Read read) {
+        BOOST_REQUIRE(decisions.begin_change(wall_ms++));
+        transaction t(decisions);
+        auto out = read(t);
+        decisions.roll_back_change();
+        BOOST_REQUIRE_MESSAGE(out, (out ? "" : to_string(out.error())));
+        return *out;
+    }
+    std::string lww(const std::string& key) {
+        auto found = reads([&](transaction& t) { return t.lww_register(key).get(); });
+        return found ? to_string(*found) : "nothing";
+    }
+    std::string mv(const std::string& key) {
+        std::string out;
+        for (const value& v : reads([&](transaction& t) { return t.mv_register(key).get(); }))
+            out += (out.empty() ? "" : " ") + to_string(v);
+        return out;
+    }
+};
+
+auto sets(const std::string& key, const value& content) {
+    return [=](transaction& t) { return t.mv_register(key).set(content); };
+}
+
+void exchange(std::vector<member*> all) {
+    for (member* to : all) {
+        for (member* from : all) {
+            if (to != from) to->gets(*from);
+        }
+    }
+}
+
+void check_alike(std::vector<member*> all) {
+    for (member* each : all) {
+        BOOST_TEST(to_string(each->decisions.state().digest()) ==
+                   to_string(all.front()->decisions.state().digest()));
+        auto mine = each->all();
+        auto theirs = all.front()->all();
+        BOOST_REQUIRE_EQUAL(mine.size(), theirs.size());
+        for (std::size_t i = 0; i < mine.size(); ++i) {
+            BOOST_TEST((mine[i].what == theirs[i].what));
+            BOOST_TEST((mine[i].made == theirs[i].made));
+        }
+    }
+}
+
+// Two members with the same rules.
+struct pair {
+    member a;
+    member b;
+    explicit pair(rules all = {}) : a("berlin", 10, all, "eu"), b("oslo", 20, all, "north") {}
+    void sync() {
+        exchange({&a, &b});
+        check_alike({&a, &b});
+    }
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(conflicts)
+
+BOOST_AUTO_TEST_CASE(without_a_rule_an_lww_register_settles_itself_and_an_mv_register_waits) {
+    pair p;
+    p.a.writes([](transaction& t) {
+        if (auto done = t.lww_register("one").set("a"); !done) return done;
+        return t.mv_register("many").set("a");
+    });
+    p.b.writes([](transaction& t) {
+        if (auto done = t.lww_register("one").set("b"); !done) return done;
+        return t.mv_register("many").set("b");
+    });
+    p.sync();
+    open_conflict there = p.b.only();
+    BOOST_TEST(there.what.path.front() == "many");
+    BOOST_TEST((there.what.kind == conflict_kind::write_write));
+    BOOST_TEST(there.waits());
+    BOOST_TEST(there.what.siblings.front().member == "berlin");
+    BOOST_TEST(there.what.siblings.back().region == "north");
+    BOOST_TEST(p.a.mv("many") == R"("a" "b")");
+    BOOST_TEST(p.a.decisions.status(p.a.now).conflicts_waiting == 1);
+    BOOST_TEST(p.a.told.size() == 1);
+    BOOST_TEST(p.a.told.front() == "opened write_write many");
+    BOOST_REQUIRE_EQUAL(p.a.trail.size(), 1);
+    BOOST_TEST(p.a.trail.front().strategy == "manual");
+    BOOST_TEST((p.a.trail.front().outcome == audit_outcome::waits));
+    BOOST_TEST((p.a.trail.front().id == p.b.trail.front().id));
+}
+
+BOOST_AUTO_TEST_CASE(a_rule_is_read_everywhere_and_recorded) {
+    pair p(rules_of({of_key("place:*", "priority(oslo) > last_writer_wins")}));
+    p.a.writes([](transaction& t) { return t.map("place:1").lww_register("name").set("a"); });
+    p.b.writes([](transaction& t) { return t.map("place:1").lww_register("name").set("b"); });
+    p.sync();
+    for (member* m : {&p.a, &p.b}) {
+        auto name = m->reads([](transaction& t) { return t.map("place:1").get("name"); });
+        BOOST_REQUIRE(name.has_value());
+        BOOST_TEST(to_string(*name) == R"("b")");
+        auto siblings = m->reads(
+            [](transaction& t) { return t.map("place:1").lww_register("name").siblings(); });
+        BOOST_TEST(siblings.size() == 2);
+        BOOST_TEST(!m->only().waits());
+        BOOST_REQUIRE_EQUAL(m->trail.size(), 1);
+        BOOST_TEST(m->trail.front().strategy == "priority(oslo)");
+        BOOST_TEST(to_string(m->trail.front().result.front().content) == R"("b")");
+    }
+    p.a.writes([](transaction& t) { return t.map("place:1").lww_register("name").set("c"); });
+    p.sync();
+    BOOST_TEST(p.b.all().empty());
+    BOOST_TEST(p.b.trail.size() == 1); // it was decided, and it is over
+}
+
+BOOST_AUTO_TEST_CASE(a_read_inside_a_transaction_sees_its_own_write_instead) {
+    pair p(rules_of({of_key("n", "sum")}));
+    p.a.writes(sets("n", 2));
+    p.b.writes(sets("n", 3));
+    p.sync();
+    BOOST_TEST(p.a.mv("n") == "5");
+    p.a.writes([](transaction& t) {
+        if (auto done = t.mv_register("n").set(7); !done) return done;
+        auto now = t.mv_register("n").get();
+        BOOST_REQUIRE(now);
+        BOOST_TEST(now->size() == 1);
+        BOOST_TEST((now->front() == value(7)));
+        return result<void>();
+    });
+}
+
+BOOST_AUTO_TEST_CASE(a_resolution_dominates_its_siblings_and_names_who) {
+    pair p;
+    p.a.writes(sets("k", "a"));
+    p.b.writes(sets("k", "b"));
+    p.sync();
+    conflict seen = p.a.only().what;
+    p.a.writes([&](transaction& t) {
+        return t.resolve(seen, {.take = seen.siblings.back().at, .who = "Ada"});
+    });
+    BOOST_TEST(p.a.all().empty());
+    p.sync();
+    BOOST_TEST(p.b.mv("k") == R"("b")");
+    BOOST_TEST(p.b.told.back() == "closed write_write k by Ada");
+    for (member* m : {&p.a, &p.b}) {
+        BOOST_REQUIRE_EQUAL(m->trail.size(), 2);
+        BOOST_TEST(m->trail.back().strategy == "manual");
+        BOOST_TEST(m->trail.back().who == "Ada");
+        BOOST_TEST(m->trail.back().siblings.size() == 2);
+        BOOST_TEST((m->trail.back().outcome == audit_outcome::settled));
+    }
+    // Decided on what is not there any more: refused.
+    auto late = p.b.tries([&](transaction& t) { return t.resolve(seen, {.who = "Bob"}); });
+    BOOST_REQUIRE(!late);
+    BOOST_TEST((late.error().code == errc::outdated));
+}
+
+BOOST_AUTO_TEST_CASE(a_resolution_made_before_another_sibling_came_is_refused) {
+    pair p;
+    member c("rome", 30);
+    p.a.writes(sets("k", "a"));
+    p.b.writes(sets("k", "b"));
+    c.writes(sets("k", "c"));
+    p.sync();
+    conflict seen = p.a.only().what;
+    p.a.gets(c);
+    auto late = p.a.tries([&](transaction& t) { return t.resolve(seen, {.content = "x"}); });
+    BOOST_REQUIRE(!late);
+    BOOST_TEST(late.error().detail == "mv_register 'k' has other siblings by now; look again");
+    BOOST_TEST(p.a.only().what.siblings.size() == 3);
+}
+
+BOOST_AUTO_TEST_CASE(two_people_who_resolve_at_once_make_a_smaller_conflict) {
+    pair p;
+    p.a.writes(sets("k", "a"));
+    p.b.writes(sets("k", "b"));
+    p.sync();
+    conflict seen = p.a.only().what;
+    p.a.writes([&](transaction& t) { return t.resolve(seen, {.content = "x", .who = "Ada"}); });
+    p.b.writes([&](transaction& t) { return t.resolve(seen, {.content = "y", .who = "Bob"}); });
+    p.sync();
+    BOOST_TEST(p.a.mv("k") == R"("x" "y")");
+    seen = p.b.only().what;
+    p.b.writes([&](transaction& t) { return t.resolve(seen, {.who = "Bob"}); }); // neither: removed
+    p.sync();
+    BOOST_TEST(p.a.mv("k").empty());
+    BOOST_TEST(p.a.all().empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_plain_write_settles_what_waited_too) {
+    pair p;
+    p.a.writes(sets("k", "a"));
+    p.b.writes(sets("k", "b"));
+    p.sync();
+    p.a.writes(sets("k", "c"));
+    p.sync();
+    BOOST_TEST(p.b.trail.back().strategy == "overwritten");
+    BOOST_TEST(p.b.trail.back().who.empty());
+    BOOST_TEST(to_string(p.b.trail.back().result.front().content) == R"("c")");
+}
+
+BOOST_AUTO_TEST_CASE(a_remove_that_is_kept_stands_beside_a_write_it_did_not_see) {
+    // Only the writer's rules say so; the other replica has none and holds the same.
+    member a("a", 10, rules_of({of_key("k", "manual", true)}));
+    member b("b", 20);
+    a.writes([](transaction& t) { return t.lww_register("k").set("old"); });
+    b.gets(a);
+    a.writes([](transaction& t) { return t.lww_register("k").remove(); });
+    BOOST_TEST(a.lww("k") == "nothing");
+    BOOST_TEST(a.decisions.state().objects() == 0);
+    BOOST_TEST(a.all().empty());
+    b.writes([](transaction& t) { return t.lww_register("k").set("new"); });
+    a.gets(b);
+    b.gets(a);
+    BOOST_TEST(to_string(a.decisions.state().digest()) == to_string(b.decisions.state().digest()));
+    open_conflict there = a.only();
+    BOOST_TEST((there.what.kind == conflict_kind::delete_write));
+    BOOST_TEST(!there.what.siblings.front().content);
+    BOOST_TEST(a.lww("k") ==
+               R"("new")"); // until somebody decides, what a reader without rules sees
+    BOOST_TEST(b.lww("k") == R"("new")");
+    BOOST_TEST(b.all().empty());
+    dot removal = there.what.siblings.front().at;
+    a.writes(
+        [&](transaction& t) { return t.resolve(there.what, {.take = removal, .who = "Ada"}); });
+    b.gets(a);
+    for (member* m : {&a, &b}) {
+        BOOST_TEST(m->lww("k") == "nothing");
+        BOOST_TEST(m->decisions.state().objects() == 0);
+        BOOST_TEST(m->all().empty());
+    }
+    BOOST_TEST(to_string(a.decisions.state().digest()) == to_string(b.decisions.state().digest()));
+}
+
+BOOST_AUTO_TEST_CASE(a_rule_may_decide_between_a_remove_and_a_write) {
+    pair p(rules_of({of_key("k", "last_writer_wins", true)}));
+    p.a.writes([](transaction& t) { return t.lww_register("k").set("old"); });
+    p.sync();
+    p.b.wall_ms += 1'000; // the remove is the later one
+    p.a.writes([](transaction& t) { return t.lww_register("k").set("new"); });
+    p.b.writes([](transaction& t) { return t.lww_register("k").remove(); });
+    p.sync();
+    BOOST_TEST(p.a.lww("k") == "nothing");
+    BOOST_TEST(!p.a.only().waits());
+    BOOST_TEST(p.a.trail.back().result.empty());
+}
+
+BOOST_AUTO_TEST_CASE(removing_a_map_keeps_the_removes_of_its_registers) {
+    pair p(rules_of({{"place:*", "name", {}, *parse_resolver("manual"), true}}));
+    auto fill = [](transaction& t) {
+        if (auto done = t.map("place:1").put("name", "old"); !done) return done;
+        if (auto done = t.map("place:1").counter("visits").increment(); !done) return done;
+        return t.map("place:1").put("size", 5);
+    };
+    p.a.writes(fill);
+    p.sync();
+    p.a.writes([](transaction& t) { return t.remove("place:1"); });
+    BOOST_TEST(p.a.decisions.state().objects() == 0);
+    p.b.writes([](transaction& t) { return t.map("place:1").put("name", "new"); });
+    p.sync();
+    BOOST_TEST((p.a.only().what.kind == conflict_kind::delete_write));
+    BOOST_TEST(!p.a.reads([](transaction& t) { return t.map("place:1").get("size"); }).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(removing_twice_leaves_one_mark) {
+    pair p(rules_of({of_key("k", "manual", true)}));
+    p.a.writes([](transaction& t) { return t.lww_register("k").set("old"); });
+    for (int i = 0; i < 3; ++i)
+        p.a.writes([](transaction& t) { return t.lww_register("k").remove(); });
+    p.a.writes([](transaction& t) { return t.lww_register("never").remove(); });
+    BOOST_TEST(p.a.runs.size() == 2);
+}
+
+BOOST_AUTO_TEST_CASE(types_under_one_name_wait_for_a_person) {
+    pair p;
+    p.a.writes([](transaction& t) { return t.counter("x").increment(3); });
+    p.b.writes([](transaction& t) { return t.lww_register("x").set("text"); });
+    p.sync();
+    open_conflict there = p.a.only();
+    BOOST_TEST((there.what.kind == conflict_kind::type_clash));
+    BOOST_TEST(to_string(*there.what.siblings.front().content) == R"("register")");
+    BOOST_TEST(to_string(*there.what.siblings.back().content) == R"("counter")");
+    auto value_given =
+        p.a.tries([&](transaction& t) { return t.resolve(there.what, {.content = 1}); });
+    BOOST_REQUIRE(!value_given);
+    BOOST_TEST((value_given.error().code == errc::invalid_argument));
+    p.a.writes([&](transaction& t) {
+        return t.resolve(there.what, {.take = there.what.siblings.back().at, .who = "Ada"});
+    });
+    p.sync();
+    BOOST_TEST(p.b.all().empty());
+    BOOST_TEST(p.b.lww("x") == "nothing");
+    BOOST_TEST(p.b.reads([](transaction& t) { return t.counter("x").read(); }) == 3);
+    BOOST_TEST(p.b.trail.back().who == "Ada");
+    BOOST_TEST(p.b.trail.back().strategy == "manual");
+}
+
+BOOST_AUTO_TEST_CASE(a_clash_deep_in_maps_is_found_and_goes_with_the_map) {
+    pair p;
+    p.a.writes([](transaction& t) { return t.map("m").map("deep").counter("x").increment(); });
+    p.b.writes([](transaction& t) { return t.map("m").map("deep").flag("x").enable(); });
+    p.sync();
+    BOOST_TEST(p.a.only().what.path.size() == 3);
+    p.a.writes([](transaction& t) { return t.remove("m"); });
+    p.sync();
+    BOOST_TEST(p.b.all().empty());
+    BOOST_TEST(p.b.trail.back().strategy == "overwritten");
+}
+
+BOOST_AUTO_TEST_CASE(a_counter_beyond_its_bound_waits_until_it_is_back) {
+    rule stock{"stock", {}, type_kind::counter, {}};
+    stock.min = value(0);
+    pair p(rules_of({stock}));
+    p.a.writes([](transaction& t) { return t.counter("stock").increment(5); });
+    p.sync();
+    p.a.writes([](transaction& t) { return t.counter("stock").decrement(4); });
+    p.b.writes([](transaction& t) { return t.counter("stock").decrement(3); });
+    BOOST_TEST(p.a.all().empty());
+    p.sync();
+    open_conflict there = p.b.only();
+    BOOST_TEST((there.what.kind == conflict_kind::bound));
+    BOOST_TEST(to_string(*there.what.siblings.front().content) ==
+               "1"); // what each replica has added
+    BOOST_TEST(to_string(*there.what.siblings.back().content) == "-3");
+    BOOST_TEST(there.made.failed.front().detail == "-2 is below 0");
+    p.b.writes([&](transaction& t) { return t.resolve(there.what, {.content = 0, .who = "Bob"}); });
+    p.sync();
+    BOOST_TEST(p.a.reads([](transaction& t) { return t.counter("stock").read(); }) == 0);
+    BOOST_TEST(p.a.all().empty());
+    BOOST_TEST(p.a.trail.back().who == "Bob");
+}
+
+BOOST_AUTO_TEST_CASE(a_merged_value_beyond_its_bound_is_a_conflict) {
+    rule seats{"seats", {}, type_kind::mv_register, *parse_resolver("sum")};
+    seats.max = value(10);
+    pair p(rules_of({seats}));
+    p.a.writes(sets("seats", 6));
+    BOOST_TEST(p.a.all().empty());
+    p.b.writes(sets("seats", 5));
+    p.sync();
+    open_conflict there = p.a.only();
+    BOOST_TEST((there.what.kind == conflict_kind::bound));
+    BOOST_TEST(there.waits());
+    BOOST_TEST(there.made.failed.front().detail == "sum: 11 is above 10");
+    BOOST_TEST(p.a.mv("seats") == "6 5");
+    BOOST_TEST(p.a.decisions.status(p.a.now).conflicts_failing == 1);
+    p.a.writes(sets("seats", 12)); // a single write beyond it, too
+    BOOST_TEST((p.a.only().what.kind == conflict_kind::bound));
+    BOOST_TEST(p.a.only().what.siblings.size() == 1);
+    p.a.writes(sets("seats", 9));
+    p.sync();
+    BOOST_TEST(p.b.all().empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_resolver_that_throws_leaves_the_siblings_and_the_node) {
+    auto broken = custom("broken", [](const conflict&) -> std::optional<value> {
+        throw std::runtime_error("no idea");
+    });
+    pair p(rules_of({{"k", {}, {}, resolver({broken})}}));
+    p.a.writes(sets("k", 1));
+    p.b.writes(sets("k", 2));
+    p.sync();
+    BOOST_TEST(p.a.only().waits());
+    BOOST_TEST(p.a.mv("k") == "1 2");
+    BOOST_REQUIRE_EQUAL(p.a.trail.size(), 1);
+    BOOST_TEST(p.a.trail.front().failed.front().find("no idea") != std::string::npos);
+    BOOST_TEST(p.a.decisions.status(p.a.now).conflicts_failing == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_roll_back_leaves_conflicts_as_they_were) {
+    pair p;
+    p.a.writes(sets("k", "a"));
+    p.b.writes(sets("k", "b"));
+    p.sync();
+    conflict seen = p.a.only().what;
+    auto undone = p.a.tries([&](transaction& t) -> result<void> {
+        if (auto done = t.resolve(seen, {.content = "x"}); !done) return done;
+        return fail(errc::aborted, "no");
+    });
+    BOOST_TEST(!undone);
+    BOOST_TEST((p.a.only().what == seen));
+    BOOST_TEST(p.a.trail.size() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_replay_finds_the_same_conflicts_and_decisions) {
+    pair p(rules_of({of_key("n", "max")}));
+    for (int i = 0; i < 3; ++i) {
+        p.a.writes(sets("n", i));
+        p.b.writes(sets("n", 10 * i));
+        p.a.writes(sets("k", i));
+        p.b.writes(sets("k", 10 * i));
+        p.sync();
+    }
+    core again({.name = "berlin", .conflict_rules = p.a.decisions.conflicts().rules()}, 1);
+    for (std::size_t i = 0; i < p.a.runs.size(); ++i) {
+        BOOST_REQUIRE(again.replay(p.a.runs[i], 5));
+        if (i % 2 == 1) {
+            BOOST_REQUIRE(again.replay(p.b.runs[i - 1], 5));
+            BOOST_REQUIRE(again.replay(p.b.runs[i], 5));
+        }
+    }
+    const auto& found = again.conflicts().all();
+    const auto& before = p.a.decisions.conflicts().all();
+    BOOST_REQUIRE_EQUAL(found.size(), before.size());
+    auto of_trail = [](std::vector<audit_entry> all) {
+        std::vector<std::array<std::uint64_t, 2>> out;
+        for (const audit_entry& e : all) out.push_back(e.id);
+        std::sort(out.begin(), out.end());
+        return out;
+    };
+    BOOST_TEST((of_trail(again.take_audits()) == of_trail(p.a.trail)));
+    for (const auto& [where, one] : found) BOOST_TEST((one.what == before.at(where).what));
+}
+
+BOOST_AUTO_TEST_CASE(a_loaded_state_has_its_conflicts) {
+    pair p(rules_of({of_key("n", "max")}));
+    p.a.writes([](transaction& t) {
+        if (auto done = t.mv_register("n").set(1); !done) return done;
+        if (auto done = t.counter("x").increment(); !done) return done;
+        return t.mv_register("k").set("a");
+    });
+    p.b.writes([](transaction& t) {
+        if (auto done = t.mv_register("n").set(2); !done) return done;
+        if (auto done = t.flag("x").enable(); !done) return done;
+        return t.mv_register("k").set("b");
+    });
+    p.sync();
+    core again({.name = "berlin", .conflict_rules = p.a.decisions.conflicts().rules()}, 1);
+    BOOST_REQUIRE(again.load(p.a.decisions.image()));
+    BOOST_REQUIRE_EQUAL(again.conflicts().all().size(), 3);
+    BOOST_TEST(again.conflicts().waiting() == 2);
+    for (const auto& [where, one] : again.conflicts().all()) {
+        BOOST_TEST((one.what == p.a.decisions.conflicts().all().at(where).what));
+        BOOST_TEST((one.made == p.a.decisions.conflicts().all().at(where).made));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(who_has_other_rules_is_named) {
+    member a("a", 10, rules_of({of_key("k", "max")}));
+    member b("b", 20, rules_of({of_key("k", "min")}));
+    member c("c", 30, rules_of({of_key("k", "max")}));
+    a.meets(b);
+    a.meets(c);
+    auto now = a.decisions.status(a.now);
+    BOOST_REQUIRE_EQUAL(now.peers.size(), 2);
+    BOOST_TEST(now.peers.front().name == "20");
+    BOOST_TEST(now.peers.front().other_rules);
+    BOOST_TEST(!now.peers.back().other_rules);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
