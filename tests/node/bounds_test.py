@@ -20,7 +20,7 @@ SILENCE_S = 5
 
 
 def sanitized():
-    return b"__asan_init" in pathlib.Path(WEFT).read_bytes()
+    return any(mark in pathlib.Path(WEFT).read_bytes() for mark in (b"__asan_init", b"__tsan_init"))
 
 
 def rss_kib(process):
