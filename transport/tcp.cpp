@@ -3,7 +3,6 @@
 #include "base/check.hpp"
 #include "base/frame.hpp"
 #include "base/limits.hpp"
-#include "transport/registry.hpp"
 #include "transport/stream_url.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -24,7 +23,6 @@
 #include <filesystem>
 #include <optional>
 #include <set>
-#include <sys/ioctl.h>
 
 namespace weft {
 namespace {
