@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 
 namespace weft {
 namespace {
@@ -36,6 +37,10 @@ object::data_type empty_store(bool partial = false) {
         if (partial) return Store::partial();
     }
     return object::data_type(std::in_place_type<Store>);
+}
+
+constexpr std::uint16_t bit_of(type_kind kind) {
+    return static_cast<std::uint16_t>(1U << static_cast<unsigned>(kind));
 }
 
 } // namespace
@@ -105,11 +110,13 @@ map_store::map_store() = default;
 map_store::map_store(const map_store&) = default;
 map_store::map_store(map_store&& other) noexcept
     : children_(std::move(other.children_)), live_(std::exchange(other.live_, 0)),
+      kinds_(std::exchange(other.kinds_, std::uint16_t{0})),
       partial_(std::exchange(other.partial_, false)) {}
 map_store& map_store::operator=(const map_store&) = default;
 map_store& map_store::operator=(map_store&& other) noexcept {
     children_ = std::move(other.children_);
     live_ = std::exchange(other.live_, 0);
+    kinds_ = std::exchange(other.kinds_, std::uint16_t{0});
     partial_ = std::exchange(other.partial_, false);
     return *this;
 }
@@ -128,6 +135,7 @@ const object* map_store::find(child_ref child) const {
 }
 object* map_store::find(child_ref child) { return children_.find(child); }
 object& map_store::find_or_insert(child_ref child) {
+    kinds_ |= bit_of(child.type.kind);
     return children_.find_or_insert(child, [&] { return object::of_type(child.type.kind); });
 }
 void map_store::erase(child_ref child) {
@@ -142,6 +150,26 @@ bool map_store::settle(child_ref child, const object& there, bool was_live) {
     live_ = live_ + (lives ? 1 : 0) - (was_live ? 1 : 0);
     if (there.empty() && !partial_) children_.erase(child);
     return lives != was_live;
+}
+
+bool map_store::lives_beside(child_ref child) const {
+    auto lives = [](const object* there) { return there != nullptr && there->live(); };
+    unsigned others = kinds_ & ~unsigned{bit_of(child.type.kind)};
+    constexpr unsigned sets = bit_of(type_kind::add_wins_set) | bit_of(type_kind::remove_wins_set) |
+                              bit_of(type_kind::grow_set);
+    if ((kinds_ & sets) == 0) {
+        for (; others != 0; others &= others - 1) {
+            auto kind = static_cast<type_kind>(std::countr_zero(others));
+            if (lives(find({child.name, {kind}}))) return true;
+        }
+        return false;
+    }
+    // Sets of one kind differ by what they hold, too.
+    for (auto at = children_.lower_bound(child_ref{child.name, {type_kind{}, element_kind{}}});
+         at != children_.end() && at->key.name() == child.name; ++at) {
+        if (at->value.live() && at->key.type() != child.type) return true;
+    }
+    return false;
 }
 
 void map_store::encode_to(byte_writer& out) const {

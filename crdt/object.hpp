@@ -132,6 +132,8 @@ public:
     // To be called after a child changed: drops an empty record and keeps `live_children` right. Says
     // whether the child came to life or ceased to live.
     bool settle(child_ref child, const object& there, bool was_live);
+    // Whether an object of another type lives under that name, too. At once where a map never held others.
+    [[nodiscard]] bool lives_beside(child_ref child) const;
 
     [[nodiscard]] const children_type& children() const { return children_; }
     [[nodiscard]] std::size_t live_children() const { return live_; }
@@ -151,6 +153,7 @@ public:
 private:
     children_type children_;
     std::size_t live_ = 0;
+    std::uint16_t kinds_ = 0; // bit k: a child of kind k was put here, at some time
     bool partial_ = false;
 };
 
@@ -280,6 +283,7 @@ void map_store::join(const map_store& other, const Mine& my_seen, const Theirs& 
     }
     for (const auto& theirs : other.children_) {
         child_ref child{theirs.key.name(), theirs.key.type()};
+        kinds_ |= other.kinds_;
         object& mine = children_.find_or_insert(
             child, [&] { return object::of_type(child.type.kind, partial_); });
         bool was_live = mine.live();

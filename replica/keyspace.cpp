@@ -26,20 +26,11 @@ void write_leaf(Store& mine, typename Store::entry fresh, const operation_seen& 
     }
 }
 
-bool several_writes(const object& there) {
-    const auto* writes = std::get_if<register_store<value>>(&there.data());
-    return writes != nullptr && !writes->empty() &&
-           (writes->size() > 1 || !is_present(writes->begin()->payload.content));
-}
-
-// Whether an object of another type lives under that name, too.
-bool lives_beside(const map_store& parent, child_ref child) {
-    const auto& all = parent.children();
-    for (auto at = all.lower_bound(child_ref{child.name, {type_kind{}, element_kind{}}});
-         at != all.end() && at->key.name() == child.name; ++at) {
-        if (at->value.live() && at->key.type() != child.type) return true;
-    }
-    return false;
+// Of a register.
+bool is_contested(const object& there) {
+    const auto& writes = there.as<register_store<value>>();
+    std::size_t count = writes.size();
+    return count > 1 || (count == 1 && writes.begin()->payload.content.is_absent());
 }
 
 type_id type_at(const operation& op, std::size_t depth) {
@@ -104,16 +95,17 @@ void keyspace::apply_at(map_store& parent, const path_hash& parent_hash, std::si
     bool was_live = child.live();
     path_hash here = parent_hash.child(name.name, name.type);
     if (last) {
-        bool before = several_writes(child);
+        bool writes = is_register(op.type.kind);
+        bool before = writes && is_contested(child);
         apply_here(child, here, op, std::move(argument), seen, stamp,
                    undo == nullptr ? nullptr : &undo->steps.back());
-        where.object = before || several_writes(child) || op.what == action::resolve;
+        where.object = before || (writes && is_contested(child)) || op.what == action::resolve;
     } else {
         apply_at(child.as<map_store>(), here, depth + 1, op, std::move(argument), seen, stamp, undo,
                  where);
     }
     bool came_or_went = parent.settle(name, child, was_live);
-    if (came_or_went && lives_beside(parent, name)) where.names |= 1U << depth;
+    if (came_or_went && parent.lives_beside(name)) where.names |= 1U << depth;
 }
 
 void keyspace::apply_here(object& target, const path_hash& here, const operation& op,
@@ -143,11 +135,10 @@ void keyspace::apply_here(object& target, const path_hash& here, const operation
             if (!is_register(op.type.kind)) break; // it names who; what settles is beside it
             [[fallthrough]];
         case action::write:
+        case action::retract:
+            if (op.what == action::retract) argument = value::absent();
             write_store(target.as<register_store<value>>(),
                         stamped<value>{stamp, std::move(argument)});
-            break;
-        case action::retract:
-            write_store(target.as<register_store<value>>(), stamped<value>{stamp, value::absent()});
             break;
         case action::enable:
         case action::disable:

@@ -41,8 +41,7 @@ enum class audit_outcome : std::uint8_t {
 // depends on what arrived when, so trails of replicas may differ in between; about what is still open they
 // agree.
 struct audit_entry {
-    std::array<std::uint64_t, 2>
-        id{}; // of path, kind, type, siblings' dots, rules and outcome: never twice
+    std::array<std::uint64_t, 2> id{}; // of path, kind, type, siblings' dots, rules, outcome
     conflict_kind kind{};
     std::vector<std::string> path;
     type_id type;

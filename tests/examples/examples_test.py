@@ -38,6 +38,28 @@ class Examples(unittest.TestCase):
         self.assertEqual(run("places"), (0, ["a: Berlin (DE), 3426354 people",
                                              "a: Berlin an der Spree (DE), 3685265 people"]))
 
+    def test_conflicts_under_each_strategy(self):
+        status, lines = run("conflicts")
+        self.assertEqual(status, 0)
+        siblings = ['  sibling  "Spreeathen" of berlin (eu)',
+                    '  sibling  "Berlin an der Spree" of oslo (north)']
+        ours, theirs = "Spreeathen", "Berlin an der Spree"
+
+        def resolved(rule, reads, strategy, result):
+            return [rule, *siblings, f"  reads    {reads}",
+                    f"  audit    write_write resolved by {strategy}: {result}"]
+
+        self.assertEqual(lines, [
+            *resolved("last_writer_wins", theirs, "last_writer_wins", f'"{theirs}"'),
+            *resolved("priority(eu) > last_writer_wins", ours, "priority(eu)", f'"{ours}"'),
+            *resolved("min", theirs, "min", f'"{theirs}"'),
+            *resolved("union", f"{theirs} and {ours}", "union", f'"{theirs}" and "{ours}"'),
+            *resolved("longest", theirs, "longest", f'"{theirs}"'),
+            "manual", *siblings, f"  reads    {ours}",
+            "  audit    write_write waits by manual: nothing",
+            f'  audit    write_write settled by manual of Ada: "{ours}"',
+        ])
+
     def test_chat_between_two_processes(self):
         urls = {name: f"unix:{self.place}/{name}.sock" for name in ("ann", "bob")}
         people = {

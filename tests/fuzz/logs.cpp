@@ -1,5 +1,6 @@
 #include "base/check.hpp"
 #include "base/limits.hpp"
+#include "recovery/audit_log.hpp"
 #include "recovery/identity.hpp"
 #include "recovery/log_format.hpp"
 #include "recovery/snapshot.hpp"
@@ -131,6 +132,38 @@ void identity(byte_view data) {
     WEFT_CHECK(store_identity(on.files, **found).has_value());
     auto again = load_identity(on.files);
     WEFT_CHECK(again.has_value() && *again == *found);
+}
+
+void audit(byte_view data) {
+    if (data.empty()) return;
+    bool raw = data[0] == std::byte{0};
+    data = data.subspan(1);
+    if (!raw) {
+        byte_reader in(data);
+        audit_entry entry = decode_audit_entry(in);
+        if (!in.good() || !in.at_end()) return;
+        byte_writer out;
+        encode(out, entry);
+        WEFT_CHECK(equal(out.view(), data));
+        return;
+    }
+    machine on(audit_name(0), data);
+    struct : random_source {
+        std::uint64_t draw() override { return 4; }
+    } random;
+    env doors{on.time, random, on.files, on.loop, on.nobody};
+    std::size_t before = 0;
+    {
+        auto trail = audit_log::open(doors, {});
+        WEFT_CHECK(trail.has_value()); // damage stops nothing
+        auto page = (*trail)->find({});
+        WEFT_CHECK(page.has_value());
+        before = page->entries.size();
+    }
+    auto again = audit_log::open(doors, {});
+    WEFT_CHECK(again.has_value());
+    auto page = (*again)->find({});
+    WEFT_CHECK(page.has_value() && page->entries.size() == before);
 }
 
 } // namespace weft::fuzz

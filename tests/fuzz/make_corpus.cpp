@@ -103,6 +103,7 @@ int main(int count, char** words) {
                 auto header = unseal("weft-sn\n", content);
                 if (header) out.keep("snapshot", "header", after(std::byte{1}, header->body));
             }
+            if (name.starts_with("audit-")) out.keep("audit", "raw", after(std::byte{0}, some));
             if (name.starts_with("log-")) out.keep("segment", "raw", after(std::byte{0}, some));
         }
     }

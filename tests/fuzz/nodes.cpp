@@ -1,6 +1,7 @@
 #include "base/check.hpp"
 #include "base/limits.hpp"
 #include "node/api.hpp"
+#include "node/config_file.hpp"
 #include "node/import.hpp"
 #include "tests/fuzz/targets.hpp"
 #include "tests/sim/cluster.hpp"
@@ -100,6 +101,21 @@ void import(byte_view data) {
     import_outcome outcome = import_lines(*one.replica(), batch);
     for (const auto& refused : outcome.refused) WEFT_CHECK(refused.line >= 1);
     one.settle();
+}
+
+void config(byte_view data) {
+    serve_command given;
+    auto read = parse_config(as_text(data), "weft.toml", given);
+    if (!read) {
+        // It says where: the file, and a line of it.
+        WEFT_CHECK(read.error().detail.starts_with("weft.toml:"));
+        return;
+    }
+    for (const rule& one : given.options.conflict_rules.all()) {
+        std::string_view path[] = {one.key, one.field};
+        (void)given.options.conflict_rules.find(path, {type_kind::mv_register});
+        (void)to_string(one);
+    }
 }
 
 } // namespace weft::fuzz

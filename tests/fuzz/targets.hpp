@@ -19,6 +19,8 @@ void value(byte_view data);    // a scalar, from bytes and from JSON
 void control(byte_view data);  // requests to a node's HTTP interface
 void import(byte_view data);   // JSON lines
 void session(byte_view data);  // what a peer says, to a replica at work
+void config(byte_view data);   // a node's configuration file
+void audit(byte_view data);    // an audit trail, as raw bytes, or one entry of it
 
 struct target {
     std::string_view name;

@@ -5,6 +5,7 @@
 #include "tests/sim/reference_digest.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace weft::sim {
 
@@ -196,6 +197,57 @@ problems check_equal(const hosts& all) {
             out.push_back(one->name() + " still holds back " +
                           std::to_string(status->held_back_runs) + " runs");
         }
+    }
+    return out;
+}
+
+problems check_conflicts(const hosts& all) {
+    problems out;
+    using found = std::map<conflict_index::place, open_conflict>;
+    auto of = [](const host& one) {
+        return one->engine().with_core([](core& c) { return c.conflicts().all(); });
+    };
+    auto compare = [&](const found& mine, const found& theirs, const std::string& who) {
+        for (const auto& [where, there] : mine) {
+            auto other = theirs.find(where);
+            std::string name = "'" + where.path.back() + "'";
+            if (other == theirs.end()) {
+                out.push_back(who + ": no conflict at " + name + ", or only there");
+            } else if (!(other->second.what == there.what)) {
+                out.push_back(who + ": other siblings of " + name);
+            } else if (!(other->second.made == there.made)) {
+                out.push_back(who + ": " + name + " is decided by " + there.made.strategy +
+                              ", and by " + other->second.made.strategy);
+            }
+        }
+        if (mine.size() != theirs.size()) out.push_back(who + ": another number of conflicts");
+    };
+    found first = of(*all[0]);
+    for (const auto& one : all) {
+        found here = of(*one);
+        compare(here, first, one->name() + " and " + all[0]->name());
+        // As if it had just been loaded.
+        found fresh = (*one)->engine().with_core([](core& c) {
+            conflict_index again = c.conflicts().of_same_rules();
+            conflict_index::outcome unused;
+            again.rebuild(c.state(), 1, unused);
+            return again.all();
+        });
+        compare(here, fresh, one->name() + " and its state");
+    }
+    return out;
+}
+
+problems check_decisions(const host& one, std::span<const audit_entry> trail) {
+    problems out;
+    auto [open, rules] = one->engine().with_core(
+        [](core& c) { return std::pair(c.conflicts().all(), c.conflicts().rules().version()); });
+    std::set<std::array<std::uint64_t, 2>> known;
+    for (const audit_entry& entry : trail) known.insert(entry.id);
+    for (const auto& [where, there] : open) {
+        if (known.contains(audit_of(there.what, there.made, rules).id)) continue;
+        out.push_back(one.name() + "'s audit trail does not know what was decided about '" +
+                      where.path.back() + "'");
     }
     return out;
 }

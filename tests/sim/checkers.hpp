@@ -86,6 +86,13 @@ struct promise {
 // are up and equal.
 [[nodiscard]] problems check_reference(const hosts& all, const dot_checker& seen);
 
+// All replicas have the same conflicts, with equal siblings and decisions, and they are those that their
+// state holds. The hosts are up and equal.
+[[nodiscard]] problems check_conflicts(const hosts& all);
+
+// `trail`, all of it, holds what `one` decided about each conflict that is there.
+[[nodiscard]] problems check_decisions(const host& one, std::span<const audit_entry> trail);
+
 // Subscribers were told of each change once, in log order, from where the process started.
 [[nodiscard]] problems check_subscriptions(const host& one, const host::kept_runs& log);
 

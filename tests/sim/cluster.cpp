@@ -5,6 +5,8 @@
 #include "transport/message.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <optional>
 
 namespace weft::sim {
 
@@ -112,6 +114,23 @@ problems cluster::check() {
     add_all(dots_.found());
     add_all(wrong_frames_);
     return out;
+}
+
+problems cluster::check_trail(host& of) {
+    std::vector<audit_entry> trail;
+    std::uint64_t from = 0;
+    for (bool more = true; more;) {
+        std::optional<result<audit_page>> answered;
+        of->audit({.from = from}, [&](result<audit_page> read) { answered = std::move(read); });
+        if (!run_until([&] { return answered.has_value(); }) || !*answered)
+            return {of.name() + "'s audit trail cannot be read"};
+        audit_page& page = **answered;
+        if (!page.damaged.empty()) return {};
+        std::move(page.entries.begin(), page.entries.end(), std::back_inserter(trail));
+        more = page.next.has_value();
+        from = page.next.value_or(0);
+    }
+    return check_decisions(of, trail);
 }
 
 } // namespace weft::sim

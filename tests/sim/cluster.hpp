@@ -45,6 +45,8 @@ public:
     [[nodiscard]] bool equal() const;
     // All that the checkers say at a quiet point; all hosts are up.
     [[nodiscard]] problems check();
+    // What is wrong with the audit trail of a host that is up; nothing if it says itself that it is damaged.
+    [[nodiscard]] problems check_trail(host& of);
 
     [[nodiscard]] std::uint64_t trace_hash() const { return trace_.hash(); }
 

@@ -29,6 +29,7 @@ problems examine(life& from, std::unique_ptr<sim_directory> image,
     for (const log_event& e : opened.events()) {
         if (e.what == "file.missing") out.push_back("nothing was lost: " + e.text);
     }
+    for (const std::string& wrong : aside.check_trail(opened)) out.push_back(wrong);
     if (!goes_on) return out;
     if (!opened->lww_register<std::string>("more").set("x")) out.push_back("it takes no write");
     aside.run_ms(100);

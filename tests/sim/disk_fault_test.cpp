@@ -25,6 +25,7 @@ bool survive(const sim_fault& fault) {
         BOOST_ERROR(problem);
     all.settle();
     BOOST_TEST(all.equal());
+    for (const std::string& problem : all.check_trail(all.a())) BOOST_ERROR(problem);
     for (const std::string& problem : all.check()) BOOST_ERROR(problem);
     return passed;
 }

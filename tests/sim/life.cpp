@@ -128,10 +128,11 @@ void life::write(host& where, int changes, std::int64_t gap_ms) {
             (void)t.counter("count").increment();
             (void)t.lww_register<std::string>("last of " + where.name())
                 .set(element + std::string(60, 'x'));
+            (void)t.mv_register<std::string>("both").set(element); // while apart: a conflict
         });
         if (done) {
             dot first = done->id();
-            std::uint64_t end = first.counter + 3;
+            std::uint64_t end = first.counter + 4;
             written_[first] = {end, element};
             attempted_.advance(first.replica, end - 1);
             bool own = &where == &a_;
@@ -147,9 +148,9 @@ void life::write(host& where, int changes, std::int64_t gap_ms) {
 
 void life::snapshot(host& of) {
     if (!of.active()) return;
-    bool answered = false;
-    of->snapshot([&answered](const result<snapshot_info>&) { answered = true; });
-    wait([&answered] { return answered; }, 2'000);
+    auto answered = std::make_shared<bool>(false); // on a disk that fails it may come after this
+    of->snapshot([answered](const result<snapshot_info>&) { *answered = true; });
+    wait([&] { return *answered; }, 2'000);
 }
 
 void life::wait(const std::function<bool()>& reached, std::int64_t ms_max) {

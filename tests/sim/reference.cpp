@@ -54,7 +54,7 @@ void reference_model::add(const decoded_run& run) {
             fresh->stamp = change.stamp;
             fresh->dependencies = shared;
             fresh->what = op.what;
-            fresh->argument = op.argument;
+            fresh->argument = op.what == action::retract ? value::absent() : op.argument;
             fresh->amount = op.amount;
             if (op.extra) {
                 fresh->spec = op.extra->spec;
@@ -68,8 +68,8 @@ void reference_model::add(const decoded_run& run) {
             }
             if (op.what == action::remove || op.what == action::reset) {
                 object.removals[fresh->at.replica] = fresh.get();
-            } else {
-                object.writes.push_back(fresh.get());
+            } else if (op.what != action::resolve || is_register(op.type.kind)) {
+                object.writes.push_back(fresh.get()); // else it only says who
             }
             operations_.push_back(std::move(fresh));
         }
@@ -151,6 +151,7 @@ bool reference_model::read_register(const std::vector<const one*>& left, std::st
     const one* latest = nullptr;
     for (const one* write : left) {
         siblings[write->at] = write;
+        if (write->argument.is_absent()) continue; // a remove that is kept
         if (latest == nullptr ||
             std::tie(latest->stamp, latest->at) < std::tie(write->stamp, write->at)) {
             latest = write;

@@ -26,6 +26,7 @@ std::uint64_t hash_value(const value& v) {
     auto of_number = [&](auto number) { return hash_bytes(&number, sizeof number, kind); };
     switch (v.kind()) {
         case value_kind::null: return 0;
+        case value_kind::absent: return 7;
         case value_kind::boolean: return *v.as_bool() ? 11 : 10;
         case value_kind::integer: return of_number(*v.as_int());
         case value_kind::timestamp: return of_number(*v.as_time_ms());
@@ -63,6 +64,7 @@ private:
         switch (kind) {
             case type_kind::lww_register:
             case type_kind::mv_register:
+                if (!what.live()) break; // removes that are kept, alone
                 for (const auto& e : what.as<register_store<value>>()) {
                     leaf(e.at, 0, hash_value(e.payload.content), e.payload.at.raw);
                 }

@@ -133,6 +133,7 @@ std::string command_line(const world_options& options) {
     if (options.fault_ms > 0) out += " --ms " + std::to_string(options.fault_ms);
     if (options.events) out += " --events " + tell_events(*options.events);
     if (options.disks_lie) out += " --lying-disks";
+    if (options.conflicts) out += " --conflicts";
     return out;
 }
 

@@ -22,6 +22,7 @@ struct world_options {
     std::optional<std::set<std::size_t>> events =
         {};                 // only these fault events, by number; else all
     bool disks_lie = false; // say that they synced and did not: a fault that must be found
+    bool conflicts = false; // rules of every strategy, and people who settle what waits
 
     bool operator==(const world_options&) const = default;
 };

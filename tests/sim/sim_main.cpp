@@ -94,6 +94,7 @@ int usage(const char* wrong) {
                  "  --events LIST    only these of the drawn faults: 3,7-9 or none\n"
                  "  --until-failure  ends with the first seed that fails, as it is\n"
                  "  --lying-disks    disks that do not do their syncs: must fail\n"
+                 "  --conflicts      rules of every strategy, and people who settle what waits\n"
                  "  --verbose        prints what replicas report\n"
                  "  --speed          how fast is simulated time under load and faults?\n"
                  "exit status: 0 all is well, 1 usage, 2 something is wrong\n");
@@ -121,6 +122,10 @@ int main(int count, char** words) {
         }
         if (word == "--lying-disks") {
             options.disks_lie = true;
+            continue;
+        }
+        if (word == "--conflicts") {
+            options.conflicts = true;
             continue;
         }
         bool named = word.starts_with("--");

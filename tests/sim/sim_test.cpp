@@ -29,6 +29,15 @@ BOOST_DATA_TEST_CASE(replicas_converge_once_faults_stop, data::make(seeds::ci), 
     run_world(seed);
 }
 
+// Under rules of every strategy, with people who settle what waits: equal readings, equal siblings and
+// decisions of what is open, and a trail that knows of them.
+BOOST_DATA_TEST_CASE(replicas_settle_conflicts_alike, data::make(seeds::conflicts), seed) {
+    sim::world world({.seed = seed, .conflicts = true});
+    world.run();
+    for (const std::string& wrong : world.found())
+        BOOST_ERROR(wrong << "; replay: ./dev sim " << seed << " --conflicts");
+}
+
 BOOST_AUTO_TEST_CASE(seeds_that_found_something_stay_good) {
     for (const auto& one : seeds::regressions) run_world(one.seed);
 }

@@ -33,7 +33,36 @@ void workload::claim(bool holds, std::string_view what) {
     if (!holds && problem_.empty()) problem_ = what;
 }
 
+// A person settles some conflict, in one of the ways there are.
+std::optional<commit> workload::resolve(replica& at) {
+    auto all = at.conflicts("", true);
+    if (!all || all->empty()) return std::nullopt;
+    const conflict& seen = (*all)[static_cast<std::size_t>(random_.below(all->size()))].what;
+    resolution how{.who = "person" + std::to_string(random_.below(3))};
+    const auto& siblings = seen.siblings;
+    std::uint64_t way = random_.below(4);
+    if (!is_register(seen.type.kind) && seen.kind == conflict_kind::bound) {
+        how.content = random_.between(0, 20);
+    } else if (way < 2 || seen.kind == conflict_kind::type_clash) {
+        how.take = siblings[static_cast<std::size_t>(random_.below(siblings.size()))].at;
+    } else if (way == 2) {
+        how.content = content();
+    }
+    bool clash_of_bound = false; // which is never removed
+    for (const sibling& s : siblings) {
+        bool bounded = s.content && s.content->as_text() == "bounded_counter";
+        clash_of_bound = clash_of_bound || (bounded && s.at != how.take);
+    }
+    auto done = at.resolve(seen, how);
+    if (done) return *done;
+    errc code = done.error().code;
+    claim(code == errc::disk_full || code == errc::closed || clash_of_bound,
+          "a conflict could not be settled: " + to_string(done.error()));
+    return std::nullopt;
+}
+
 std::optional<commit> workload::write(replica& at, std::span<const replica_id> known) {
+    if (options_.resolves > 0 && random_.chance(options_.resolves)) return resolve(at);
     bool spoiled = random_.chance(options_.refused);
     std::uint64_t operations =
         random_.chance(options_.burst) ? 100 + random_.below(400) : 1 + random_.below(5);

@@ -16,6 +16,7 @@ struct workload_options {
     std::uint64_t large_bytes = 20'000; // … up to so much
     double burst = 0.01;                // of transactions: hundreds of operations
     double refused = 0.05; // of transactions: a bad use, or a change of mind, at the end
+    double resolves = 0;   // of transactions: a person settles a conflict
 };
 
 // Writes random things of every type.
@@ -32,6 +33,7 @@ public:
     [[nodiscard]] const std::string& problem() const { return problem_; }
 
 private:
+    [[nodiscard]] std::optional<commit> resolve(replica& at);
     void write_one(transaction& t, std::span<const replica_id> known);
     void write_in_map(const map_handle& map, int depth);
     void write_bounded(const bounded_counter_handle& stock, std::span<const replica_id> known);

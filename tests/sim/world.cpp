@@ -11,12 +11,50 @@ namespace {
 
 constexpr std::int64_t quiet_ms_max = 60'000;
 
+// Every strategy has its key, and some removes are kept.
+rules all_strategies() {
+    strategy longest = custom("longest", [](const conflict& what) {
+        std::optional<value> best;
+        for (const sibling& s : what.siblings) {
+            if (!s.content || !s.content->as_text()) continue;
+            bool longer = !best || s.content->content_bytes() > best->content_bytes();
+            bool as_long = best && s.content->content_bytes() == best->content_bytes();
+            if (longer || (as_long && *best < *s.content)) best = s.content;
+        }
+        return best;
+    });
+    auto how = [&](std::string_view text) {
+        auto parsed = parse_resolver(text, {longest});
+        WEFT_CHECK(parsed.has_value());
+        return *parsed;
+    };
+    std::vector<rule> all;
+    all.push_back({"register0", {}, {}, how("priority(c, a) > last_writer_wins"), true});
+    all.push_back({"register1", {}, {}, how("max > longest > min"), false});
+    all.push_back({"register*", {}, {}, how("manual"), true});
+    all.push_back({"mv_register0", {}, {}, how("union"), true});
+    all.push_back({"mv_register1", {}, {}, how("sum > dominance"), false});
+    all.push_back({"map*", "field0", {}, how("average > last_writer_wins"), true});
+    all.push_back({"map*", "field1", {}, how("dominance"), true});
+    rule counter{"counter*", {}, type_kind::counter, {}};
+    counter.min = value(-20);
+    counter.max = value(20);
+    all.push_back(counter);
+    auto made = rules::make(std::move(all));
+    WEFT_CHECK(made.has_value());
+    return *made;
+}
+
 } // namespace
 
 world::world(world_options options)
     : options_(std::move(options)), drawn_(scenario::draw(options_)), random_(drawn_.run_seed),
       cluster_({drawn_.cluster_seed, drawn_.network, options_.print}),
-      load_(random_generator(drawn_.load_seed), drawn_.load) {
+      load_(random_generator(drawn_.load_seed), [this] {
+          workload_options load = drawn_.load;
+          if (options_.conflicts) load.resolves = 0.1;
+          return load;
+      }()) {
     WEFT_CHECK(options_.replicas >= 2 && options_.replicas <= 26);
     build();
 }
@@ -62,6 +100,7 @@ void world::build() {
         fresh.options().snapshot_interval_ms = drawn_.snapshot_interval_ms;
         fresh.options().log_segment_bytes = drawn_.segment_bytes;
         fresh.options().log_bytes_max = drawn_.log_bytes_max;
+        if (options_.conflicts) fresh.options().conflict_rules = all_strategies();
         fresh.set_sync_ms(0, drawn_.sync_ms_max);
         fresh.set_skew_ms(random.between(-drawn_.skew_ms_max, drawn_.skew_ms_max));
         fresh.set_drift_ppm(random.between(-drawn_.drift_ppm_max, drawn_.drift_ppm_max));
@@ -335,6 +374,8 @@ void world::check() {
         problem("a peer is not active, or lags, in a healed world");
     }
     for (auto& one : cluster_.check()) problem(one);
+    for (auto& one : check_conflicts(cluster_.all())) problem(one);
+    check_trails();
     for (auto& one : check_promises(cluster_.all(), promises_, cluster_.dots())) problem(one);
     for (auto& one : check_reports(cluster_.all(), cloned_)) problem(one);
     if (!problems_.empty()) return;
@@ -349,6 +390,14 @@ void world::check() {
         if (one->id() != id) problem(one.name() + " took a new id after a clean stop");
         if (one.digest() != before) problem(one.name() + " starts with another state than it had");
         one.check_invariants();
+    }
+    for (auto& one : check_conflicts(cluster_.all())) problem(one);
+    check_trails();
+}
+
+void world::check_trails() {
+    for (const auto& one : cluster_.all()) {
+        for (auto& wrong : cluster_.check_trail(*one)) problem(wrong);
     }
 }
 

@@ -68,6 +68,7 @@ private:
     void write_at(std::size_t index, ack_level level, std::int64_t timeout_ms,
                   std::optional<commit> made);
     void check_members(const promise& given);
+    void check_trails();
     void try_writes();
     void after_ms(std::int64_t ms, std::function<void()> then);
     void tend(); // failed disks kill their process
