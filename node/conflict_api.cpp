@@ -46,19 +46,26 @@ http_response api::conflicts(const http_request& request) const {
     auto wanted = number("limit", request.parameter("limit"), conflicts_max);
     if (!wanted) return refusal(wanted.error());
     std::size_t most = std::clamp<std::size_t>(*wanted, 1, conflicts_max);
-    std::string_view all = request.parameter("all");
-    auto now = node_.status();
-    if (!now) return refusal(now.error());
-    auto found = node_.conflicts(request.parameter("prefix"),
-                                 request.query.contains("all") && all != "0" && all != "false");
-    if (!found) return refusal(found.error());
+    std::string_view asks = request.parameter("all");
+    bool all = request.query.contains("all") && asks != "0" && asks != "false";
+    std::string_view prefix = request.parameter("prefix");
     std::uint64_t now_ms = node_.wall_ms();
     json::array out;
-    for (const open_conflict& one : *found) {
-        if (out.size() == most) break;
-        out.push_back(json_of(one, now->rules_version, now_ms));
-    }
-    std::size_t left_out = found->size() - out.size();
+    std::uint64_t left_out = 0;
+    auto read = node_.read([&](const state_view& now) {
+        const auto& open = now.conflicts.all();
+        conflict_index::place from{{std::string(prefix)}, {type_kind{}, element_kind{}}};
+        for (auto at = open.lower_bound(from);
+             at != open.end() && at->first.path.front().starts_with(prefix); ++at) {
+            if (!all && !at->second.waits()) continue;
+            if (out.size() == most) {
+                ++left_out;
+            } else {
+                out.push_back(json_of(at->second, now.conflicts.rules().version(), now_ms));
+            }
+        }
+    });
+    if (!read) return refusal(read.error());
     return ok(json::object{{"conflicts", std::move(out)}, {"left_out", left_out}});
 }
 

@@ -33,6 +33,9 @@ bool is_contested(const object& there) {
     return count > 1 || (count == 1 && writes.begin()->payload.content.is_absent());
 }
 
+// Of fewer objects than this most lie in a cache anyway.
+constexpr std::size_t worth_fetching = 2'000;
+
 type_id type_at(const operation& op, std::size_t depth) {
     return depth + 1 == op.path.size() ? op.type : type_id{type_kind::map};
 }
@@ -71,7 +74,7 @@ contested keyspace::apply(const operation& op, value&& argument, dot at, hlc sta
 
 void keyspace::fetch(std::span<const operation> next) const {
     std::size_t count = std::min(next.size(), fetched_together);
-    if (count < 2) return;
+    if (count < 2 || root_.children().size() < worth_fetching) return;
     std::array<map_store::children_type::glimpse, fetched_together> leaves;
     std::array<const object*, fetched_together> objects;
     auto name = [&](std::size_t i) { return child_ref{next[i].path[0], type_at(next[i], 0)}; };

@@ -222,7 +222,7 @@ class Identity(Case):
         taken = files_of(clone)[IDENTITY]
         original = files_of(node)[IDENTITY]
         body = taken[20:36] + original[36:44] + taken[44:]
-        write_in_place(clone.dir / IDENTITY, sealed(taken[:8], 1, body))
+        write_in_place(clone.dir / IDENTITY, sealed(taken[:8], struct.unpack("<I", taken[8:12])[0], body))
         return clone
 
     def test_two_live_nodes_with_one_id_fence_each_other_off(self):
