@@ -359,15 +359,20 @@ public:
 
     result<bytes> read(const snapshot_info& which, std::uint64_t offset,
                        std::size_t size) override {
-        auto known = std::find(kept_.begin(), kept_.end(), which);
-        if (known == kept_.end()) {
+        auto gone = [&] {
             return fail(errc::not_found,
                         path_of(which.at) + " is not there any more, or is a newer one by now");
-        }
+        };
+        auto known = std::find(kept_.begin(), kept_.end(), which);
+        if (known == kept_.end()) return gone();
         auto& reader = readers_[which.at];
         if (!reader) {
             auto opened = files_.open(snapshot_name(which.at));
             if (!opened) return fail(opened.error());
+            // A state that was joined takes the place of the file before it is known here.
+            auto there = (*opened)->size();
+            if (!there) return fail(there.error());
+            if (*there != which.size_bytes) return gone();
             reader = std::make_unique<checked_reader>(std::move(*opened), path_of(which.at), which);
         }
         return reader->read(offset, size);

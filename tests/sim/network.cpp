@@ -127,6 +127,8 @@ public:
         });
     }
     void silence() { silent_ = true; }
+    // What waits to come late holds both ends: it would outlive a world that ends before that.
+    void forget_late() { late_.reset(); }
 
     [[nodiscard]] bool open() const { return open_; }
     [[nodiscard]] bool lost() const { return lost_.has_value(); }
@@ -484,7 +486,11 @@ private:
 sim_network::sim_network(sim_timeline& all, random_generator random, sim_network_options options)
     : all_(all), random_(random), options_(options) {}
 
-sim_network::~sim_network() = default;
+sim_network::~sim_network() {
+    for (const auto& weak : ends_) {
+        if (auto end = weak.lock()) end->forget_late();
+    }
+}
 
 std::unique_ptr<transport> sim_network::make_transport(std::string host, loop& run) {
     return std::make_unique<sim_transport>(*this, std::move(host), run);
