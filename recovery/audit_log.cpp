@@ -284,7 +284,9 @@ void audit_log::sync_next(std::vector<std::shared_ptr<file>> left) {
     if (left.empty()) {
         if (!std::exchange(new_names_, false)) return synced({});
         return doors_.files.sync_directory_later([this, alive](const result<void>& done) {
-            if (alive.lock()) synced(done);
+            if (!alive.lock()) return;
+            if (!done) new_names_ = true;
+            synced(done);
         });
     }
     std::shared_ptr<file> one = std::move(left.back());
@@ -294,6 +296,7 @@ void audit_log::sync_next(std::vector<std::shared_ptr<file>> left) {
         if (!alive.lock()) return;
         if (done) return sync_next(std::move(left));
         if (open_ == one) open_.reset(); // what it holds is not known any more
+        unsynced_.insert(unsynced_.end(), left.begin(), left.end());
         synced(done);
     });
 }

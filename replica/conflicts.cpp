@@ -15,10 +15,13 @@ std::vector<std::string_view> views(const std::vector<std::string>& path) {
     return {path.begin(), path.end()};
 }
 
-std::vector<dot> dots_of(const conflict& what) {
-    std::vector<dot> out;
-    for (const sibling& s : what.siblings) out.push_back(s.at);
-    return out;
+// A write's dot names what it wrote; what a replica added to a counter changes under one dot, when a part is reset.
+bool same(const conflict& a, const conflict& b) {
+    return a.kind == b.kind &&
+           std::equal(a.siblings.begin(), a.siblings.end(), b.siblings.begin(), b.siblings.end(),
+                      [](const sibling& one, const sibling& other) {
+                          return one.at == other.at && one.content == other.content;
+                      });
 }
 
 // A wall clock that has not been read yet, at a start, is made up for by the newest write.
@@ -170,9 +173,8 @@ void conflict_index::note(const place& where, std::optional<open_conflict> now,
                           outcome& out) {
     auto known = open_.find(where);
     bool was = known != open_.end();
-    bool same = was && now && known->second.what.kind == now->what.kind &&
-                dots_of(known->second.what) == dots_of(now->what);
-    if (same || (!was && !now)) return;
+    bool unchanged = was && now && same(known->second.what, now->what);
+    if (unchanged || (!was && !now)) return;
     std::vector<std::string_view> path = views(where.path);
     if (was) {
         const open_conflict& old = known->second;

@@ -7,11 +7,6 @@
 #include <algorithm>
 
 namespace weft {
-namespace {
-
-constexpr std::int64_t said_again_ms = 600'000;
-
-} // namespace
 
 std::string_view to_string(sync_policy policy) {
     switch (policy) {

@@ -56,13 +56,13 @@ void core::settle_touched(hlc stamp, std::uint64_t at_ms) {
     conflict_index::outcome what;
     conflicts_.update(state_, touched_, at_ms, what);
     touched_.clear();
-    take_outcome(std::move(what), stamp);
+    take_outcome(std::move(what), std::max(stamp, hlc::at_ms(at_ms)));
 }
 
 void core::rebuild_conflicts(std::uint64_t at_ms) {
     conflict_index::outcome what;
     conflicts_.rebuild(state_, at_ms, what);
-    take_outcome(std::move(what), clock_.last());
+    take_outcome(std::move(what), hlc::at_ms(at_ms));
 }
 
 void core::take_outcome(conflict_index::outcome&& what, hlc stamp) {
@@ -161,7 +161,7 @@ result<void> core::resolve(const conflict& seen, const resolution& how) {
     settles.type = seen.type;
     settles.what = action::resolve;
     settles.extra = std::make_unique<operation_extra>();
-    settles.extra->who = how.who;
+    settles.extra->who = how.who.empty() ? options_.name : how.who;
     if (counts(seen.type.kind)) {
         auto wanted = how.content ? how.content->as_int() : std::nullopt;
         if (!wanted) {
@@ -207,7 +207,7 @@ result<void> core::resolve_clash(const conflict& seen, const resolution& how) {
     settles.type = {type_kind::map};
     settles.what = action::resolve;
     settles.extra = std::make_unique<operation_extra>();
-    settles.extra->who = how.who;
+    settles.extra->who = how.who.empty() ? options_.name : how.who;
     return apply(std::move(settles));
 }
 

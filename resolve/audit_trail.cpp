@@ -15,7 +15,14 @@ std::array<std::uint64_t, 2> id_of(const conflict& what, std::uint64_t rules_ver
     for (const std::string& part : what.path) out.text(part);
     encode(out, what.type);
     out.u8(static_cast<std::uint8_t>(what.kind));
-    for (const sibling& s : what.siblings) encode(out, s.at);
+    bool named =
+        what.type.kind == type_kind::lww_register || what.type.kind == type_kind::mv_register;
+    for (const sibling& s : what.siblings) {
+        encode(out, s.at);
+        // Only a write's dot says what is there: not that of a part of a counter, nor the number of a type.
+        bool whole = named && what.kind != conflict_kind::type_clash;
+        if (!whole && s.content) encode(out, *s.content);
+    }
     out.u64(rules_version);
     out.u8(static_cast<std::uint8_t>(outcome));
     XXH128_hash_t hash = XXH3_128bits(out.view().data(), out.size());

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <compare>
 #include <tuple>
 
@@ -108,8 +109,12 @@ result<std::optional<reading>> average(const conflict& what) {
     auto values = values_of(what);
     if (values.empty()) return reading{};
     if (!std::all_of(values.begin(), values.end(), is_number)) return mixed(values);
+    auto count = static_cast<double>(values.size());
     double total = 0;
-    for (const value& v : values) total += as_real(v) / static_cast<double>(values.size());
+    for (const value& v : values) total += as_real(v);
+    if (std::isfinite(total)) return of_value(value(total / count));
+    total = 0; // the sum is too large, or one of them is
+    for (const value& v : values) total += as_real(v) / count;
     return of_value(value(total));
 }
 

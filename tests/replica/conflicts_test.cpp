@@ -434,6 +434,41 @@ BOOST_AUTO_TEST_CASE(a_counter_beyond_its_bound_waits_until_it_is_back) {
     BOOST_TEST(p.a.trail.back().who == "Bob");
 }
 
+// The increments of one dot count less then, though the dot stays.
+BOOST_AUTO_TEST_CASE(a_counter_of_which_a_part_is_reset_is_another_conflict) {
+    rule load{"load", {}, type_kind::counter, {}};
+    load.max = value(5);
+    pair p(rules_of({load}));
+    p.a.writes([](transaction& t) { return t.counter("load").increment(2); });
+    p.sync();
+    p.a.writes([](transaction& t) { return t.counter("load").increment(28); });
+    p.b.writes([](transaction& t) { return t.counter("load").reset(); });
+    conflict before = p.a.only().what;
+    p.sync();
+    open_conflict there = p.a.only();
+    BOOST_TEST(to_string(*before.siblings.front().content) == "30");
+    BOOST_TEST(to_string(*there.what.siblings.front().content) == "28");
+    BOOST_TEST((p.a.trail.front().id != p.a.trail.back().id));
+    auto late = p.a.tries([&](transaction& t) { return t.resolve(before, {.content = 3}); });
+    BOOST_TEST((late.error().code == errc::outdated));
+    p.a.writes([&](transaction& t) { return t.resolve(there.what, {.content = 3}); });
+    p.sync();
+    BOOST_TEST(p.b.all().empty());
+    BOOST_TEST(p.b.trail.back().who == "berlin"); // nobody was named
+}
+
+// Else who asks for the decisions of the last hour would miss those about what was written before.
+BOOST_AUTO_TEST_CASE(a_decision_is_stamped_when_it_is_made) {
+    pair p;
+    p.a.writes(sets("k", "a"));
+    p.b.writes(sets("k", "b"));
+    p.a.wall_ms += 3'600'000;
+    std::uint64_t before = p.a.wall_ms;
+    p.a.gets(p.b);
+    BOOST_REQUIRE_EQUAL(p.a.trail.size(), 1);
+    BOOST_TEST(p.a.trail.front().at.ms() >= before);
+}
+
 BOOST_AUTO_TEST_CASE(a_merged_value_beyond_its_bound_is_a_conflict) {
     rule seats{"seats", {}, type_kind::mv_register, *parse_resolver("sum")};
     seats.max = value(10);

@@ -169,6 +169,14 @@ BOOST_AUTO_TEST_CASE(max_and_min_compare_integers_with_doubles) {
     BOOST_TEST((read(decide(fold_max(), texts)) == std::vector{value("b")}));
     BOOST_TEST((read(decide(fold_average(), {written(1, 1, 1), written(2, 1, 2)})) ==
                 std::vector{value(1.5)}));
+    for (std::uint64_t writers = 1; writers <= 20; ++writers) {
+        std::vector<sibling> ones;
+        for (std::uint64_t id = 1; id <= writers; ++id) ones.push_back(written(id, 1, 1));
+        BOOST_TEST((read(decide(fold_average(), ones)) == std::vector{value(1.0)}));
+    }
+    constexpr double huge = std::numeric_limits<double>::max();
+    BOOST_TEST((read(decide(fold_average(), {written(1, 1, huge), written(2, 1, huge)})) ==
+                std::vector{value(huge)}));
 }
 
 BOOST_AUTO_TEST_CASE(a_fold_of_kinds_that_do_not_mix_is_an_error_and_the_next_is_asked) {
