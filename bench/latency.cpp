@@ -189,7 +189,7 @@ void visible_under_load(benchmark::State& state) {
         std::condition_variable came;
         std::vector<double> micros;
         (void)r->subscribe_key("due", [&](const change_event& seen) {
-            double due = *seen.objects.at(0).argument.as_double();
+            double due = *seen.objects[0].argument.as_double();
             std::lock_guard hold(lock);
             micros.push_back((bench::now_s() - due) * 1e6);
             came.notify_one();
