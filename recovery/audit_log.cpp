@@ -292,13 +292,14 @@ void audit_log::sync_next(std::vector<std::shared_ptr<file>> left) {
     std::shared_ptr<file> one = std::move(left.back());
     left.pop_back();
     file& to_sync = *one;
-    to_sync.sync_later([this, alive, one, left = std::move(left)](result<void> done) mutable {
-        if (!alive.lock()) return;
-        if (done) return sync_next(std::move(left));
-        if (open_ == one) open_.reset(); // what it holds is not known any more
-        unsynced_.insert(unsynced_.end(), left.begin(), left.end());
-        synced(done);
-    });
+    to_sync.sync_later(
+        [this, alive, one, left = std::move(left)](const result<void>& done) mutable {
+            if (!alive.lock()) return;
+            if (done) return sync_next(std::move(left));
+            if (open_ == one) open_.reset(); // what it holds is not known any more
+            unsynced_.insert(unsynced_.end(), left.begin(), left.end());
+            synced(done);
+        });
 }
 
 void audit_log::synced(const result<void>& outcome) {

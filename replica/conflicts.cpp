@@ -15,7 +15,8 @@ std::vector<std::string_view> views(const std::vector<std::string>& path) {
     return {path.begin(), path.end()};
 }
 
-// A write's dot names what it wrote; what a replica added to a counter changes under one dot, when a part is reset.
+// A write's dot names what it wrote. What a replica added to a counter changes under one dot, when a part of
+// it is reset.
 bool same(const conflict& a, const conflict& b) {
     return a.kind == b.kind &&
            std::equal(a.siblings.begin(), a.siblings.end(), b.siblings.begin(), b.siblings.end(),

@@ -130,7 +130,7 @@ auto sets(const std::string& key, const value& content) {
     return [=](transaction& t) { return t.mv_register(key).set(content); };
 }
 
-void exchange(std::vector<member*> all) {
+void exchange(const std::vector<member*>& all) {
     for (member* to : all) {
         for (member* from : all) {
             if (to != from) to->gets(*from);
@@ -156,7 +156,8 @@ void check_alike(std::vector<member*> all) {
 struct pair {
     member a;
     member b;
-    explicit pair(rules all = {}) : a("berlin", 10, all, "eu"), b("oslo", 20, all, "north") {}
+    explicit pair(const rules& all = {})
+        : a("berlin", 10, all, "eu"), b("oslo", 20, all, "north") {}
     void sync() {
         exchange({&a, &b});
         check_alike({&a, &b});
@@ -541,7 +542,7 @@ BOOST_AUTO_TEST_CASE(a_replay_finds_the_same_conflicts_and_decisions) {
     const auto& found = again.conflicts().all();
     const auto& before = p.a.decisions.conflicts().all();
     BOOST_REQUIRE_EQUAL(found.size(), before.size());
-    auto of_trail = [](std::vector<audit_entry> all) {
+    auto of_trail = [](const std::vector<audit_entry>& all) {
         std::vector<std::array<std::uint64_t, 2>> out;
         for (const audit_entry& e : all) out.push_back(e.id);
         std::sort(out.begin(), out.end());
