@@ -28,6 +28,14 @@ json::array values_given(const std::vector<std::string>& texts, bool as_string) 
     return out;
 }
 
+std::string plain(const json::value& content) {
+    return content.is_string() ? std::string(content.as_string()) : to_text(content);
+}
+
+std::string plain_or_dash(const json::value& content) {
+    return content.is_null() ? "-" : plain(content);
+}
+
 result<json::value> commit_operation(const write_options& to, std::string_view op,
                                      json::object operation) {
     operation["op"] = op;

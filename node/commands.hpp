@@ -43,6 +43,10 @@ int complain(const error& why);
 // A sibling for people: its value, who wrote it, when, and its dot.
 [[nodiscard]] std::string sibling_line(const boost::json::object& one);
 
+// As people read it: text as it is, all else as JSON; the other gives "-" for null, where that says nothing.
+[[nodiscard]] std::string plain(const boost::json::value& content);
+[[nodiscard]] std::string plain_or_dash(const boost::json::value& content);
+
 // Has the node commit one operation of POST /v1/ops, to which key and type are added; gives its result.
 [[nodiscard]] result<boost::json::value>
 commit_operation(const write_options& to, std::string_view op, boost::json::object operation);

@@ -11,10 +11,6 @@ namespace weft {
 namespace json = boost::json;
 namespace {
 
-std::string plain(const json::value& content) {
-    return content.is_string() ? std::string(content.as_string()) : to_text(content);
-}
-
 std::uint64_t now_ms() {
     auto since = std::chrono::system_clock::now().time_since_epoch();
     return static_cast<std::uint64_t>(

@@ -15,11 +15,6 @@ namespace weft {
 namespace json = boost::json;
 namespace {
 
-std::string plain(const json::value& content) {
-    if (content.is_null()) return "-";
-    return content.is_string() ? std::string(content.as_string()) : to_text(content);
-}
-
 std::string age_of(const json::object& one) {
     auto seconds = one.at("age_ms").to_number<std::uint64_t>() / 1'000;
     if (seconds < 120) return std::to_string(seconds) + " s";
@@ -29,9 +24,9 @@ std::string age_of(const json::object& one) {
 }
 
 std::string place_of(const json::object& one) {
-    std::string out = plain(one.at("key"));
+    std::string out = plain_or_dash(one.at("key"));
     if (const json::value* fields = one.if_contains("field")) {
-        for (const json::value& field : fields->as_array()) out += "/" + plain(field);
+        for (const json::value& field : fields->as_array()) out += "/" + plain_or_dash(field);
     }
     return out;
 }
@@ -39,18 +34,19 @@ std::string place_of(const json::object& one) {
 void print(const json::object& one) {
     std::string decided = "waits";
     if (!one.at("waits").as_bool()) {
-        decided = plain(one.at("strategy")) + " gives";
+        decided = plain_or_dash(one.at("strategy")) + " gives";
         const json::array& result = one.at("result").as_array();
         for (const json::value& v : result) decided += " " + to_text(v);
         if (result.empty()) decided += " nothing";
     }
     std::printf("%s  %s %s, %s for %s, id %s\n", place_of(one).c_str(),
-                plain(one.at("type")).c_str(), plain(one.at("kind")).c_str(), decided.c_str(),
-                age_of(one).c_str(), plain(one.at("id")).c_str());
+                plain_or_dash(one.at("type")).c_str(), plain_or_dash(one.at("kind")).c_str(),
+                decided.c_str(), age_of(one).c_str(), plain_or_dash(one.at("id")).c_str());
     for (const json::value& why : one.at("failed").as_array())
-        std::printf("     %s\n", plain(why).c_str());
+        std::printf("     %s\n", plain_or_dash(why).c_str());
     for (const json::value& s : one.at("siblings").as_array()) {
-        std::printf("  %2s %s\n", plain(s.at("n")).c_str(), sibling_line(s.as_object()).c_str());
+        std::printf("  %2s %s\n", plain_or_dash(s.at("n")).c_str(),
+                    sibling_line(s.as_object()).c_str());
     }
 }
 
@@ -120,9 +116,10 @@ int resolve(client& node, const conflicts_command& given) {
 std::string sibling_line(const json::object& one) {
     std::string what = "removed";
     if (const json::value* content = one.if_contains("value")) what = to_text(*content);
-    std::string by = plain(one.at("member"));
-    if (!one.at("region").is_null()) by += " (" + plain(one.at("region")) + ")";
-    return what + "  " + by + "  " + plain(one.at("hlc")) + "  " + plain(one.at("dot"));
+    std::string by = plain_or_dash(one.at("member"));
+    if (!one.at("region").is_null()) by += " (" + plain_or_dash(one.at("region")) + ")";
+    return what + "  " + by + "  " + plain_or_dash(one.at("hlc")) + "  " +
+           plain_or_dash(one.at("dot"));
 }
 
 int run(const conflicts_command& given) {
@@ -161,7 +158,7 @@ int run(const conflicts_command& given) {
     const json::value* left_out = answer->as_object().if_contains("left_out");
     if (left_out != nullptr && left_out->to_number<std::uint64_t>() > 0) {
         std::fprintf(stderr, "weft: %s more are left out; name a prefix\n",
-                     plain(*left_out).c_str());
+                     plain_or_dash(*left_out).c_str());
     }
     return status;
 }

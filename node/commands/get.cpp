@@ -9,10 +9,6 @@ namespace weft {
 namespace json = boost::json;
 namespace {
 
-std::string plain(const json::value& content) {
-    return content.is_string() ? std::string(content.as_string()) : to_text(content);
-}
-
 // A map's fields in two columns, what is nested indented below.
 void print_fields(const json::object& fields, std::size_t indent) {
     std::size_t width = 0;

@@ -10,11 +10,6 @@ namespace weft {
 namespace json = boost::json;
 namespace {
 
-std::string plain(const json::value& content) {
-    if (content.is_null()) return "-";
-    return content.is_string() ? std::string(content.as_string()) : to_text(content);
-}
-
 std::string bytes_of(const json::value& content) {
     auto number = content.to_number<double>();
     const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
@@ -55,8 +50,9 @@ std::string snapshots_of(const json::object& status) {
 
 std::string log_of(const json::object& status) {
     std::string out = bytes_of(status.at("log_bytes")) + " of " +
-                      bytes_of(status.at("log_bytes_max")) + ", sync " + plain(status.at("sync"));
-    std::string held = plain(status.at("log_held"));
+                      bytes_of(status.at("log_bytes_max")) + ", sync " +
+                      plain_or_dash(status.at("sync"));
+    std::string held = plain_or_dash(status.at("log_held"));
     return held.empty() ? out : out + "; kept: " + held;
 }
 
@@ -76,16 +72,18 @@ std::string buffers_of(const json::object& status) {
 }
 
 std::string transfer_of(const json::object& transfer) {
-    return plain(transfer.at("phase")) + " the state of " + plain(transfer.at("peer")) + ", " +
-           bytes_of(transfer.at("bytes")) + " of " + bytes_of(transfer.at("bytes_total"));
+    return plain_or_dash(transfer.at("phase")) + " the state of " +
+           plain_or_dash(transfer.at("peer")) + ", " + bytes_of(transfer.at("bytes")) + " of " +
+           bytes_of(transfer.at("bytes_total"));
 }
 
 void print(const json::object& status) {
     std::vector<std::pair<std::string, std::string>> lines{
-        {"replica", plain(status.at("name")) + " (" + plain(status.at("replica_id")) + ")"},
-        {"cluster", plain(status.at("cluster"))},
-        {"objects", plain(status.at("objects"))},
-        {"digest", plain(status.at("digest"))},
+        {"replica",
+         plain_or_dash(status.at("name")) + " (" + plain_or_dash(status.at("replica_id")) + ")"},
+        {"cluster", plain_or_dash(status.at("cluster"))},
+        {"objects", plain_or_dash(status.at("objects"))},
+        {"digest", plain_or_dash(status.at("digest"))},
         {"log", log_of(status)},
         {"snapshot", snapshots_of(status)},
         {"state",
@@ -94,28 +92,29 @@ void print(const json::object& status) {
     lines.emplace_back("buffers", buffers_of(status));
     if (status.at("conflicts").to_number<std::uint64_t>() > 0 ||
         status.at("rules").to_number<std::uint64_t>() > 0) {
-        lines.emplace_back("conflicts", plain(status.at("conflicts")) + ", of which " +
-                                            plain(status.at("conflicts_waiting")) +
-                                            " wait for a person; " + plain(status.at("rules")) +
-                                            " rules; audit trail " +
-                                            bytes_of(status.at("audit_bytes")));
+        lines.emplace_back("conflicts",
+                           plain_or_dash(status.at("conflicts")) + ", of which " +
+                               plain_or_dash(status.at("conflicts_waiting")) +
+                               " wait for a person; " + plain_or_dash(status.at("rules")) +
+                               " rules; audit trail " + bytes_of(status.at("audit_bytes")));
     }
     if (status.at("conflicts_failing").to_number<std::uint64_t>() > 0) {
-        lines.emplace_back("WARNING", plain(status.at("conflicts_failing")) +
+        lines.emplace_back("WARNING", plain_or_dash(status.at("conflicts_failing")) +
                                           " conflicts that a strategy could not decide; see 'weft "
                                           "conflicts list --all'");
     }
-    lines.emplace_back("ids",
-                       plain(status.at("known_ids")) + " of " + plain(status.at("known_ids_max")));
+    lines.emplace_back("ids", plain_or_dash(status.at("known_ids")) + " of " +
+                                  plain_or_dash(status.at("known_ids_max")));
     if (!status.at("transfer").is_null())
         lines.emplace_back("transfer", transfer_of(status.at("transfer").as_object()));
     std::string vector;
     for (const auto& e : status.at("version_vector").as_object()) {
-        vector += (vector.empty() ? "" : " ") + std::string(e.key()) + ":" + plain(e.value());
+        vector +=
+            (vector.empty() ? "" : " ") + std::string(e.key()) + ":" + plain_or_dash(e.value());
     }
     lines.emplace_back("vector", vector);
     for (const json::value& url : status.at("listen").as_array())
-        lines.emplace_back("listening", plain(url));
+        lines.emplace_back("listening", plain_or_dash(url));
     auto warn = [&](std::string_view name, const char* text) {
         if (status.at(name).as_bool()) lines.emplace_back("WARNING", text);
     };
@@ -125,13 +124,13 @@ void print(const json::object& status) {
         const json::object& p = one.as_object();
         if (p.at("other_rules").as_bool()) {
             lines.emplace_back("WARNING",
-                               plain(p.at("name")) +
+                               plain_or_dash(p.at("name")) +
                                    " settles conflicts by other rules: it may read the same "
                                    "siblings differently");
         }
         if (!p.at("digest_mismatch").as_bool()) continue;
-        std::string keys = plain(p.at("digest_mismatch_keys"));
-        lines.emplace_back("WARNING", "this replica and " + plain(p.at("name")) +
+        std::string keys = plain_or_dash(p.at("digest_mismatch_keys"));
+        lines.emplace_back("WARNING", "this replica and " + plain_or_dash(p.at("name")) +
                                           " differ though they saw the same changes" +
                                           (keys.empty() ? "" : "; in: " + keys));
     }
@@ -145,10 +144,11 @@ void print(const json::object& status) {
     for (const json::value& one : peers) {
         const json::object& p = one.as_object();
         const json::value& name = p.at("name");
-        table.push_back({plain(name.as_string().empty() ? p.at("url") : name), plain(p.at("state")),
-                         plain(p.at("lag_ms")), plain(p.at("lag_ops")), plain(p.at("rtt_us")),
+        table.push_back({plain_or_dash(name.as_string().empty() ? p.at("url") : name),
+                         plain_or_dash(p.at("state")), plain_or_dash(p.at("lag_ms")),
+                         plain_or_dash(p.at("lag_ops")), plain_or_dash(p.at("rtt_us")),
                          bytes_of(p.at("bytes_in")), bytes_of(p.at("bytes_out")),
-                         plain(p.at("changes_in")), plain(p.at("changes_out"))});
+                         plain_or_dash(p.at("changes_in")), plain_or_dash(p.at("changes_out"))});
     }
     std::printf("\n");
     print_table(table);
@@ -156,7 +156,7 @@ void print(const json::object& status) {
         const json::object& p = peers[at].as_object();
         bool away = p.at("state") == "failed" || p.at("state") == "blocked";
         if (away && !p.at("error").is_null()) {
-            std::printf("%s: %s\n", table[at + 1][0].c_str(), plain(p.at("error")).c_str());
+            std::printf("%s: %s\n", table[at + 1][0].c_str(), plain_or_dash(p.at("error")).c_str());
         }
     }
 }
