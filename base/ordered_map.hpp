@@ -16,14 +16,21 @@
 
 namespace weft {
 
+// Whether an object may be moved by moving its bytes, and what was there forgotten without a destructor: true of
+// everything that holds no pointer into itself. A class says so by a static member of this name.
+//   source  O'Dwyer, P1144, "std::is_trivially_relocatable", 2018 on
+template <class T>
+inline constexpr bool trivially_relocatable =
+    std::is_trivially_copyable_v<T> || requires { requires T::trivially_relocatable; };
+
 // A sorted map as a B+ tree, whose copies share nodes until one of them changes an entry there. Entries
 // lie side by side in leaves of about 4 KiB, which are no larger than what they hold asks for: a small
 // entry costs little more than its own bytes, and a scan runs over arrays. An empty map owns nothing.
 //
 //   cost     find, insert, erase: O(log n) comparisons plus a move inside one leaf; a full leaf splits
 //   order    of Less, which may compare Key with other types (transparent); with `Less::tag(key)`, eight bits
-//            of a hash that are equal for equal keys, what is sought is found in a leaf at one look, and
-//            almost always so is that it is not there; with `Less::head(key)`, 64 bits that are not greater
+//            of a hash that are equal for equal keys, and `Less::equal`, what is sought is found in a leaf at
+//            one look, and almost always so is that it is not there; with `Less::head(key)`, 64 bits that are not greater
 //            for a key that is less, the way to the leaf mostly compares these
 //   copy     O(1): one atomic increment; what either changes from then on, it copies first, leaf by leaf
 //   threads  one map belongs to one thread at a time; different copies are independent
@@ -36,6 +43,8 @@ public:
     struct entry {
         Key key;
         Value value;
+        static constexpr bool trivially_relocatable =
+            weft::trivially_relocatable<Key> && weft::trivially_relocatable<Value>;
     };
 
 private:
@@ -125,6 +134,7 @@ private:
     struct fence { // no key below is less than `first`, but for the first fence of a node
         Key first;
         node_pointer below;
+        static constexpr bool trivially_relocatable = weft::trivially_relocatable<Key>;
     };
 
 public:
@@ -210,7 +220,7 @@ public:
     template <class K>
     [[nodiscard]] Value* find(const K& key) {
         place where = seek(key);
-        return where.found ? &items<entry>(own(where.at))[where.at[0]].value : nullptr;
+        return where.found ? &items<entry>(own(where))[where.at[0]].value : nullptr;
     }
     template <class K>
     [[nodiscard]] const Value* find(const K& key) const {
@@ -218,22 +228,32 @@ public:
         return where.found ? &items<entry>(where.leaf)[where.at[0]].value : nullptr;
     }
 
+private:
+    struct place {
+        path at{};
+        const node* leaf = nullptr;
+        bool found = false;
+    };
+
+public:
     // What is known of a key while the memory that would tell more is still on its way. `approach` many keys,
-    // then `sight` each, then use them: so they wait for memory together, not one by one.
-    // Nothing must change the map in between. Costs nothing but time if the key is not there.
+    // then `sight` each, then `find_or_insert` each: so they wait for memory together, not one by one.
+    // Between the first two nothing must change the map. Costs nothing but time if the key is not there.
     class glimpse {
         friend class ordered_map;
-        const node* leaf_ = nullptr;
+        place where_;
+        std::uint32_t moves_ = 0;
     };
     template <class K>
     [[nodiscard]] glimpse approach(const K& key) const
         requires tagged
     {
         glimpse out;
-        out.leaf_ = descend(key).leaf;
-        if (out.leaf_ == nullptr) return out;
-        __builtin_prefetch(out.leaf_);
-        __builtin_prefetch(marks<entry>(out.leaf_) + cache_line_bytes);
+        out.where_ = descend(key);
+        out.moves_ = moves_;
+        if (out.where_.leaf == nullptr) return out;
+        __builtin_prefetch(out.where_.leaf);
+        __builtin_prefetch(marks<entry>(out.where_.leaf) + cache_line_bytes);
         return out;
     }
     // Most likely the entry of that key; null if it is not there.
@@ -241,12 +261,12 @@ public:
     [[nodiscard]] const entry* sight(const glimpse& from, const K& key) const
         requires tagged
     {
-        if (from.leaf_ == nullptr) return nullptr;
-        const std::uint8_t* first = marks<entry>(from.leaf_);
-        const std::uint8_t* end = first + from.leaf_->count;
-        const std::uint8_t* found = std::find(first, end, Less::tag(key));
-        if (found == end) return nullptr;
-        const entry* out = items<entry>(from.leaf_) + (found - first);
+        const node* leaf = from.where_.leaf;
+        if (leaf == nullptr) return nullptr;
+        const std::uint8_t* first = marks<entry>(leaf);
+        const void* found = std::memchr(first, Less::tag(key), leaf->count);
+        if (found == nullptr) return nullptr;
+        const entry* out = items<entry>(leaf) + (static_cast<const std::uint8_t*>(found) - first);
         __builtin_prefetch(out, 1);
         __builtin_prefetch(reinterpret_cast<const std::byte*>(out + 1) - 1,
                            1); // if it is cut by a line's end
@@ -256,16 +276,17 @@ public:
     // The value under `key`; if there is none, `make()` gives the entry's value and `Key(key)` its key.
     template <class K, class Make>
     Value& find_or_insert(const K& key, Make make) {
-        place where = seek(key);
-        if (where.found) return items<entry>(own(where.at))[where.at[0]].value;
-        entry fresh{Key(key), make()};
-        if (!root_) root_ = node_pointer::template make<entry>(0, 1);
-        if (tagged && where.leaf != nullptr) where.at[0] = lower_bound(where.leaf, key);
-        node_pointer right = insert(root_, where.at, fresh, true);
-        ++size_;
-        if (!right) return items<entry>(leaf_at(where.at))[where.at[0]].value;
-        if (right->height == root_->height) raise(std::move(right));
-        return *find(key);
+        return value_at(seek(key), key, make);
+    }
+    // The same, faster if no leaf has come, gone or moved since the `glimpse`, which was one of this key.
+    template <class K, class Make>
+    Value& find_or_insert(const K& key, Make make, const glimpse& from)
+        requires tagged
+    {
+        if (from.moves_ != moves_) return find_or_insert(key, make);
+        place where = from.where_;
+        if (where.leaf != nullptr) seek_tag(where, key);
+        return value_at(where, key, make);
     }
 
     template <class K>
@@ -274,6 +295,7 @@ public:
         if (!where.found) return false;
         erase_at(root_, where.at);
         --size_;
+        ++moves_;
         lower();
         return true;
     }
@@ -282,17 +304,30 @@ public:
     void erase_if(Predicate drop) {
         if (!root_) return;
         erase_below(root_, drop);
+        ++moves_;
         lower();
     }
 
     void clear() { *this = {}; }
 
 private:
-    struct place {
-        path at{};
-        const node* leaf = nullptr;
-        bool found = false;
-    };
+    template <class K, class Make>
+    Value& value_at(place where, const K& key, Make make) {
+        if (where.found) return items<entry>(own(where))[where.at[0]].value;
+        entry fresh{Key(key), make()};
+        if (!root_) root_ = node_pointer::template make<entry>(0, 1);
+        if (tagged && where.leaf != nullptr) where.at[0] = lower_bound(where.leaf, key);
+        node_pointer right = insert(root_, where.at, fresh, true);
+        ++size_;
+        if (!right) {
+            node* leaf = leaf_at(where.at);
+            if (leaf != where.leaf) ++moves_;
+            return items<entry>(leaf)[where.at[0]].value;
+        }
+        ++moves_;
+        if (right->height == root_->height) raise(std::move(right));
+        return *find(key);
+    }
 
     // The leaf that holds or would hold `key`.
     template <class K>
@@ -346,23 +381,29 @@ private:
     [[nodiscard]] place seek(const K& key) const {
         place out = descend(key);
         if (out.leaf == nullptr) return out;
-        const entry* all = items<entry>(out.leaf);
         if constexpr (tagged) {
-            const std::uint8_t* first = marks<entry>(out.leaf);
-            const std::uint8_t* end = first + out.leaf->count;
-            std::uint8_t tag = Less::tag(key);
-            for (const std::uint8_t* at = first; (at = std::find(at, end, tag)) != end; ++at) {
-                const Key& here = all[at - first].key;
-                if (less_(here, key) || less_(key, here)) continue;
-                out.at[0] = static_cast<std::uint16_t>(at - first);
-                out.found = true;
-                return out;
-            }
+            seek_tag(out, key);
         } else {
             out.at[0] = lower_bound(out.leaf, key);
-            out.found = out.at[0] < out.leaf->count && !less_(key, all[out.at[0]].key);
+            out.found =
+                out.at[0] < out.leaf->count && !less_(key, items<entry>(out.leaf)[out.at[0]].key);
         }
         return out;
+    }
+    // The same within the leaf that `where` names.
+    template <class K>
+    static void seek_tag(place& where, const K& key) {
+        const std::uint8_t* first = marks<entry>(where.leaf);
+        std::uint8_t tag = Less::tag(key);
+        for (std::size_t at = 0; at < where.leaf->count; ++at) {
+            const void* found = std::memchr(first + at, tag, where.leaf->count - at);
+            if (found == nullptr) return;
+            at = static_cast<std::size_t>(static_cast<const std::uint8_t*>(found) - first);
+            if (!Less::equal(items<entry>(where.leaf)[at].key, key)) continue;
+            where.at[0] = static_cast<std::uint16_t>(at);
+            where.found = true;
+            return;
+        }
     }
 
     // What moves with items.
@@ -381,22 +422,42 @@ private:
         if constexpr (headed) marks<fence>(into)[at] = Less::head(of.first);
     }
 
-    // A node with room for `room` and the items of `from` in [begin, end), moved if nobody shares it.
+    // A node with room for `room` and the items of `from` in [begin, end), which leave it if nobody shares it:
+    // then they are its last.
     template <class Item>
     static node_pointer taken(node_pointer& from, std::size_t begin, std::size_t end,
                               std::size_t room) {
         auto out = node_pointer::template make<Item>(from->height, room);
-        Item* there = items<Item>(from.get());
-        bool shared = from.shared();
-        for (std::size_t i = begin; i < end; ++i, ++out->count) {
-            if (shared) {
-                std::construct_at(items<Item>(out.get()) + out->count, there[i]);
-            } else {
-                std::construct_at(items<Item>(out.get()) + out->count, std::move(there[i]));
-            }
-        }
+        Item* there = items<Item>(from.get()) + begin;
+        Item* here = items<Item>(out.get());
+        std::size_t count = end - begin;
         move_marks<Item>(out.get(), 0, from.get(), begin, end);
+        if (from.shared()) {
+            std::uninitialized_copy_n(there, count, here);
+        } else {
+            relocate(there, count, here);
+            from->count = static_cast<std::uint16_t>(begin);
+        }
+        out->count = static_cast<std::uint16_t>(count);
         return out;
+    }
+    // Moves items to where there are none, which may be places that they leave themselves.
+    template <class Item>
+    static void relocate(Item* from, std::size_t count, Item* to) {
+        if constexpr (Item::trivially_relocatable) {
+            if (count > 0)
+                std::memmove(static_cast<void*>(to), static_cast<const void*>(from),
+                             count * sizeof(Item));
+        } else if (to < from) {
+            for (std::size_t i = 0; i < count; ++i) relocate_one(from + i, to + i);
+        } else {
+            for (std::size_t i = count; i > 0; --i) relocate_one(from + i - 1, to + i - 1);
+        }
+    }
+    template <class Item>
+    static void relocate_one(Item* from, Item* to) {
+        std::construct_at(to, std::move(*from));
+        std::destroy_at(from);
     }
     // In steps of eight, but for the smallest: nodes that come in few sizes leave few holes in memory.
     static std::size_t roomy(std::size_t count) {
@@ -411,10 +472,11 @@ private:
         own<fence>(which);
         return items<fence>(which.get())[at[which->height]];
     }
-    node* own(const path& at) { // the leaf, this map's own, as all above it
+    node* own(const place& where) { // the leaf, this map's own, as all above it
         node_pointer* which = &root_;
-        while ((*which)->height > 0) which = &own_fence(*which, at).below;
+        while ((*which)->height > 0) which = &own_fence(*which, where.at).below;
         own<entry>(*which);
+        if (which->get() != where.leaf) ++moves_;
         return which->get();
     }
     node* leaf_at(const path& at) {
@@ -472,13 +534,8 @@ private:
         std::size_t count = into->count;
         move_marks<Item>(into, at + 1, into, at, count);
         put_mark(into, at, fresh);
-        if (at == count) {
-            std::construct_at(all + at, std::move(fresh));
-        } else {
-            std::construct_at(all + count, std::move(all[count - 1]));
-            std::move_backward(all + at, all + count - 1, all + count);
-            all[at] = std::move(fresh);
-        }
+        relocate(all + at, count - at, all + at + 1);
+        std::construct_at(all + at, std::move(fresh));
         ++into->count;
     }
     static const Key& first_of(const node* which) {
@@ -498,11 +555,11 @@ private:
     static void take_out(node_pointer& which, std::size_t at) {
         Item* all = items<Item>(which.get());
         move_marks<Item>(which.get(), at, which.get(), at + 1, which->count);
-        std::move(all + at + 1, all + which->count, all + at);
-        std::destroy_at(all + --which->count);
-        if (which->count < which->room / 2U && which->count > 0) {
+        std::destroy_at(all + at);
+        relocate(all + at + 1, which->count - at - 1, all + at);
+        --which->count;
+        if (which->count < which->room / 2U && which->count > 0)
             which = taken<Item>(which, 0, which->count, roomy(which->count));
-        }
     }
     static void erase_at(node_pointer& which, const path& at) {
         if (which->height == 0) {
@@ -552,6 +609,7 @@ private:
 
     node_pointer root_;
     std::size_t size_ = 0;
+    std::uint32_t moves_ = 0; // grows with each change of the nodes
     [[no_unique_address]] Less less_;
 };
 

@@ -87,6 +87,7 @@ template <class T>
 template <class Payload>
 class dot_fun {
 public:
+    static constexpr bool trivially_relocatable = weft::trivially_relocatable<Payload>;
     struct entry {
         dot at;
         [[no_unique_address]] Payload payload;
@@ -118,6 +119,15 @@ public:
     void write(entry fresh, const Theirs& their_seen) {
         entries_.erase_if([&](const entry& e) { return their_seen.covers(e.at); });
         insert(std::move(fresh));
+    }
+
+    // The same where the only entry here goes: its payload, now under the fresh dot, to be written over. Else
+    // null, and nothing is changed.
+    template <seen Theirs>
+    [[nodiscard]] Payload* write_over(dot fresh, const Theirs& their_seen) {
+        if (size() != 1 || !their_seen.covers(entries_[0].at)) return nullptr;
+        entries_[0].at = fresh;
+        return &entries_[0].payload;
     }
 
     void
@@ -200,13 +210,15 @@ public:
     [[nodiscard]] auto begin() const { return entries_.begin(); }
     [[nodiscard]] auto end() const { return entries_.end(); }
 
-    // Joins at one key only. O(log n + size of both stores).
+    // Joins at one key only, and gives what is there now, or null. O(log n + size of both stores).
     template <seen Mine, seen Theirs>
-    void join_at(const Key& key, const Store& theirs, const Mine& my_seen,
-                 const Theirs& their_seen) {
+    const Store* join_at(const Key& key, const Store& theirs, const Mine& my_seen,
+                         const Theirs& their_seen) {
         Store& mine = entries_.find_or_insert(key, [] { return Store{}; });
         mine.join(theirs, my_seen, their_seen);
-        if (mine.empty() && !partial_) entries_.erase(key);
+        if (!mine.empty() || partial_) return &mine;
+        entries_.erase(key);
+        return nullptr;
     }
 
     template <seen Mine, seen Theirs>

@@ -138,6 +138,10 @@ object& map_store::find_or_insert(child_ref child) {
     kinds_ |= bit_of(child.type.kind);
     return children_.find_or_insert(child, [&] { return object::of_type(child.type.kind); });
 }
+object& map_store::find_or_insert(child_ref child, const children_type::glimpse& found) {
+    kinds_ |= bit_of(child.type.kind);
+    return children_.find_or_insert(child, [&] { return object::of_type(child.type.kind); }, found);
+}
 void map_store::erase(child_ref child) {
     if (const object* there = find(child)) {
         live_ -= there->live() ? 1 : 0;

@@ -75,20 +75,25 @@ struct child_ref { // borrowed
 };
 class child_key {
 public:
+    static constexpr bool trivially_relocatable = value::trivially_relocatable; // see ordered_map
     explicit child_key(child_ref of);
 
     [[nodiscard]] std::string_view name() const {
-        std::string_view both = *name_and_type_.as_text();
-        return both.substr(0, both.size() - 2);
+        std::string_view both = both_parts();
+        return {both.data(), both.size() - 2};
     }
     [[nodiscard]] type_id type() const {
-        std::string_view both = *name_and_type_.as_text();
+        std::string_view both = both_parts();
         return {static_cast<type_kind>(both[both.size() - 2]),
                 static_cast<element_kind>(both[both.size() - 1])};
     }
     bool operator==(const child_key&) const = default;
 
 private:
+    [[nodiscard, gnu::always_inline]] std::string_view both_parts() const {
+        return *name_and_type_.as_text();
+    }
+
     value name_and_type_; // a text, with two more characters
 };
 struct child_less {
@@ -101,6 +106,9 @@ struct child_less {
         return static_cast<std::uint8_t>(std::hash<std::string_view>{}(name(of)));
     }
     static std::uint64_t head(const auto& of) { return first_bytes(name(of)); }
+    static bool equal(const auto& a, const auto& b) {
+        return name(a) == name(b) && type(a) == type(b);
+    }
     bool operator()(const auto& a, const auto& b) const {
         int order = name(a).compare(name(b));
         return order < 0 || (order == 0 && type(a) < type(b));
@@ -128,6 +136,8 @@ public:
     [[nodiscard]] const object* find(child_ref child) const; // also without a live dot
     [[nodiscard]] object* find(child_ref child);
     [[nodiscard]] object& find_or_insert(child_ref child);
+    // The same, with what is known of that name already.
+    [[nodiscard]] object& find_or_insert(child_ref child, const children_type::glimpse& found);
     void erase(child_ref child);
     // To be called after a child changed: drops an empty record and keeps `live_children` right. Says
     // whether the child came to life or ceased to live.
@@ -169,11 +179,12 @@ public:
     [[nodiscard]] bool any_present() const { return marks_.any_present(); }
 
     template <seen Mine, seen Theirs>
-    void join_at(const value& element, const flag_store& theirs, const Mine& my_seen,
-                 const Theirs& their_seen) {
+    const flag_store* join_at(const value& element, const flag_store& theirs, const Mine& my_seen,
+                              const Theirs& their_seen) { // gives what dot_map::join_at does
         present_ -= has(element) ? 1 : 0;
-        marks_.join_at(element, theirs, my_seen, their_seen);
-        present_ += has(element) ? 1 : 0;
+        const flag_store* now = marks_.join_at(element, theirs, my_seen, their_seen);
+        present_ += now != nullptr && all_enabled(*now) ? 1 : 0;
+        return now;
     }
     template <seen Mine, seen Theirs>
     void join(const remove_wins_elements& other, const Mine& my_seen, const Theirs& their_seen) {
@@ -212,6 +223,8 @@ class object {
 public:
     using data_type = std::variant<register_store<value>, counter_store, bounded_store, flag_store,
                                    add_wins_store<value>, remove_wins_elements, map_store>;
+    // See ordered_map. No store points into itself: they hold pointers to nodes, blocks and vectors.
+    static constexpr bool trivially_relocatable = true;
 
     object() = default;
     object(data_type data) : data_(std::move(data)) {}

@@ -22,6 +22,7 @@ template <class T>
 struct stamped {
     hlc at;
     T content;
+    static constexpr bool trivially_relocatable = weft::trivially_relocatable<T>;
 
     void encode_to(byte_writer& out) const {
         out.u64(at.raw);

@@ -93,6 +93,39 @@ value value::absent() {
     return out;
 }
 
+value value::lent(value_kind kind, byte_view content) {
+    value out;
+    out.kind_ = kind;
+    if (content.size() <= inside_max) {
+        out.hold(kind, content);
+        return out;
+    }
+    WEFT_CHECK(content.size() <= UINT32_MAX);
+    out.size_ = elsewhere;
+    const std::byte* first = content.data();
+    auto size = static_cast<std::uint32_t>(content.size());
+    std::memcpy(out.store_, &first, sizeof first);
+    std::memcpy(out.store_ + sizeof first, &size, sizeof size);
+    return out;
+}
+
+void value::take(value&& from) {
+    byte_view content = from.content();
+    bool outside =
+        from.size_ == elsewhere || (from.size_ == on_heap && content.size() <= copied_max);
+    // Acquire: what the last other owner read, it read before we write.
+    bool fits = outside && size_ == on_heap && this->content().size() == content.size() &&
+                shared()->owners.load(std::memory_order_acquire) == 1;
+    if (fits) {
+        kind_ = from.kind_;
+        std::memcpy(static_cast<void*>(shared() + 1), content.data(), content.size());
+    } else if (from.size_ == elsewhere) {
+        *this = std::as_const(from);
+    } else {
+        *this = std::move(from);
+    }
+}
+
 void value::hold(value_kind kind, byte_view content) {
     kind_ = kind;
     if (content.size() <= inside_max) {
@@ -189,6 +222,14 @@ void encode(byte_writer& out, const value& v) {
 
 namespace {
 
+byte_view decode_text(byte_reader& in) { return as_bytes(in.text(limits::value_bytes_max)); }
+
+byte_view decode_binary(byte_reader& in) {
+    std::uint64_t size = in.varint();
+    if (size > limits::value_bytes_max) in.reject("bytes over their limit");
+    return in.raw(size);
+}
+
 value decode_content(byte_reader& in, value_kind kind) {
     switch (kind) {
         case value_kind::null: return {};
@@ -208,12 +249,8 @@ value decode_content(byte_reader& in, value_kind kind) {
             }
             return number;
         }
-        case value_kind::text: return in.text(limits::value_bytes_max);
-        case value_kind::binary: {
-            std::uint64_t size = in.varint();
-            if (size > limits::value_bytes_max) in.reject("bytes over their limit");
-            return value::of_bytes(in.raw(size));
-        }
+        case value_kind::text: return as_text(decode_text(in));
+        case value_kind::binary: return value::of_bytes(decode_binary(in));
         case value_kind::timestamp: return value::of_time_ms(in.zigzag());
         case value_kind::absent: break;
     }
@@ -224,6 +261,13 @@ value decode_content(byte_reader& in, value_kind kind) {
 } // namespace
 
 value decode_value(byte_reader& in) { return decode_content(in, static_cast<value_kind>(in.u8())); }
+
+value lend_value(byte_reader& in) {
+    auto kind = static_cast<value_kind>(in.u8());
+    if (kind == value_kind::text) return value::lent(kind, decode_text(in));
+    if (kind == value_kind::binary) return value::lent(kind, decode_binary(in));
+    return decode_content(in, kind);
+}
 
 value decode_value_or_absent(byte_reader& in) {
     auto kind = static_cast<value_kind>(in.u8());

@@ -42,7 +42,8 @@ inline constexpr bool fits_integer = sizeof(I) < sizeof(std::int64_t) ||
 //           replica sorts alike; 1 and 1.0 are two values
 class value {
 public:
-    value() = default; // null
+    static constexpr bool trivially_relocatable = true; // see ordered_map
+    value() = default;                                  // null
     value(bool b);
     template <std::integral I>
         requires(!std::same_as<I, bool> && fits_integer<I>)
@@ -54,8 +55,18 @@ public:
     [[nodiscard]] static value of_bytes(byte_view data);
     [[nodiscard]] static value of_time_ms(std::int64_t unix_ms);
     [[nodiscard]] static value absent();
+    // Text or binary that lies elsewhere, and must do so as long as this value and whatever it was moved to.
+    // Copies have their own.
+    [[nodiscard]] static value lent(value_kind kind, byte_view content);
+    // Becomes `from`, in the memory that it has already where that fits and nobody shares it: what is written
+    // over again and again asks for none. Of a lent value it takes a copy.
+    void take(value&& from);
 
-    value(const value& other) noexcept : size_(other.size_), kind_(other.kind_) {
+    value(const value& other) : size_(other.size_), kind_(other.kind_) {
+        if (size_ == elsewhere) {
+            hold(kind_, other.content());
+            return;
+        }
         std::memcpy(store_, other.store_, sizeof store_);
         if (size_ == on_heap) shared()->owners.fetch_add(1, std::memory_order_relaxed);
     }
@@ -103,7 +114,10 @@ public:
 
     // Bytes of text or binary; 0 for the others.
     [[nodiscard]] std::size_t content_bytes() const;
-    [[nodiscard]] std::size_t heap_bytes() const { return size_ == on_heap ? content_bytes() : 0; }
+    // Of these the ones that it needs beyond itself.
+    [[nodiscard]] std::size_t heap_bytes() const {
+        return size_ > inside_max ? content_bytes() : 0;
+    }
 
     bool operator==(const value& other) const;
     std::strong_ordering operator<=>(const value& other) const;
@@ -111,7 +125,10 @@ public:
 private:
     struct integer_tag {};
     static constexpr std::uint8_t on_heap = 0xFF;
+    static constexpr std::uint8_t elsewhere = 0xFE; // and not its own
     static constexpr std::size_t inside_max = 14;
+    // Of longer content it is not the memory that costs, but the copy.
+    static constexpr std::size_t copied_max = 512;
 
     value(integer_tag, std::int64_t number);
     void hold(value_kind kind, byte_view content);
@@ -130,12 +147,13 @@ private:
     }
     [[nodiscard]] heap_part* shared() const { return load<heap_handle>().part; }
     [[nodiscard]] byte_view content() const {
-        if (size_ != on_heap) return {store_, size_};
-        return {reinterpret_cast<const std::byte*>(shared() + 1),
-                load<std::uint32_t>(sizeof(heap_handle))};
+        if (size_ <= inside_max) return {store_, size_};
+        const auto* first = size_ == on_heap ? reinterpret_cast<const std::byte*>(shared() + 1)
+                                             : load<const std::byte*>();
+        return {first, load<std::uint32_t>(sizeof(heap_handle))};
     }
 
-    alignas(8) std::byte store_[inside_max] = {}; // or where it is on the heap, and its size
+    alignas(8) std::byte store_[inside_max] = {}; // or where it is outside, and its size
     std::uint8_t size_ = 0;
     value_kind kind_ = value_kind::null;
 };
@@ -148,6 +166,7 @@ static_assert(sizeof(value) == 16);
 void encode(byte_writer& out, const value& v);
 [[nodiscard]] value
 decode_value(byte_reader& in); // rejects unknown kinds, bad UTF-8, over-long content
+[[nodiscard]] value lend_value(byte_reader& in);             // the same, lent by what is read
 [[nodiscard]] value decode_value_or_absent(byte_reader& in); // of a register
 
 // How a C++ type becomes a value and comes back. Specialise for types of your own.

@@ -41,7 +41,7 @@ struct operation {
     std::span<const std::string_view> path; // the key, then fields of maps
     type_id type;                           // of the object at the path
     action what{};
-    value argument;
+    value argument; // may be lent, by the run that the operation is read from
     std::int64_t amount = 0;
     std::unique_ptr<operation_extra> extra;
 };

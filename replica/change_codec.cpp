@@ -50,10 +50,10 @@ void decode_operation(byte_reader& in, operation& op, replica_id origin) {
         return *op.extra;
     };
     switch (op.what) {
-        case action::write: op.argument = decode_value(in); break;
+        case action::write: op.argument = lend_value(in); break;
         case action::add:
         case action::remove_element:
-            op.argument = decode_value(in);
+            op.argument = lend_value(in);
             if (!admits(op.type.element, op.argument))
                 in.reject("element of another kind than the set's");
             break;

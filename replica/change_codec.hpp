@@ -72,7 +72,8 @@ private:
     hlc newest_before_;
 };
 
-// A run, decoded whole and checked against every limit, so that applying it cannot fail. Borrows the run.
+// A run, decoded whole and checked against every limit, so that applying it cannot fail. Borrows the run,
+// and lends its values.
 struct decoded_run {
     run_header header;
     std::vector<change_view>

@@ -289,21 +289,14 @@ result<core::run_outcome> core::take_run(const run_header& header, const shared_
 
 void core::apply_changes(decoded_run& run, origin& from, bool replaying) {
     bool told = !replaying && !subscribers_.empty();
-    std::span<operation> left = run.operations;
-    std::size_t fetched = 0;
+    keyspace::series left(state_, run.operations);
     for (const change_view& change : run.changes) {
         for (const auto& e : change.dependencies) from.dependencies.advance(e.replica, e.counter);
         if (told) notify_subscribers(change, run.header, from.who.member);
         for (dot at{run.header.origin, change.first}; at.counter < change.end; ++at.counter) {
-            if (fetched == 0) {
-                state_.fetch(left);
-                fetched = keyspace::fetched_together;
-            }
-            operation& op = left.front();
-            contested where = state_.take(op, at, change.stamp, from.dependencies, nullptr);
+            const operation& op = left.next();
+            contested where = left.take(at, change.stamp, from.dependencies, nullptr);
             if (may_touch(op, where)) touch(op, where);
-            left = left.subspan(1);
-            --fetched;
         }
         if (!touched_.empty())
             settle_touched(change.stamp, replaying ? change.stamp.ms() : wall_ms_);

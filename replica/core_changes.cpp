@@ -250,10 +250,11 @@ result<void> core::apply(operation&& op) {
 void core::apply_pending(undo_log* undo) {
     std::span<operation> all = pending_.with_paths(open_run_);
     dot at{id_, next_counter_ - all.size()};
-    for (std::size_t i = 0; i < all.size(); ++i, ++at.counter) {
-        if (i % keyspace::fetched_together == 0) state_.fetch(all.subspan(i));
-        contested where = state_.take(all[i], at, change_stamp_, applied_, undo);
-        if (may_touch(all[i], where)) touch(all[i], where);
+    keyspace::series applied(state_, all);
+    for (const operation& op : all) {
+        contested where = applied.take(at, change_stamp_, applied_, undo);
+        if (may_touch(op, where)) touch(op, where);
+        ++at.counter;
     }
     pending_.clear();
 }

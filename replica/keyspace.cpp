@@ -62,39 +62,52 @@ void undo_log::clear() {
 }
 
 contested keyspace::apply(const operation& op, value&& argument, dot at, hlc stamp,
-                          const version_vector& dependencies, undo_log* undo) {
+                          const version_vector& dependencies, undo_log* undo,
+                          const glimpse* found) {
     if (undo != nullptr) {
         if (undo->steps.empty()) undo->weight = weight_;
         undo->add(op);
     }
     contested where;
-    apply_at(root_, {}, 0, op, std::move(argument), {dependencies, at}, stamp, undo, where);
+    apply_at(root_, {}, 0, op, std::move(argument), {dependencies, at}, stamp, undo, found, where);
     return where;
 }
 
-void keyspace::fetch(std::span<const operation> next) const {
-    std::size_t count = std::min(next.size(), fetched_together);
-    if (count < 2 || root_.children().size() < worth_fetching) return;
-    std::array<map_store::children_type::glimpse, fetched_together> leaves;
-    std::array<const object*, fetched_together> objects;
-    auto name = [&](std::size_t i) { return child_ref{next[i].path[0], type_at(next[i], 0)}; };
-    for (std::size_t i = 0; i < count; ++i) leaves[i] = root_.children().approach(name(i));
-    for (std::size_t i = 0; i < count; ++i) {
-        const auto* entry = root_.children().sight(leaves[i], name(i));
+void keyspace::series::fetch() {
+    const map_store::children_type& all = into_.root_.children();
+    std::size_t count = std::min(left_.size(), together);
+    next_ = 0;
+    fetched_ = count < 2 || all.size() < worth_fetching ? 0 : count;
+    std::array<const object*, together> objects;
+    auto name = [&](std::size_t i) { return child_ref{left_[i].path[0], type_at(left_[i], 0)}; };
+    for (std::size_t i = 0; i < fetched_; ++i) places_[i] = all.approach(name(i));
+    for (std::size_t i = 0; i < fetched_; ++i) {
+        const auto* entry = all.sight(places_[i], name(i));
         objects[i] = entry == nullptr ? nullptr : &entry->value;
     }
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t i = 0; i < fetched_; ++i) {
         if (objects[i] != nullptr) objects[i]->fetch();
     }
 }
 
+contested keyspace::series::take(dot at, hlc stamp, const version_vector& dependencies,
+                                 undo_log* undo) {
+    if (next_ == together) fetch();
+    const auto* where = next_ < fetched_ ? &places_[next_] : nullptr;
+    ++next_;
+    operation& op = left_.front();
+    left_ = left_.subspan(1);
+    return into_.apply(op, std::move(op.argument), at, stamp, dependencies, undo, where);
+}
+
 void keyspace::apply_at(map_store& parent, const path_hash& parent_hash, std::size_t depth,
                         const operation& op, value&& argument, const operation_seen& seen,
-                        hlc stamp, undo_log* undo, contested& where) {
+                        hlc stamp, undo_log* undo, const glimpse* found, contested& where) {
     bool last = depth + 1 == op.path.size();
     child_ref name{op.path[depth], type_at(op, depth)};
     if (op.what == action::remove && std::as_const(parent).find(name) == nullptr) return;
-    object& child = parent.find_or_insert(name);
+    object& child =
+        found == nullptr ? parent.find_or_insert(name) : parent.find_or_insert(name, *found);
     bool was_live = child.live();
     path_hash here = parent_hash.child(name.name, name.type);
     if (last) {
@@ -105,7 +118,7 @@ void keyspace::apply_at(map_store& parent, const path_hash& parent_hash, std::si
         where.object = before || (writes && is_contested(child)) || op.what == action::resolve;
     } else {
         apply_at(child.as<map_store>(), here, depth + 1, op, std::move(argument), seen, stamp, undo,
-                 where);
+                 nullptr, where);
     }
     bool came_or_went = parent.settle(name, child, was_live);
     if (came_or_went && parent.lives_beside(name)) where.names |= 1U << depth;
@@ -114,13 +127,25 @@ void keyspace::apply_at(map_store& parent, const path_hash& parent_hash, std::si
 void keyspace::apply_here(object& target, const path_hash& here, const operation& op,
                           value&& argument, const operation_seen& seen, hlc stamp,
                           undo_step* undo) {
-    auto write_store = [&](auto& store, auto payload) {
+    auto write_flag = [&](flag_store& store, bool enabled) {
         weight_.subtract(weigh(here, store));
-        write_leaf(store, {seen.at, std::move(payload)}, seen, undo);
+        write_leaf(store, {seen.at, enabled}, seen, undo);
         weight_.add(weigh(here, store));
     };
-    auto change_element = [&](auto& set, const auto* before, const auto& fragment,
-                              const auto& find) {
+    auto write_register = [&](register_store<value>& store) {
+        weight_.subtract(weigh(here, store));
+        stamped<value>* old = undo != nullptr ? nullptr : store.write_over(seen.at, seen);
+        if (old != nullptr) {
+            old->at = stamp;
+            old->content.take(std::move(argument));
+        } else {
+            stamped<value> fresh{stamp, {}};
+            fresh.content.take(std::move(argument));
+            write_leaf(store, {seen.at, std::move(fresh)}, seen, undo);
+        }
+        weight_.add(weigh(here, store));
+    };
+    auto change_element = [&](auto& set, const auto* before, const auto& fragment) {
         weight_.subtract(weigh_element(here, argument, before));
         if (undo != nullptr) {
             undo->element = argument;
@@ -130,8 +155,8 @@ void keyspace::apply_here(object& target, const path_hash& here, const operation
                 undo->before = std::decay_t<decltype(fragment)>();
             }
         }
-        set.join_at(argument, fragment, nothing_seen{}, seen);
-        weight_.add(weigh_element(here, argument, find()));
+        weight_.add(
+            weigh_element(here, argument, set.join_at(argument, fragment, nothing_seen{}, seen)));
     };
     switch (op.what) {
         case action::resolve:
@@ -140,24 +165,20 @@ void keyspace::apply_here(object& target, const path_hash& here, const operation
         case action::write:
         case action::retract:
             if (op.what == action::retract) argument = value::absent();
-            write_store(target.as<register_store<value>>(),
-                        stamped<value>{stamp, std::move(argument)});
+            write_register(target.as<register_store<value>>());
             break;
         case action::enable:
-        case action::disable:
-            write_store(target.as<flag_store>(), op.what == action::enable);
-            break;
+        case action::disable: write_flag(target.as<flag_store>(), op.what == action::enable); break;
         case action::add:
         case action::remove_element:
             if (op.type.kind == type_kind::remove_wins_set) {
                 auto& set = target.as<remove_wins_elements>();
-                auto find = [&] { return set.marks().find(argument); };
-                change_element(set, find(), flag_store(seen.at, op.what == action::add), find);
+                change_element(set, set.marks().find(argument),
+                               flag_store(seen.at, op.what == action::add));
             } else {
                 auto& set = target.as<add_wins_store<value>>();
-                auto find = [&] { return std::as_const(set).find(argument); };
-                change_element(set, find(), op.what == action::add ? dot_set(seen.at) : dot_set(),
-                               find);
+                change_element(set, std::as_const(set).find(argument),
+                               op.what == action::add ? dot_set(seen.at) : dot_set());
             }
             break;
         case action::increment:
@@ -225,15 +246,15 @@ void keyspace::load_at(map_store& parent, const path_hash& parent_hash,
         auto& set = child.as<add_wins_store<value>>();
         for (const auto& e : *adds) {
             weight_.subtract(weigh_element(here, e.key, std::as_const(set).find(e.key)));
-            set.join_at(e.key, e.value, nothing_seen{}, nothing_seen{});
-            weight_.add(weigh_element(here, e.key, std::as_const(set).find(e.key)));
+            weight_.add(weigh_element(here, e.key,
+                                      set.join_at(e.key, e.value, nothing_seen{}, nothing_seen{})));
         }
     } else if (auto* marks = std::get_if<remove_wins_elements>(&fragment.data())) {
         auto& set = child.as<remove_wins_elements>();
         for (const auto& e : marks->marks()) {
             weight_.subtract(weigh_element(here, e.key, set.marks().find(e.key)));
-            set.join_at(e.key, e.value, nothing_seen{}, nothing_seen{});
-            weight_.add(weigh_element(here, e.key, set.marks().find(e.key)));
+            weight_.add(weigh_element(here, e.key,
+                                      set.join_at(e.key, e.value, nothing_seen{}, nothing_seen{})));
         }
     } else if (child.empty()) {
         child = std::move(fragment);

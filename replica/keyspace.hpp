@@ -2,6 +2,7 @@
 #include "replica/change.hpp"
 #include "replica/state_digest.hpp"
 
+#include <array>
 #include <optional>
 #include <vector>
 
@@ -58,18 +59,10 @@ public:
     // operation is local: it has seen everything here, and can be taken back.
     contested apply(const operation& op, dot at, hlc stamp, const version_vector& dependencies,
                     undo_log* undo) {
-        return apply(op, value(op.argument), at, stamp, dependencies, undo);
-    }
-    // The same, and takes the argument out of `op`.
-    contested take(operation& op, dot at, hlc stamp, const version_vector& dependencies,
-                   undo_log* undo) {
-        return apply(op, std::move(op.argument), at, stamp, dependencies, undo);
+        return apply(op, value(op.argument), at, stamp, dependencies, undo, nullptr);
     }
     void roll_back(undo_log&& undo);
-    // Asks memory for what operations that come next will touch, of up to `fetched_together` of them. Most of
-    // the time that one takes is waiting for that; the waits of several then overlap. Changes nothing.
-    static constexpr std::size_t fetched_together = 16;
-    void fetch(std::span<const operation> next) const;
+    class series;
 
     // Adds a fragment of an object of a state image to the fragments before it.
     void load(std::span<const std::string_view> path, type_id type, object&& fragment);
@@ -95,12 +88,14 @@ public:
     void check_invariants() const;
 
 private:
-    // `argument` is that of `op`, which need not hold it any more.
+    using glimpse = map_store::children_type::glimpse;
+
+    // `argument` is that of `op`, which need not hold it any more; `found`, if any, of its key.
     contested apply(const operation& op, value&& argument, dot at, hlc stamp,
-                    const version_vector& dependencies, undo_log* undo);
+                    const version_vector& dependencies, undo_log* undo, const glimpse* found);
     void apply_at(map_store& parent, const path_hash& parent_hash, std::size_t depth,
                   const operation& op, value&& argument, const operation_seen& seen, hlc stamp,
-                  undo_log* undo, contested& where);
+                  undo_log* undo, const glimpse* found, contested& where);
     void apply_here(object& target, const path_hash& here, const operation& op, value&& argument,
                     const operation_seen& seen, hlc stamp, undo_step* undo);
     void load_at(map_store& parent, const path_hash& parent_hash,
@@ -109,6 +104,29 @@ private:
 
     map_store root_;
     object_weight weight_;
+};
+
+// Applies operations one after the other. It asks memory for what several of them will touch before it
+// applies the first: most of the time that one takes is waiting for that, and so the waits overlap. Nothing
+// but the series, and copies, touches the keyspace meanwhile.
+class keyspace::series {
+public:
+    series(keyspace& into, std::span<operation> all) : into_(into), left_(all) {}
+
+    [[nodiscard]] const operation& next() const { return left_.front(); }
+    // Applies `next()`, as keyspace::apply does, but for the argument, which is moved away.
+    contested take(dot at, hlc stamp, const version_vector& dependencies, undo_log* undo);
+
+private:
+    static constexpr std::size_t together = 16;
+
+    void fetch();
+
+    keyspace& into_;
+    std::span<operation> left_;
+    std::array<glimpse, together> places_;
+    std::size_t fetched_ = 0;
+    std::size_t next_ = together;
 };
 
 } // namespace weft

@@ -1,5 +1,6 @@
 #include "replica/state_digest.hpp"
 
+#define XXH_INLINE_ALL // of what is hashed most is short, and its size known
 #include <xxhash.h>
 
 #include <bit>

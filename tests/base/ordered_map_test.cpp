@@ -29,6 +29,7 @@ struct with_tags : std::less<> { // few different ones, so that they are often t
     static std::uint8_t tag(std::string_view key) {
         return static_cast<std::uint8_t>(key.empty() ? 0 : key.back() % 4);
     }
+    static bool equal(std::string_view a, std::string_view b) { return a == b; }
 };
 using tagged = ordered_map<std::string, wide, with_tags>;
 using reference_map = std::map<std::string, std::string, std::less<>>;
@@ -56,14 +57,16 @@ bool same(const Tested& mine, const reference_map& reference) {
     return at == mine.end();
 }
 
-template <class Tested>
-void put(Tested& mine, reference_map& reference, const std::string& key, std::uint32_t choice) {
+template <class Tested, class... Glimpse>
+void put(Tested& mine, reference_map& reference, const std::string& key, std::uint32_t choice,
+         const Glimpse&... from) {
     bool fresh = !reference.contains(key);
     bool made = false;
-    wide& there = mine.find_or_insert(std::string_view(key), [&] {
+    auto make = [&] {
         made = true;
         return wide{"made", {}};
-    });
+    };
+    wide& there = mine.find_or_insert(std::string_view(key), make, from...);
     RC_ASSERT(made == fresh);
     RC_ASSERT(there.text == (fresh ? "made" : reference[key]));
     there.text = reference[key] = std::to_string(choice);
@@ -87,11 +90,23 @@ void does_what_a_map_does() {
                         put(mine, reference, key_of(choice + i), choice);
                     }
                     break;
-                case 2:
-                    for (std::uint32_t i = 0; i < 10; ++i) { // scattered
-                        put(mine, reference, key_of(choice * (2 * i + 1)), choice);
+                case 2: { // scattered
+                    std::vector<std::string> keys;
+                    for (std::uint32_t i = 0; i < 10; ++i)
+                        keys.push_back(key_of(choice * (2 * i + 1)));
+                    if constexpr (std::same_as<Tested, tagged>) { // looked for together, some twice
+                        std::vector<typename Tested::glimpse> seen;
+                        for (std::string_view k : keys) seen.push_back(mine.approach(k));
+                        for (std::size_t i = 0; i < keys.size(); ++i) {
+                            if (choice / 97 % 16 == i) reference.erase(keys.back());
+                            if (choice / 97 % 16 == i) mine.erase(std::string_view(keys.back()));
+                            put(mine, reference, keys[i], choice, seen[i]);
+                        }
+                    } else {
+                        for (const std::string& k : keys) put(mine, reference, k, choice);
                     }
                     break;
+                }
                 case 3:
                     RC_ASSERT(mine.erase(std::string_view(key)) == (reference.erase(key) == 1));
                     break;

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <vector>
 
 namespace weft {
@@ -172,6 +173,60 @@ BOOST_AUTO_TEST_CASE(values_are_copied_moved_swapped_and_assigned_to_themselves)
         self = std::move(me);
         BOOST_CHECK(self == v);
     }
+}
+
+// ASan tells if a copy looks at what was lent.
+BOOST_AUTO_TEST_CASE(a_copy_of_what_was_lent_has_its_own) {
+    for (std::size_t size : {0U, 14U, 15U, 100U, 1'000U}) {
+        std::string content(size, 'x');
+        auto from = std::make_unique<bytes>(size, std::byte{'x'});
+        value lent = value::lent(value_kind::text, *from);
+        BOOST_TEST(*lent.as_text() == content);
+        BOOST_TEST(lent.heap_bytes() == value(content).heap_bytes());
+        BOOST_CHECK(lent == value(content));
+        value copy = lent;
+        value moved = std::move(lent);
+        BOOST_CHECK(moved == copy);
+        value taken;
+        taken.take(std::move(moved));
+        from.reset();
+        BOOST_TEST(*copy.as_text() == content);
+        BOOST_TEST(*taken.as_text() == content);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_value_becomes_another_where_it_is_and_its_copies_stay) {
+    std::string old_content(100, 'o');
+    bytes elsewhere(100, std::byte{'l'});
+    std::vector<value> others = in_order();
+    for (std::size_t size : {15U, 99U, 100U, 101U, 512U, 513U}) {
+        others.emplace_back(std::string(size, 'n'));
+        others.push_back(value::of_bytes(bytes(size, std::byte{'b'})));
+        others.push_back(value::of_bytes(bytes(size, std::byte{'o'})));
+    }
+    others.push_back(value::lent(value_kind::text, elsewhere));
+    others.push_back(value::lent(value_kind::binary, byte_view(elsewhere).first(50)));
+    for (const value& other : others) {
+        for (bool shared : {false, true}) {
+            value old(old_content);
+            value held;
+            if (shared) held = old;
+            value fresh = other;
+            old.take(std::move(fresh));
+            BOOST_CHECK(old == other);
+            if (shared) BOOST_TEST(*held.as_text() == old_content);
+            value again = old;
+            old.take(value(old_content)); // and what it was is not written over in its copies
+            BOOST_CHECK(again == other);
+        }
+    }
+    value written(old_content);
+    const char* where = written.as_text()->data();
+    written.take(value(std::string(100, 'w')));
+    written.take(value::lent(value_kind::binary, elsewhere));
+    BOOST_CHECK(written == value::of_bytes(elsewhere));
+    BOOST_TEST(static_cast<const void*>(written.as_binary()->data()) ==
+               static_cast<const void*>(where));
 }
 
 BOOST_AUTO_TEST_CASE(content_is_given_as_its_own_kind_only) {

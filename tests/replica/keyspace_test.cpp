@@ -156,3 +156,64 @@ BOOST_AUTO_TEST_CASE(a_join_of_states_is_the_state_of_all_their_operations) {
         }
     }
 }
+
+// Over so many keys that what comes next is fetched, with copies that must stay as they were.
+BOOST_AUTO_TEST_CASE(a_series_does_what_its_operations_do_one_by_one) {
+    constexpr std::size_t keys = 3'000;
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < keys; ++i) names.push_back("key " + std::to_string(i));
+    const std::string content(2'000, 'v');
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+        BOOST_TEST_CONTEXT("seed " << seed) {
+            // The same operations for both: a few keys of all types, many registers, what is written lent.
+            std::list<std::string_view> paths;
+            auto made = [&](tests::operation_source& source) {
+                operation op = source.next(replica_id{1});
+                if (source.random().chance(0.2)) return op;
+                op = {};
+                std::size_t key = source.random().below(keys);
+                op.path = std::span(&paths.emplace_back(names[key]), 1);
+                op.type = {type_kind::lww_register};
+                op.what = action::write;
+                std::size_t size = source.random().chance(0.5) ? 100 : source.random().below(2'000);
+                std::string_view part = std::string_view(content).substr(0, size);
+                op.argument = value::lent(value_kind::text, as_bytes(part));
+                return op;
+            };
+            tests::operation_source mine(seed);
+            tests::operation_source theirs(seed);
+            random_generator random(seed);
+            keyspace one;
+            keyspace other;
+            std::vector<std::pair<keyspace, map_store>> copies;
+            version_vector nothing;
+            dot at{replica_id{1}, 1};
+            for (int round = 0; round < 300; ++round) {
+                std::vector<operation> all;
+                for (std::size_t n = 1 + random.below(60); n > 0; --n) {
+                    operation op = made(mine);
+                    operation again = made(theirs);
+                    bool counts = op.type.kind == type_kind::counter ||
+                                  op.type.kind == type_kind::grow_counter;
+                    if (op.what == action::remove && counts) continue;
+                    (void)one.apply(op, {at.replica, at.counter + all.size()}, {1}, nothing,
+                                    nullptr);
+                    all.push_back(std::move(again));
+                }
+                keyspace::series left(other, all);
+                for (std::size_t i = 0; i < all.size(); ++i, ++at.counter) {
+                    BOOST_REQUIRE(&left.next() == &all[i]);
+                    (void)left.take(at, {1}, nothing, nullptr);
+                }
+                if (round % 50 == 20) copies.emplace_back(other, one.root());
+            }
+            BOOST_TEST((one.root() == other.root()));
+            BOOST_TEST((one.digest() == other.digest()));
+            other.check_invariants();
+            for (const auto& [copy, as_it_was] : copies) {
+                BOOST_TEST((copy.root() == as_it_was));
+                copy.check_invariants();
+            }
+        }
+    }
+}
