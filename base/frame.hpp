@@ -1,7 +1,9 @@
 #pragma once
 #include "base/bytes.hpp"
+#include "base/limits.hpp"
 #include "base/result.hpp"
 
+#include <array>
 #include <cstdint>
 #include <optional>
 
@@ -16,22 +18,28 @@ namespace weft {
 // A frame on a link: u32 body length, u32 CRC-32C of length and body, body; little-endian. The body
 // is at most limits::frame_bytes_max.
 void append_frame(bytes& out, byte_view body);
+void append_frame_header(bytes& out, byte_view body); // the body is to follow
 
-// Cuts a byte stream back into frames. Give it whatever arrived; take bodies until there are none.
-// An error is final: the stream cannot be trusted any more.
+// Cuts a byte stream back into frames. Give it whatever arrived; take bodies until there are none, so long
+// it is borrowed. An error is final: the stream cannot be trusted any more.
 class frame_decoder {
 public:
     void add(byte_view arrived);
     // The next whole body; nullopt if more bytes are needed; bad_frame for a wrong checksum and
     // over_limit for a body above limits::frame_bytes_max.
     [[nodiscard]] result<std::optional<bytes>> next();
-    [[nodiscard]] std::size_t held_bytes() const { return buffer_.size() - read_; }
-    // Of the frame that is held in part, once its header is there; else that of a header.
+    // Of a frame that is not whole yet.
+    [[nodiscard]] std::size_t held_bytes() const { return header_size_ + body_.size(); }
+    // Of that frame once its header is there; else those of a header.
     [[nodiscard]] std::size_t frame_bytes() const;
 
 private:
-    bytes buffer_;
-    std::size_t read_ = 0;
+    byte_view take(std::size_t most); // of what arrived
+
+    byte_view arrived_; // what is left of it
+    std::array<std::byte, limits::frame_header_bytes> header_{};
+    std::size_t header_size_ = 0; // as far as it came
+    bytes body_;
 };
 
 } // namespace weft

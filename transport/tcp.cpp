@@ -36,8 +36,9 @@ using dial_handler = std::function<void(result<std::unique_ptr<link>>)>;
 
 constexpr auto as_result = net::as_tuple(net::use_awaitable);
 constexpr std::size_t read_bytes = 256U << 10U;
+constexpr std::size_t large_bytes = 16U << 10U; // of a frame that is not worth a copy
 constexpr std::size_t chunk_bytes_target = 64U << 10U;
-constexpr std::size_t chunks_per_write_max = 64; // what one system call gathers
+constexpr std::size_t buffers_per_write_max = 63; // what one system call gathers, or one more
 constexpr milliseconds accept_retry{100};
 constexpr milliseconds arrival_retry{10};
 
@@ -84,7 +85,7 @@ public:
         }
     }
 
-    void send(const bytes& body) {
+    void send(bytes body) {
         WEFT_CHECK(body.size() <= limits::frame_bytes_max);
         if (closed_ || lost_ || write_failure_) return;
         std::size_t size = limits::frame_header_bytes + body.size();
@@ -94,10 +95,11 @@ public:
             return;
         }
         // Small frames share a chunk, but never one that is being written: it must not move.
-        if (queue_.size() == chunks_in_write_ || queue_.back().size() + size > chunk_bytes_target) {
-            queue_.emplace_back().reserve(size);
+        if (queue_.size() == chunks_in_write_ || !queue_.back().large.empty() ||
+            queue_.back().size() + size > chunk_bytes_target) {
+            queue_.emplace_back();
         }
-        enqueue(body, size);
+        enqueue(std::move(body));
     }
 
     [[nodiscard]] std::size_t queued_bytes() const { return queued_bytes_; }
@@ -128,18 +130,31 @@ public:
     }
 
     // A chunk is whole frames, so one of which a part has left is all that has to stay.
-    void close_with(const bytes& last) {
+    void close_with(bytes last) {
         if (!closed_ && !lost_ && !write_failure_) {
             std::size_t stay =
                 std::max<std::size_t>(chunks_in_write_, written_of_first_ > 0 ? 1 : 0);
             for (; queue_.size() > stay; queue_.pop_back()) queued_bytes_ -= queue_.back().size();
             queue_.emplace_back();
-            enqueue(last, limits::frame_header_bytes + last.size());
+            enqueue(std::move(last));
         }
         close();
     }
 
 private:
+    // Whole frames, back to back. The body of a large one is not copied behind the others.
+    struct chunk {
+        bytes frames;
+        bytes large; // of the last, whose header ends `frames`
+
+        [[nodiscard]] std::size_t size() const { return frames.size() + large.size(); }
+        void add(bytes&& body) {
+            if (body.size() < large_bytes) return append_frame(frames, body);
+            append_frame_header(frames, body);
+            large = std::move(body);
+        }
+    };
+
     // Asks how much of what was written to it a socket still holds.
     struct unsent_bytes {
         int count = 0;
@@ -147,8 +162,9 @@ private:
         void* data() { return &count; }
     };
 
-    void enqueue(const bytes& body, std::size_t size) {
-        append_frame(queue_.back(), body);
+    void enqueue(bytes&& body) {
+        std::size_t size = limits::frame_header_bytes + body.size();
+        queue_.back().add(std::move(body));
         sent_bytes_ += size;
         queued_bytes_ += size;
         peak_bytes_ = std::max(peak_bytes_, queued_bytes_);
@@ -228,12 +244,16 @@ private:
         std::vector<net::const_buffer> gathered;
         while (!queue_.empty()) {
             gathered.clear();
-            for (const bytes& chunk : queue_) {
-                if (gathered.size() == chunks_per_write_max) break;
-                gathered.push_back(net::buffer(chunk));
+            std::size_t skip = written_of_first_;
+            for (const chunk& c : queue_) {
+                if (gathered.size() >= buffers_per_write_max) break;
+                for (const bytes* part : {&c.frames, &c.large}) {
+                    std::size_t left_out = std::min(skip, part->size());
+                    if (left_out < part->size()) gathered.push_back(net::buffer(*part) + left_out);
+                    skip -= left_out;
+                }
+                ++chunks_in_write_;
             }
-            gathered.front() += written_of_first_;
-            chunks_in_write_ = gathered.size();
             auto [failure, size] = co_await socket_.async_write_some(gathered, as_result);
             chunks_in_write_ = 0;
             if (failure) {
@@ -308,7 +328,7 @@ private:
     frame_decoder frames_;
     arrivals::part part_; // of the next
     std::uint64_t frames_read_ = 0;
-    std::deque<bytes> queue_;          // frames back to back
+    std::deque<chunk> queue_;
     std::size_t written_of_first_ = 0; // bytes of the first chunk
     std::size_t chunks_in_write_ = 0;  // from the front
     std::uint64_t sent_bytes_ = 0;     // all that was queued, or dropped from the queue
@@ -329,11 +349,11 @@ public:
     ~stream_link() override { over_->close(); }
 
     void start(link_handlers handlers) override { over_->start(std::move(handlers)); }
-    void send(bytes body) override { over_->send(body); }
+    void send(bytes body) override { over_->send(std::move(body)); }
     std::size_t queued_bytes() const override { return over_->queued_bytes(); }
     std::uint64_t taken_bytes() const override { return over_->taken_bytes(); }
     void close() override { over_->close(); }
-    void close_with(bytes last) override { over_->close_with(last); }
+    void close_with(bytes last) override { over_->close_with(std::move(last)); }
     std::string peer() const override { return over_->peer(); }
 
 private:
