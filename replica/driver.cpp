@@ -12,9 +12,10 @@ constexpr std::uint32_t dial_timeout_ms = 5'000;
 constexpr std::int64_t space_retry_ms = 1'000; // how often a full disk is tried again
 constexpr std::int64_t count_links_ms = 1'000; // how often links are asked what they have taken
 // Under load.
-constexpr std::int64_t gather_us = 250;
-constexpr std::size_t gather_bytes = 64U << 10U;
-constexpr std::size_t load_bytes_per_us = 10;
+constexpr std::int64_t gather_us_max = 1'000;
+constexpr std::size_t gather_bytes = 256U << 10U;
+constexpr std::int64_t load_bytes_per_us = 10;
+constexpr std::int64_t gather_us_per_load = 25; // for each byte in a microsecond
 
 } // namespace
 
@@ -102,7 +103,8 @@ void driver::wake() {
     parts_.doors.run.post([weak = weak_from_this()] {
         auto self = weak.lock();
         if (!self) return;
-        if (self->under_load() && self->gather_timer_) {
+        std::int64_t gather_us = self->gather_us();
+        if (gather_us > 0 && self->gather_timer_) {
             self->gather_timer_->set({self->stepped_.ns + gather_us * 1'000});
         } else {
             self->woken_up();
@@ -115,15 +117,16 @@ void driver::woken_up() {
     happened(woken{});
 }
 
-// Much came since the last step, for the time. Then changes gather for a moment, so that a run holds many of
-// them: each costs system calls and wake-ups, here and at the peers. A lone change never waits. Nor do any
-// where each waits for its own sync: that is their moment.
-bool driver::under_load() const {
-    if (options_.sync == sync_policy::commit) return false;
-    std::int64_t since_us = (parts_.doors.time.now().ns - stepped_.ns) / 1'000;
+// Much came since the last step, for the time. Then changes gather for a moment after it, the longer the more
+// come, so that a run holds many of them: each costs system calls and wake-ups, here and at the peers. A lone
+// change never waits, for which this is 0. Nor do any where each waits for its own sync: that is their moment.
+std::int64_t driver::gather_us() const {
     std::size_t came = unlogged_bytes_;
-    return since_us < gather_us && came < gather_bytes &&
-           came > static_cast<std::size_t>(std::max<std::int64_t>(since_us, 1)) * load_bytes_per_us;
+    if (options_.sync == sync_policy::commit || came >= gather_bytes) return 0;
+    std::int64_t since_us = (parts_.doors.time.now().ns - stepped_.ns) / 1'000;
+    std::int64_t load = static_cast<std::int64_t>(came) / std::max<std::int64_t>(since_us, 1);
+    std::int64_t wanted = std::min(load * gather_us_per_load, gather_us_max);
+    return load > load_bytes_per_us && since_us < wanted ? wanted : 0;
 }
 
 void driver::post(decltype(event::what) what) {

@@ -170,7 +170,7 @@ private:
     void set_timer(instant when);
     void tell_writers();
     void woken_up();
-    [[nodiscard]] bool under_load() const;
+    [[nodiscard]] std::int64_t gather_us() const;
 
     core core_;
     driver_parts parts_;
