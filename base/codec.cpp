@@ -1,25 +1,17 @@
 #include "base/codec.hpp"
 
-#include <array>
+#include <span>
 
 namespace weft {
 
 void byte_writer::u32(std::uint32_t number) {
-    std::array<std::byte, 4> raw_bytes{};
-    for (auto& b : raw_bytes) {
-        b = static_cast<std::byte>(number);
-        number >>= 8U;
-    }
-    raw(raw_bytes);
+    number = little_endian(number);
+    raw(std::as_bytes(std::span(&number, 1)));
 }
 
 void byte_writer::u64(std::uint64_t number) {
-    std::array<std::byte, 8> raw_bytes{};
-    for (auto& b : raw_bytes) {
-        b = static_cast<std::byte>(number);
-        number >>= 8U;
-    }
-    raw(raw_bytes);
+    number = little_endian(number);
+    raw(std::as_bytes(std::span(&number, 1)));
 }
 
 void byte_writer::long_varint(std::uint64_t number) {
@@ -38,24 +30,6 @@ void byte_writer::zigzag(std::int64_t number) {
 void byte_writer::text(std::string_view data) {
     varint(data.size());
     raw(as_bytes(data));
-}
-
-std::uint32_t byte_reader::u32() {
-    std::uint32_t number = 0;
-    byte_view four = raw(4);
-    for (std::size_t i = four.size(); i > 0; --i) {
-        number = number << 8U | std::to_integer<std::uint32_t>(four[i - 1]);
-    }
-    return number;
-}
-
-std::uint64_t byte_reader::u64() {
-    std::uint64_t number = 0;
-    byte_view eight = raw(8);
-    for (std::size_t i = eight.size(); i > 0; --i) {
-        number = number << 8U | std::to_integer<std::uint64_t>(eight[i - 1]);
-    }
-    return number;
 }
 
 std::uint64_t byte_reader::long_varint() {
@@ -86,13 +60,12 @@ std::int64_t byte_reader::zigzag() {
 }
 
 byte_view byte_reader::raw(std::uint64_t size) {
-    if (!good()) return {};
-    if (size > left()) {
+    if (size > left()) { // also after an error
         reject("ends inside a field");
         return {};
     }
     byte_view out = data_.subspan(at_, static_cast<std::size_t>(size));
-    at_ += static_cast<std::size_t>(size);
+    at_ += out.size();
     return out;
 }
 

@@ -2,11 +2,24 @@
 #include "base/bytes.hpp"
 #include "base/result.hpp" // IWYU pragma: export (whoever decodes answers a result)
 
+#include <bit>
+#include <concepts>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
 namespace weft {
+
+// To the order in which bytes of numbers are written, and back.
+template <std::unsigned_integral Number>
+[[nodiscard]] Number little_endian(Number number) {
+    if constexpr (std::endian::native == std::endian::little) {
+        return number;
+    } else {
+        return sizeof(Number) == 4 ? __builtin_bswap32(number) : __builtin_bswap64(number);
+    }
+}
 
 // Appends weft's own binary encoding: fixed integers little-endian, varints LEB128, signed numbers
 // zigzag, strings as varint length and bytes.
@@ -52,8 +65,8 @@ public:
         }
         return std::to_integer<std::uint8_t>(data_[at_++]);
     }
-    [[nodiscard]] std::uint32_t u32();
-    [[nodiscard]] std::uint64_t u64();
+    [[nodiscard]] std::uint32_t u32() { return fixed<std::uint32_t>(); }
+    [[nodiscard]] std::uint64_t u64() { return fixed<std::uint64_t>(); }
     [[nodiscard]] std::uint64_t varint() { // at most 10 bytes, shortest form only
         if (at_ < data_.size() && data_[at_] < std::byte{0x80})
             return std::to_integer<std::uint64_t>(data_[at_++]);
@@ -76,6 +89,17 @@ public:
     [[nodiscard]] std::string problem() const;
 
 private:
+    template <class Number>
+    [[nodiscard]] Number fixed() {
+        Number number{};
+        if (left() < sizeof number) {
+            (void)raw(sizeof number);
+            return number;
+        }
+        std::memcpy(&number, data_.data() + at_, sizeof number);
+        at_ += sizeof number;
+        return little_endian(number);
+    }
     [[nodiscard]] std::uint64_t long_varint();
 
     byte_view data_;

@@ -407,7 +407,7 @@ private:
 
     // A chunk, then what else there is to do, and so on.
     void verify() {
-        auto more = verifying_->source->next([](image_part&&) { return result<void>{}; });
+        auto more = verifying_->source->next({});
         if (!more || !*more) return end_verifying(more ? result<void>{} : fail(more.error()));
         run_.post([this, alive = std::weak_ptr(alive_)] {
             if (!alive.expired()) verify();
@@ -548,11 +548,14 @@ result<bool> snapshot_source::next(const std::function<result<void>(image_part&&
     snapshot_reader& in = at_->in;
     auto record = in.next();
     if (!record) return fail(record.error());
-    auto content = decompress(record->packed, record->stored, record->raw_bytes);
-    if (!content) return fail(in.damaged_before(content.error().detail));
     if (record->kind == chunk_kind::objects) {
         at_->whole.add(record->stored);
         ++at_->count;
+        if (!on_part) return true;
+    }
+    auto content = decompress(record->packed, record->stored, record->raw_bytes);
+    if (!content) return fail(in.damaged_before(content.error().detail));
+    if (record->kind == chunk_kind::objects) {
         if (auto read = read_image_chunk(*content, on_part); !read) {
             if (read.error().code != errc::bad_message) return fail(read.error());
             return fail(in.damaged_before(read.error().detail));

@@ -33,7 +33,8 @@ public:
     ~snapshot_source();
 
     [[nodiscard]] result<image_header> header(std::string_view cluster); // first, once
-    // Gives the parts of the next chunk. False if there was none left, and then all of it is whole.
+    // Gives the parts of the next chunk; without a function it checks the checksums, and decodes nothing.
+    // False if there was none left, and then all of it is whole.
     [[nodiscard]] result<bool> next(const std::function<result<void>(image_part&&)>& on_part);
 
 private:
