@@ -21,12 +21,13 @@ static_assert(word_bytes == 8);
 
 std::size_t words_for(std::size_t size_bytes) { return (size_bytes + word_bytes - 1) / word_bytes; }
 
-// Enough for the fixed parts of any message, its short texts included.
-constexpr std::size_t fixed_words =
-    64 + (3 * limits::name_bytes_max + notice_bytes_max) / word_bytes;
+// Enough for the fixed parts of any message. What is asked for too much is zeroed in vain, and a frame that
+// waits in a queue keeps it.
+constexpr std::size_t fixed_words = 32;
 
 std::size_t variable_words(const hello_message& m) {
-    return 3 * m.applied.size() + 2 * m.floor.size();
+    return 3 * m.applied.size() + 2 * m.floor.size() + words_for(m.cluster.size() + 1) +
+           words_for(m.name.size() + 1);
 }
 std::size_t variable_words(const interest_message& m) {
     return m.except.size() + 2 * m.applied.size();
@@ -40,7 +41,10 @@ std::size_t variable_words(const ack_message& m) {
     return 2 * (m.applied.size() + m.durable.size());
 }
 std::size_t variable_words(const heartbeat_message& m) { return 2 * m.applied.size(); }
-std::size_t variable_words(const notice_message&) { return 0; }
+std::size_t
+variable_words(const notice_message& m) { // its code is a text, too, of one or two words
+    return 4 + words_for(std::min(m.detail.size(), notice_bytes_max) + 1);
+}
 std::size_t variable_words(const digests_message& m) {
     std::size_t words = 0;
     for (const range_digest& r : m.ranges) {

@@ -1,6 +1,7 @@
 #pragma once
 #include "tests/sim/checkers.hpp"
 
+#include <array>
 #include <functional>
 #include <string>
 
@@ -56,6 +57,7 @@ private:
     random_generator random_;
     sim_timeline timeline_;
     trace trace_;
+    std::array<std::uint64_t, 1024> watched_{}; // hashes of frames, each with who sent it
     sim_network network_;
     dot_checker dots_;
     durability_checker durability_;

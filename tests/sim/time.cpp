@@ -58,8 +58,16 @@ bool sim_timeline::run_one() {
 }
 
 void sim_timeline::run_until(instant when) {
+    until_ = when;
     while (find_next() && heap_.front().when <= when) run_one();
+    until_ = {};
     now_ = std::max(now_, when);
+}
+
+bool sim_timeline::pass_to(instant when) {
+    if (when > until_ || (find_next() && heap_.front().when <= when)) return false;
+    now_ = when;
+    return true;
 }
 
 std::uint64_t sim_time::wall_ms() {
@@ -131,11 +139,14 @@ void sim_loop::schedule() {
 }
 
 void sim_loop::turn() {
+    bool more = !paused_ && !tasks_.empty();
+    while (more) { // what it posts meanwhile waits for no turn of its own
+        auto task = std::move(tasks_.front());
+        tasks_.pop_front();
+        task();
+        more = !paused_ && !tasks_.empty() && all_.pass_to({all_.now().ns + turn_ns});
+    }
     scheduled_ = false;
-    if (paused_ || tasks_.empty()) return;
-    auto task = std::move(tasks_.front());
-    tasks_.pop_front();
-    task();
     schedule();
 }
 

@@ -27,6 +27,9 @@ public:
 
     bool run_one(); // false if nothing will ever happen
     void run_until(instant when);
+    // Of an event that goes on at `when`: true, and it is that time, if nothing else happens by then. Else it
+    // has to ask for it.
+    bool pass_to(instant when);
 
 private:
     struct due {
@@ -43,6 +46,7 @@ private:
     bool find_next(); // leaves the next event at the top; false if there is none
 
     instant now_;
+    instant until_;         // what run_until runs to
     std::vector<due> heap_; // the next one first; those cancelled go when they come to the top
     std::vector<waiting> tasks_;
     std::vector<std::size_t> free_; // of tasks_
