@@ -256,11 +256,18 @@ public:
     // The value under `key`; if there is none, `make()` gives the entry's value and `Key(key)` its key.
     template <class K, class Make>
     Value& find_or_insert(const K& key, Make make) {
+        return find_or_insert(key, make, [](const Key*, const Key*) {});
+    }
+    // The same; `between(before, after)` is told the keys next to a new one, null where there is none. If one
+    // of them lies in another leaf, which would have to be looked for, it is not told.
+    template <class K, class Make, class Between>
+    Value& find_or_insert(const K& key, Make make, Between between) {
         place where = seek(key);
         if (where.found) return items<entry>(own(where.at))[where.at[0]].value;
         entry fresh{Key(key), make()};
         if (!root_) root_ = node_pointer::template make<entry>(0, 1);
         if (tagged && where.leaf != nullptr) where.at[0] = lower_bound(where.leaf, key);
+        tell_neighbours(where.at, between);
         node_pointer right = insert(root_, where.at, fresh, true);
         ++size_;
         if (!right) return items<entry>(leaf_at(where.at))[where.at[0]].value;
@@ -363,6 +370,21 @@ private:
             out.found = out.at[0] < out.leaf->count && !less_(key, all[out.at[0]].key);
         }
         return out;
+    }
+
+    template <class Between>
+    void tell_neighbours(const path& at, Between& between) const {
+        bool first = true; // leaf of all
+        bool last = true;
+        const node* leaf = root_.get();
+        for (; leaf->height > 0; leaf = items<fence>(leaf)[at[leaf->height]].below.get()) {
+            first = first && at[leaf->height] == 0;
+            last = last && at[leaf->height] + 1U == leaf->count;
+        }
+        const entry* all = items<entry>(leaf);
+        const Key* before = at[0] > 0 ? &all[at[0] - 1].key : nullptr;
+        const Key* after = at[0] < leaf->count ? &all[at[0]].key : nullptr;
+        if ((before != nullptr || first) && (after != nullptr || last)) between(before, after);
     }
 
     // What moves with items.

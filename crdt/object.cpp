@@ -134,9 +134,16 @@ const object* map_store::find(child_ref child) const {
     return std::as_const(children_).find(child);
 }
 object* map_store::find(child_ref child) { return children_.find(child); }
-object& map_store::find_or_insert(child_ref child) {
+object& map_store::find_or_insert(child_ref child, bool* alone) {
     kinds_ |= bit_of(child.type.kind);
-    return children_.find_or_insert(child, [&] { return object::of_type(child.type.kind); });
+    auto make = [&] { return object::of_type(child.type.kind); };
+    bool one_kind = kinds_ == bit_of(child.type.kind); // then `lives_beside` needs no look
+    if (alone == nullptr || one_kind) return children_.find_or_insert(child, make);
+    auto other = [&](const child_key* beside) { return !beside || beside->name() != child.name; };
+    return children_.find_or_insert(child, make,
+                                    [&](const child_key* before, const child_key* after) {
+                                        *alone = other(before) && other(after);
+                                    });
 }
 void map_store::erase(child_ref child) {
     if (const object* there = find(child)) {

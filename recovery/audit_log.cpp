@@ -242,11 +242,14 @@ result<void> audit_log::append_some(std::span<const audit_entry> entries, std::s
     }
     const segment& here = segments_.back();
     byte_writer out;
+    byte_writer payload;
+    out.reserve(1'024);
+    payload.reserve(512);
     hlc oldest{UINT64_MAX};
     hlc newest{};
     std::size_t taken = 0;
     for (; taken < entries.size() && here.size + out.size() < options_.segment_bytes; ++taken) {
-        byte_writer payload;
+        payload.clear();
         encode(payload, entries[taken]);
         append_record(out, here.start + here.size + out.size(), payload.view());
         oldest = std::min(oldest, entries[taken].at);

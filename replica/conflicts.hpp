@@ -37,6 +37,10 @@ struct resolution {
     std::string who = {}; // for the audit trail; up to limits::who_bytes_max
 };
 
+// A path to keep, and one to look along.
+[[nodiscard]] std::vector<std::string> owned_path(std::span<const std::string_view> path);
+[[nodiscard]] std::vector<std::string_view> path_views(const std::vector<std::string>& path);
+
 // The conflicts of a keyspace, in the order of their paths: what rules decide, and what waits. It is derived
 // from the state and from nothing else, so replicas with equal states and rules have the same.
 //
@@ -44,9 +48,10 @@ struct resolution {
 //           update: O(log n + siblings); rebuild: one pass over the state
 class conflict_index {
 public:
+    static constexpr type_id whole_name{type_kind{}, element_kind{}};
     struct place {
         std::vector<std::string> path;
-        type_id type; // of kind 0: the name itself, for a type clash
+        type_id type; // or `whole_name`: what stands under the name, for a type clash
 
         auto operator<=>(const place&) const = default;
     };
@@ -55,10 +60,11 @@ public:
         place where;
         std::string who = {};
     };
-    // What came of an update.
+    // What came of an update, behind what came of those before it.
     struct outcome {
         std::vector<audit_entry> entries;
         std::vector<conflict_event> events;
+        bool tells = false; // somebody wants the events
     };
 
     explicit conflict_index(weft::rules all = {}) : rules_(std::move(all)) {}
@@ -80,14 +86,14 @@ public:
     // All writes of a register, in the order of their dots.
     [[nodiscard]] std::vector<sibling> siblings(const register_store<value>& writes) const;
 
-    // Looks again at places, in a state that has changed there. `stamp_ms` is the time of that.
-    void update(const keyspace& state, std::span<const touched> where, std::uint64_t stamp_ms,
+    // Looks again at places, which it takes, in a state that has changed there. `stamp_ms` is the time of that.
+    void update(const keyspace& state, std::span<touched> where, std::uint64_t stamp_ms,
                 outcome& out);
     // Looks at the whole state. What was known with the same siblings stays as it is.
     void rebuild(const keyspace& state, std::uint64_t stamp_ms, outcome& out);
 
     [[nodiscard]] const std::map<place, open_conflict>& all() const { return open_; }
-    // What is there in a state, known or not; of kind 0: the clash of types under the name.
+    // What is there in a state, known or not.
     [[nodiscard]] std::optional<open_conflict>
     look(const keyspace& state, std::span<const std::string_view> path, type_id type) const;
     // Those at a path, whatever their type, and below it.
@@ -106,7 +112,7 @@ private:
                                                     const register_store<value>& writes) const;
     [[nodiscard]] std::optional<open_conflict> look(path_view path, type_id type,
                                                     const counter_store& rows) const;
-    void note(const place& where, std::optional<open_conflict> now, const keyspace& state,
+    void note(place&& where, std::optional<open_conflict> now, const keyspace& state,
               const std::string& who, std::uint64_t stamp_ms, outcome& out);
     void walk(const map_store& parent, std::vector<std::string_view>& path,
               const std::function<void(type_id)>& visit) const;

@@ -100,8 +100,12 @@ public:
     [[nodiscard]] const conflict_index& conflicts() const { return conflicts_; }
     [[nodiscard]] state_view view() { return {state(), id_, conflicts_}; }
     // Decisions of the replay, which no step has handed out yet; who recorded them is not said.
-    [[nodiscard]] std::vector<audit_entry> take_audits() { return std::exchange(audits_, {}); }
-    void give_back_audits(std::vector<audit_entry> entries) { audits_ = std::move(entries); }
+    [[nodiscard]] std::vector<audit_entry> take_audits() {
+        return std::exchange(decided_.entries, {});
+    }
+    void give_back_audits(std::vector<audit_entry> entries) {
+        decided_.entries = std::move(entries);
+    }
     [[nodiscard]] replica_identity identity() const;
     // The state as it is, to be written as a snapshot. Nothing is open or unsealed.
     [[nodiscard]] state_image image() const;
@@ -287,7 +291,8 @@ private:
     void touch(const operation& op, contested where);
     void settle_touched(hlc stamp, std::uint64_t at_ms);
     void rebuild_conflicts(std::uint64_t at_ms);
-    void take_outcome(conflict_index::outcome&& what, hlc stamp);
+    std::size_t begin_decisions();
+    void end_decisions(std::size_t before, hlc stamp);
     void hand_out_audits();
     [[nodiscard]] result<void> resolve_clash(const conflict& seen, const resolution& how);
     [[nodiscard]] bool keeps_removes(std::span<const std::string_view> path, type_id type) const;
@@ -332,7 +337,7 @@ private:
     // Conflicts.
     conflict_index conflicts_;
     std::vector<conflict_index::touched> touched_; // by the change under way
-    std::vector<audit_entry> audits_;              // not handed out yet
+    conflict_index::outcome decided_;              // entries that are not handed out yet
 
     // The open run and the open change.
     run_encoder open_run_;

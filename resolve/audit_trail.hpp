@@ -64,8 +64,8 @@ struct audit_entry {
 [[nodiscard]] audit_entry audit_of(const conflict& what, const decision& made,
                                    std::uint64_t rules_version);
 // The same of a conflict that a write settled; `read` is what is read after it.
-[[nodiscard]] audit_entry audit_of_settled(const conflict& was, reading read, std::string who,
-                                           std::uint64_t rules_version);
+[[nodiscard]] audit_entry audit_of_settled(const conflict& was, const reading& read,
+                                           std::string who, std::uint64_t rules_version);
 
 void encode(byte_writer& out, const audit_entry& entry);
 [[nodiscard]] audit_entry decode_audit_entry(byte_reader& in);
