@@ -151,6 +151,8 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
     if (log->size_bytes() > 0)
         now.log_first = log->first(); // else its first segment is not there yet
     for (const snapshot_info& one : (*snapshots)->kept()) now.snapshots.push_back(one.at);
+    now.rules_version = options.conflict_rules.version();
+    now.rules_since = rules_since(known, options).value_or(decisions.log_end());
     replica_id fresh{doors.random.draw() | 1U}; // never 0
     identity who = settle_identity(known, decision, now, fresh);
     // A state that came from a peer, and whose place was not noted before the process died.

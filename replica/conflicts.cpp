@@ -157,40 +157,69 @@ void conflict_index::count(const open_conflict& one, bool comes) {
     if (!one.made.failed.empty()) failing_ += step;
 }
 
-void conflict_index::note(place&& where, std::optional<open_conflict> now, const keyspace& state,
-                          const std::string& who, std::uint64_t stamp_ms, outcome& out) {
-    auto known = open_.find(where);
-    bool was = known != open_.end();
-    bool unchanged = was && now && same_siblings(known->second.what, now->what);
-    if (unchanged || (!was && !now)) return;
-    if (was) {
-        const open_conflict& old = known->second;
-        bool settled = !who.empty() || (old.waits() && !now);
-        if (settled) {
-            out.entries.push_back(
-                audit_of_settled(old.what, plain_reading(state, path_views(where.path), where.type),
-                                 who, rules_.version()));
+// What a resolution was about whose conflict is not here any more, for it was settled otherwise meanwhile: of
+// that only the resolution is left.
+conflict conflict_index::found_settled(const touched& at, const keyspace& state,
+                                       const reading& read) const {
+    conflict out{conflict_kind::write_write, at.where.path, at.where.type, {}};
+    const object* there = state.find_record(path_views(at.where.path), at.where.type);
+    if (there != nullptr && is_register(at.where.type.kind)) {
+        for (sibling& s : siblings(there->as<register_store<value>>())) {
+            if (s.at == at.by) out.siblings.push_back(std::move(s));
         }
-        count(old, false);
+        return out;
     }
+    bool clash = at.where.type == whole_name;
+    out.kind = clash ? conflict_kind::type_clash : conflict_kind::bound;
+    if (clash) out.type = {type_kind::map};
+    sibling settles{at.by, {}, std::nullopt};
+    if (!read.values.empty()) settles.content = read.values.front();
+    out.siblings.push_back(std::move(settles));
+    return out;
+}
+
+// `settles` is how, if nobody is named.
+void conflict_index::note(touched&& at, std::optional<open_conflict> now, const keyspace& state,
+                          std::string_view settles, std::uint64_t stamp_ms, outcome& out) {
+    auto known = open_.find(at.where);
+    bool was = known != open_.end();
+    bool resolved = !at.who.empty();
+    bool unchanged = was && now && same_siblings(known->second.what, now->what);
+    if (unchanged || (!was && !now && !resolved)) return;
+    // A bound that stays crossed was decided when it was crossed: a write beyond it decides nothing.
+    bool stays_crossed = was && now && !resolved &&
+                         known->second.what.kind == conflict_kind::bound &&
+                         now->what.kind == conflict_kind::bound;
+    if (out.records && (resolved || (was && known->second.waits() && !now))) {
+        reading read = plain_reading(state, path_views(at.where.path), at.where.type);
+        out.entries.push_back(
+            audit_of_settled(was ? known->second.what : found_settled(at, state, read), read,
+                             resolved ? settled_by_person : settles, at.who, rules_.version()));
+    }
+    if (out.records && now && !stays_crossed)
+        out.entries.push_back(audit_of(now->what, now->made, rules_.version()));
+    if (was) count(known->second, false);
+    if (now) count(*now, true);
     if (!now) {
+        if (!was) return;
         if (out.tells) {
-            out.events.push_back({conflict_event::kind::closed, std::move(known->second), who});
+            out.events.push_back(
+                {conflict_event::kind::closed, std::move(known->second), std::move(at.who)});
         }
         open_.erase(known);
         return;
     }
-    now->since_ms = stamp_ms != 0 ? stamp_ms : newest_ms(now->what);
-    out.entries.push_back(audit_of(now->what, now->made, rules_.version()));
+    now->since_ms = stays_crossed   ? known->second.since_ms
+                    : stamp_ms != 0 ? stamp_ms
+                                    : newest_ms(now->what);
     if (out.tells) {
-        out.events.push_back(
-            {was ? conflict_event::kind::changed : conflict_event::kind::opened, *now, who});
+        out.events.push_back({was ? conflict_event::kind::changed : conflict_event::kind::opened,
+                              *now, std::move(at.who)});
     }
-    count(*now, true);
     if (was) {
         known->second = std::move(*now);
     } else {
-        open_.emplace(std::move(where), std::move(*now));
+        open_.emplace(std::move(at.where), std::move(*now));
     }
 }
 
@@ -198,8 +227,13 @@ void conflict_index::update(const keyspace& state, std::span<touched> where, std
                             outcome& out) {
     for (touched& each : where) {
         auto now = look(state, path_views(each.where.path), each.where.type);
-        note(std::move(each.where), std::move(now), state, each.who, stamp_ms, out);
+        note(std::move(each), std::move(now), state, settled_by_write, stamp_ms, out);
     }
+}
+
+void conflict_index::decide_anew(outcome& out) const {
+    for (const auto& [where, one] : open_)
+        out.entries.push_back(audit_of(one.what, one.made, rules_.version()));
 }
 
 void conflict_index::walk(const map_store& parent, std::vector<std::string_view>& path,
@@ -227,12 +261,14 @@ void conflict_index::rebuild(const keyspace& state, std::uint64_t stamp_ms, outc
     for (const auto& [where, one] : open_) before.push_back(where);
     for (place& where : before) {
         auto now = look(state, path_views(where.path), where.type);
-        note(std::move(where), std::move(now), state, {}, stamp_ms, out);
+        note({std::move(where)}, std::move(now), state, settled_within_state, stamp_ms, out);
     }
     std::vector<std::string_view> path;
     walk(state.root(), path, [&](type_id type) {
         auto now = look(state, path, type);
-        if (now) note({owned_path(path), type}, std::move(now), state, {}, stamp_ms, out);
+        if (!now) return;
+        note({{owned_path(path), type}}, std::move(now), state, settled_within_state, stamp_ms,
+             out);
     });
 }
 

@@ -31,6 +31,11 @@ class core {
 public:
     core(replica_options options, std::uint64_t seed);
 
+    // Before all else: from which run of the log on this replica has had the rules that it has now. What a
+    // replay decides of runs before it was decided by other rules then, and goes into no trail; what is in
+    // conflict at that run is decided there, or, where the log does not reach it or it is not known, by the
+    // first step. Without this call it had them always.
+    void had_rules_since(std::optional<log_index> at);
     // Rebuilds the state from the log, run by run, before the first step. bad_run or dot_reused if the run
     // does not continue what came before; one that the snapshot holds already is passed over.
     [[nodiscard]] result<void> replay(const shared_bytes& run, std::uint64_t wall_ms);
@@ -288,9 +293,10 @@ private:
         return where || conflicts_.rules().any_bounded() ||
                (op.what == action::remove && !conflicts_.all().empty());
     }
-    void touch(const operation& op, contested where);
+    void touch(const operation& op, dot at, contested where);
     void settle_touched(hlc stamp, std::uint64_t at_ms);
     void rebuild_conflicts(std::uint64_t at_ms);
+    void decide_anew(std::uint64_t at_ms);
     std::size_t begin_decisions();
     void end_decisions(std::size_t before, hlc stamp);
     void hand_out_audits();
@@ -338,6 +344,8 @@ private:
     conflict_index conflicts_;
     std::vector<conflict_index::touched> touched_; // by the change under way
     conflict_index::outcome decided_;              // entries that are not handed out yet
+    std::optional<log_index> rules_since_ = log_index{};
+    bool decides_anew_ = false; // in the first step
 
     // The open run and the open change.
     run_encoder open_run_;

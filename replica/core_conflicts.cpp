@@ -13,21 +13,25 @@ bool counts(type_kind kind) {
 
 } // namespace
 
-void core::touch(const operation& op, contested where) {
-    std::string who = op.what == action::resolve ? op.extra->who : std::string();
-    bool bounded =
-        conflicts_.rules().any_bounded() && (is_register(op.type.kind) || counts(op.type.kind));
-    if (where.object || bounded) touched_.push_back({{owned_path(op.path), op.type}, who});
-    if (op.what == action::resolve)
-        touched_.push_back({{owned_path(op.path), conflict_index::whole_name}, who});
+void core::touch(const operation& op, dot at, contested where) {
+    if (op.what == action::resolve) {
+        // Of a map it says who settled a clash of types: what is under the name, not what is in it.
+        bool clash = op.type.kind == type_kind::map;
+        touched_.push_back({{owned_path(op.path), clash ? conflict_index::whole_name : op.type},
+                            op.extra->who,
+                            at});
+    } else if (where.object || (conflicts_.rules().any_bounded() &&
+                                (is_register(op.type.kind) || counts(op.type.kind)))) {
+        touched_.push_back({{owned_path(op.path), op.type}});
+    }
     for (std::size_t depth = 0; depth < op.path.size() && where.names >> depth != 0; ++depth) {
         if ((where.names >> depth & 1U) != 0)
             touched_.push_back(
-                {{owned_path(op.path.first(depth + 1)), conflict_index::whole_name}, {}});
+                {{owned_path(op.path.first(depth + 1)), conflict_index::whole_name}});
     }
     if (op.what != action::remove) return;
     for (conflict_index::place& gone : conflicts_.at_and_below(op.path))
-        touched_.push_back({std::move(gone), {}});
+        touched_.push_back({std::move(gone)});
 }
 
 void core::settle_touched(hlc stamp, std::uint64_t at_ms) {
@@ -48,6 +52,19 @@ void core::rebuild_conflicts(std::uint64_t at_ms) {
     std::size_t before = begin_decisions();
     conflicts_.rebuild(state_, at_ms, decided_);
     end_decisions(before, hlc::at_ms(at_ms));
+}
+
+void core::had_rules_since(std::optional<log_index> at) {
+    rules_since_ = at;
+    decided_.records = at == log_index{};
+}
+
+// From here on this replica has had the rules that it has now.
+void core::decide_anew(std::uint64_t at_ms) {
+    std::size_t before = begin_decisions();
+    conflicts_.decide_anew(decided_);
+    end_decisions(before, hlc::at_ms(at_ms));
+    decided_.records = true;
 }
 
 // Gives how many entries there are already.
