@@ -104,7 +104,7 @@ std::string contested_key(std::size_t round, std::size_t which) {
 enum class names : std::uint8_t { known, every_other_new };
 constexpr std::size_t known_rounds = 10; // whose names are written again and again
 
-// `rounds` times a hundred changes of one operation, half at each of two replicas, exchanged after each round.
+// `rounds` times a hundred changes of one operation, half at each of two replicas, exchanged after each.
 // Most write registers of both kinds and counters. In each round both write one register more, the same if
 // there are to be conflicts, else each its own; and one of the round before, by which a conflict ends.
 [[gnu::noinline]] void write_and_exchange(member& a, member& b, std::size_t rounds, names which,

@@ -127,8 +127,8 @@ public:
 
     [[nodiscard]] const object* find(child_ref child) const; // also without a live dot
     [[nodiscard]] object* find(child_ref child);
-    // `alone`, if given, becomes true where a child is new and it is known, without another look, that none of
-    // another type is under its name; else it stays as it is.
+    // `alone`, if given, becomes true where a child is new and it is known, without another look, that none
+    // of another type is under its name; else it stays as it is.
     [[nodiscard]] object& find_or_insert(child_ref child, bool* alone = nullptr);
     void erase(child_ref child);
     // To be called after a child changed: drops an empty record and keeps `live_children` right. Says
