@@ -276,17 +276,35 @@ public:
     // The value under `key`; if there is none, `make()` gives the entry's value and `Key(key)` its key.
     template <class K, class Make>
     Value& find_or_insert(const K& key, Make make) {
-        return value_at(seek(key), key, make);
+        return find_or_insert(key, make, [](const Key*, const Key*) {});
     }
-    // The same, faster if no leaf has come, gone or moved since the `glimpse`, which was one of this key.
-    template <class K, class Make>
-    Value& find_or_insert(const K& key, Make make, const glimpse& from)
-        requires tagged
-    {
-        if (from.moves_ != moves_) return find_or_insert(key, make);
-        place where = from.where_;
-        if (where.leaf != nullptr) seek_tag(where, key);
-        return value_at(where, key, make);
+    // The same; `between(before, after)` is told the keys next to a new one, null where there is none. If one
+    // of them lies in another leaf, which would have to be looked for, it is not told. With `from`, which was
+    // one of this key, it is faster if no leaf has come, gone or moved since.
+    template <class K, class Make, class Between>
+    Value& find_or_insert(const K& key, Make make, Between between, const glimpse* from = nullptr) {
+        place where;
+        if (from == nullptr || from->moves_ != moves_) {
+            where = seek(key);
+        } else {
+            where = from->where_;
+            if (where.leaf != nullptr) seek_in_leaf(where, key);
+        }
+        if (where.found) return items<entry>(own(where))[where.at[0]].value;
+        entry fresh{Key(key), make()};
+        if (!root_) root_ = node_pointer::template make<entry>(0, 1);
+        if (tagged && where.leaf != nullptr) where.at[0] = lower_bound(where.leaf, key);
+        tell_neighbours(where.at, between);
+        node_pointer right = insert(root_, where.at, fresh, true);
+        ++size_;
+        if (!right) {
+            node* leaf = leaf_at(where.at);
+            if (leaf != where.leaf) ++moves_;
+            return items<entry>(leaf)[where.at[0]].value;
+        }
+        ++moves_;
+        if (right->height == root_->height) raise(std::move(right));
+        return *find(key);
     }
 
     template <class K>
@@ -311,24 +329,6 @@ public:
     void clear() { *this = {}; }
 
 private:
-    template <class K, class Make>
-    Value& value_at(place where, const K& key, Make make) {
-        if (where.found) return items<entry>(own(where))[where.at[0]].value;
-        entry fresh{Key(key), make()};
-        if (!root_) root_ = node_pointer::template make<entry>(0, 1);
-        if (tagged && where.leaf != nullptr) where.at[0] = lower_bound(where.leaf, key);
-        node_pointer right = insert(root_, where.at, fresh, true);
-        ++size_;
-        if (!right) {
-            node* leaf = leaf_at(where.at);
-            if (leaf != where.leaf) ++moves_;
-            return items<entry>(leaf)[where.at[0]].value;
-        }
-        ++moves_;
-        if (right->height == root_->height) raise(std::move(right));
-        return *find(key);
-    }
-
     // The leaf that holds or would hold `key`.
     template <class K>
     [[nodiscard]] place descend(const K& key) const {
@@ -380,30 +380,44 @@ private:
     template <class K>
     [[nodiscard]] place seek(const K& key) const {
         place out = descend(key);
-        if (out.leaf == nullptr) return out;
-        if constexpr (tagged) {
-            seek_tag(out, key);
-        } else {
-            out.at[0] = lower_bound(out.leaf, key);
-            out.found =
-                out.at[0] < out.leaf->count && !less_(key, items<entry>(out.leaf)[out.at[0]].key);
-        }
+        if (out.leaf != nullptr) seek_in_leaf(out, key);
         return out;
     }
     // The same within the leaf that `where` names.
     template <class K>
-    static void seek_tag(place& where, const K& key) {
-        const std::uint8_t* first = marks<entry>(where.leaf);
-        std::uint8_t tag = Less::tag(key);
-        for (std::size_t at = 0; at < where.leaf->count; ++at) {
-            const void* found = std::memchr(first + at, tag, where.leaf->count - at);
-            if (found == nullptr) return;
-            at = static_cast<std::size_t>(static_cast<const std::uint8_t*>(found) - first);
-            if (!Less::equal(items<entry>(where.leaf)[at].key, key)) continue;
-            where.at[0] = static_cast<std::uint16_t>(at);
-            where.found = true;
-            return;
+    void seek_in_leaf(place& where, const K& key) const {
+        const entry* all = items<entry>(where.leaf);
+        if constexpr (tagged) {
+            const std::uint8_t* first = marks<entry>(where.leaf);
+            std::uint8_t tag = Less::tag(key);
+            for (std::size_t at = 0; at < where.leaf->count; ++at) {
+                const void* found = std::memchr(first + at, tag, where.leaf->count - at);
+                if (found == nullptr) return;
+                at = static_cast<std::size_t>(static_cast<const std::uint8_t*>(found) - first);
+                if (!Less::equal(all[at].key, key)) continue;
+                where.at[0] = static_cast<std::uint16_t>(at);
+                where.found = true;
+                return;
+            }
+        } else {
+            where.at[0] = lower_bound(where.leaf, key);
+            where.found = where.at[0] < where.leaf->count && !less_(key, all[where.at[0]].key);
         }
+    }
+
+    template <class Between>
+    void tell_neighbours(const path& at, Between& between) const {
+        bool first = true; // leaf of all
+        bool last = true;
+        const node* leaf = root_.get();
+        for (; leaf->height > 0; leaf = items<fence>(leaf)[at[leaf->height]].below.get()) {
+            first = first && at[leaf->height] == 0;
+            last = last && at[leaf->height] + 1U == leaf->count;
+        }
+        const entry* all = items<entry>(leaf);
+        const Key* before = at[0] > 0 ? &all[at[0] - 1].key : nullptr;
+        const Key* after = at[0] < leaf->count ? &all[at[0]].key : nullptr;
+        if ((before != nullptr || first) && (after != nullptr || last)) between(before, after);
     }
 
     // What moves with items.

@@ -134,13 +134,17 @@ const object* map_store::find(child_ref child) const {
     return std::as_const(children_).find(child);
 }
 object* map_store::find(child_ref child) { return children_.find(child); }
-object& map_store::find_or_insert(child_ref child) {
+object& map_store::find_or_insert(child_ref child, bool* alone,
+                                  const children_type::glimpse* found) {
     kinds_ |= bit_of(child.type.kind);
-    return children_.find_or_insert(child, [&] { return object::of_type(child.type.kind); });
-}
-object& map_store::find_or_insert(child_ref child, const children_type::glimpse& found) {
-    kinds_ |= bit_of(child.type.kind);
-    return children_.find_or_insert(child, [&] { return object::of_type(child.type.kind); }, found);
+    auto make = [&] { return object::of_type(child.type.kind); };
+    bool asked =
+        alone != nullptr && kinds_ != bit_of(child.type.kind); // else `lives_beside` is at once
+    auto other = [&](const child_key* beside) { return !beside || beside->name() != child.name; };
+    auto between = [&](const child_key* before, const child_key* after) {
+        if (asked) *alone = other(before) && other(after);
+    };
+    return children_.find_or_insert(child, make, between, found);
 }
 void map_store::erase(child_ref child) {
     if (const object* there = find(child)) {

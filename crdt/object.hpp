@@ -135,9 +135,10 @@ public:
 
     [[nodiscard]] const object* find(child_ref child) const; // also without a live dot
     [[nodiscard]] object* find(child_ref child);
-    [[nodiscard]] object& find_or_insert(child_ref child);
-    // The same, with what is known of that name already.
-    [[nodiscard]] object& find_or_insert(child_ref child, const children_type::glimpse& found);
+    // `alone`, if given, becomes true where a child is new and it is known, without another look, that none
+    // of another type is under its name; else it stays as it is. `found` is what is known of that name already.
+    [[nodiscard]] object& find_or_insert(child_ref child, bool* alone = nullptr,
+                                         const children_type::glimpse* found = nullptr);
     void erase(child_ref child);
     // To be called after a child changed: drops an empty record and keeps `live_children` right. Says
     // whether the child came to life or ceased to live.

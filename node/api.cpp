@@ -138,7 +138,7 @@ void api::answer(const http_request& request, const reply_function& reply) {
     if (path[1] == "audit") return audit(request, reply);
     if (path[1] == "conflicts") {
         if (request.method == "POST") return resolve(request, reply);
-        return reply(path.size() == 2 ? conflicts(request) : conflicts_at(path[2]));
+        return reply(path.size() == 2 ? conflicts(request) : conflicts_at(request));
     }
     if (path[1] == "ops") return write(request, request.body, reply);
     if (path[1] == "import") return take_lines(request, reply);

@@ -70,7 +70,10 @@ private:
     [[nodiscard]] http_response object_at(const http_request& request) const;
     [[nodiscard]] http_response link(const http_request& request);
     [[nodiscard]] http_response conflicts(const http_request& request) const;
-    [[nodiscard]] http_response conflicts_at(const std::string& key) const;
+    [[nodiscard]] http_response conflicts_at(const http_request& request) const;
+    [[nodiscard]] http_response
+    page_of_conflicts(const http_request& request, const conflict_index::place& first,
+                      const std::function<bool(const conflict_index::place&)>& within) const;
     void resolve(const http_request& request, const reply_function& reply);
     void audit(const http_request& request, const reply_function& reply);
     void snapshot(const reply_function& reply);

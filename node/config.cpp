@@ -399,6 +399,9 @@ void command_line::describe_conflicts() {
         auto [list, given] = sub(what::list, "list", "what waits, in order of keys");
         list->add_option("PREFIX", given->to.key, "only keys that begin so");
         list->add_flag("--all", given->all, "also what a rule has resolved");
+        list->add_option("--limit", given->limit, "no more than so many; all by default")
+            ->type_name("N")
+            ->check(CLI::PositiveNumber.description(""));
         list->add_flag("--json", given->json, "a JSON object each");
     }
     {

@@ -101,8 +101,9 @@ struct get_command {
 struct conflicts_command {
     enum class what : std::uint8_t { list, show, resolve, watch };
     what asked = what::list;
-    write_options to; // where; its key is the prefix of list and watch
-    bool all = false; // those that a rule resolved, too
+    write_options to;        // where; its key is the prefix of list and watch
+    bool all = false;        // those that a rule resolved, too
+    std::uint64_t limit = 0; // of list: no more than that; 0: all
     bool json = false;
     std::uint64_t take = 0; // the number of a sibling
     std::optional<std::string> value;

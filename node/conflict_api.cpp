@@ -42,46 +42,60 @@ result<resolution> resolution_of(const json::object& asked, const open_conflict&
 
 } // namespace
 
-http_response api::conflicts(const http_request& request) const {
+// A page of those that `wanted` names, from the first behind `after` on, up to `limit` of them and to so many
+// bytes; `next` is where the next page goes on.
+http_response
+api::page_of_conflicts(const http_request& request, const conflict_index::place& first,
+                       const std::function<bool(const conflict_index::place&)>& within) const {
     auto wanted = number("limit", request.parameter("limit"), conflicts_max);
     if (!wanted) return refusal(wanted.error());
     std::size_t most = std::clamp<std::size_t>(*wanted, 1, conflicts_max);
+    std::optional<conflict_index::place> after;
+    if (auto given = request.parameter("after"); !given.empty()) {
+        auto parsed = parse_place(given);
+        if (!parsed) return refusal(parsed.error());
+        after = std::move(*parsed);
+    }
     std::string_view asks = request.parameter("all");
-    bool all = request.query.contains("all") && asks != "0" && asks != "false";
-    std::string_view prefix = request.parameter("prefix");
+    bool all = request.path.size() > 2 ||
+               (request.query.contains("all") && asks != "0" && asks != "false");
     std::uint64_t now_ms = node_.wall_ms();
     json::array out;
-    std::uint64_t left_out = 0;
+    json::value next;
     auto read = node_.read([&](const state_view& now) {
         const auto& open = now.conflicts.all();
-        conflict_index::place from{{std::string(prefix)}, {type_kind{}, element_kind{}}};
-        for (auto at = open.lower_bound(from);
-             at != open.end() && at->first.path.front().starts_with(prefix); ++at) {
+        std::size_t page_bytes = 0;
+        std::string last;
+        auto at = after && first < *after ? open.upper_bound(*after) : open.lower_bound(first);
+        for (; at != open.end() && within(at->first); ++at) {
             if (!all && !at->second.waits()) continue;
-            if (out.size() == most) {
-                ++left_out;
-            } else {
-                out.push_back(json_of(at->second, now.conflicts.rules().version(), now_ms));
+            if (out.size() == most || page_bytes >= limits::http_keys_bytes_max) {
+                next = last;
+                return;
             }
+            out.push_back(json_of(at->second, now.conflicts.rules().version(), now_ms));
+            page_bytes += text_bytes(at->second);
+            last = to_text(at->first);
         }
     });
     if (!read) return refusal(read.error());
-    return ok(json::object{{"conflicts", std::move(out)}, {"left_out", left_out}});
+    if (out.empty() && request.path.size() > 2 && !after)
+        return refusal({errc::not_found, "no conflict under the key '" + request.path[2] + "'"});
+    return ok(json::object{{"conflicts", std::move(out)}, {"next", std::move(next)}});
 }
 
-http_response api::conflicts_at(const std::string& key) const {
-    json::array out;
-    std::uint64_t now_ms = node_.wall_ms();
-    auto read = node_.read([&](const state_view& now) {
-        std::string_view path[] = {key};
-        for (const auto& where : now.conflicts.at_and_below(path)) {
-            out.push_back(
-                json_of(now.conflicts.all().at(where), now.conflicts.rules().version(), now_ms));
-        }
-    });
-    if (!read) return refusal(read.error());
-    if (out.empty()) return refusal({errc::not_found, "no conflict under the key '" + key + "'"});
-    return ok(json::object{{"conflicts", std::move(out)}});
+http_response api::conflicts(const http_request& request) const {
+    std::string prefix(request.parameter("prefix"));
+    return page_of_conflicts(
+        request, {{prefix}, conflict_index::whole_name},
+        [&](const conflict_index::place& at) { return at.path.front().starts_with(prefix); });
+}
+
+http_response api::conflicts_at(const http_request& request) const {
+    const std::string& key = request.path[2];
+    return page_of_conflicts(
+        request, {{key}, conflict_index::whole_name},
+        [&](const conflict_index::place& at) { return at.path.front() == key; });
 }
 
 void api::resolve(const http_request& request, const reply_function& reply) {

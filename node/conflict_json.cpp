@@ -1,6 +1,10 @@
 #include "node/conflict_json.hpp"
 
+#include "base/limits.hpp"
 #include "node/json.hpp"
+
+#include <algorithm>
+#include <span>
 
 namespace weft {
 namespace json = boost::json;
@@ -27,23 +31,88 @@ json::value stamp_or_null(hlc stamp) {
     return stamp == hlc{} ? json::value() : json::value(to_string(stamp));
 }
 
+json::object shown_sibling(const sibling& one, json::value content) {
+    json::object out{{"dot", to_string(one.at)},
+                     {"member", text_or_null(one.member)},
+                     {"region", text_or_null(one.region)},
+                     {"hlc", stamp_or_null(one.stamp)}};
+    if (one.content) {
+        out["value"] = std::move(content);
+    } else {
+        out["removed"] = true;
+    }
+    return out;
+}
+
+// More than that of one conflict, and what is large of it is given by its hash.
+bool is_large(const open_conflict& one) {
+    std::size_t bytes = 0;
+    for (const sibling& s : one.what.siblings)
+        bytes += s.content ? weft::text_bytes(*s.content) : 0;
+    if (one.made.read) {
+        for (const value& v : one.made.read->values) bytes += weft::text_bytes(v);
+    }
+    return bytes > limits::http_keys_bytes_max;
+}
+
 } // namespace
+
+std::size_t text_bytes(const open_conflict& one) {
+    constexpr std::size_t around = 150; // dot, names, stamp
+    bool large = is_large(one);
+    std::size_t out = around;
+    auto add = [&](const value& v) {
+        out += around + (large ? std::min(weft::text_bytes(v), 2 * limits::audit_value_bytes_max)
+                               : weft::text_bytes(v));
+    };
+    std::size_t left = limits::siblings_max;
+    for (const sibling& s : one.what.siblings) {
+        if (left-- == 0) break;
+        add(s.content.value_or(value()));
+    }
+    left = limits::siblings_max;
+    if (one.made.read) {
+        for (const value& v : one.made.read->values) {
+            if (left-- == 0) break;
+            add(v);
+        }
+    }
+    return out;
+}
+
+std::string to_text(const conflict_index::place& where) {
+    json::array out(where.path.begin(), where.path.end());
+    bool clash = where.type == conflict_index::whole_name;
+    out.push_back(clash ? json::value() : json::value(to_string(where.type)));
+    return to_text(json::value(std::move(out)));
+}
+
+result<conflict_index::place> parse_place(std::string_view text) {
+    auto bad = [&] {
+        return fail(errc::invalid_argument,
+                    "'" + std::string(text) + "' is no place; give what \"next\" gave");
+    };
+    auto parsed = parse_json(text);
+    const json::array* parts = parsed ? parsed->if_array() : nullptr;
+    if (parts == nullptr || parts->size() < 2) return bad();
+    conflict_index::place out{{}, conflict_index::whole_name};
+    for (const json::value& part : std::span(parts->begin(), parts->size() - 1)) {
+        if (!part.is_string()) return bad();
+        out.path.emplace_back(part.get_string());
+    }
+    if (parts->back().is_null()) return out;
+    auto type = parts->back().is_string() ? parse_type(parts->back().get_string()) : std::nullopt;
+    if (!type) return bad();
+    out.type = *type;
+    return out;
+}
 
 std::string id_of(const open_conflict& one, std::uint64_t rules_version) {
     return to_hex(audit_of(one.what, one.made, rules_version).id[0]);
 }
 
 json::object json_of(const sibling& one) {
-    json::object out{{"dot", to_string(one.at)},
-                     {"member", text_or_null(one.member)},
-                     {"region", text_or_null(one.region)},
-                     {"hlc", stamp_or_null(one.stamp)}};
-    if (one.content) {
-        out["value"] = json_of(*one.content);
-    } else {
-        out["removed"] = true;
-    }
-    return out;
+    return shown_sibling(one, one.content ? json_of(*one.content) : json::value());
 }
 
 json::object json_of(const open_conflict& one, std::uint64_t rules_version, std::uint64_t now_ms) {
@@ -55,9 +124,13 @@ json::object json_of(const open_conflict& one, std::uint64_t rules_version, std:
     out["since_ms"] = one.since_ms;
     out["age_ms"] = now_ms > one.since_ms ? now_ms - one.since_ms : 0;
     out["strategy"] = one.made.strategy;
+    bool large = is_large(one);
+    auto shown = [&](const value& v) { return large ? json_of(audited(v)) : json_of(v); };
     if (one.made.read) {
         json::array values;
-        for (const value& v : one.made.read->values) values.push_back(json_of(v));
+        std::size_t most = std::min(one.made.read->values.size(), limits::siblings_max);
+        for (const value& v : std::span(one.made.read->values).first(most))
+            values.push_back(shown(v));
         out["result"] = std::move(values);
     } else {
         out["result"] = nullptr;
@@ -66,11 +139,13 @@ json::object json_of(const open_conflict& one, std::uint64_t rules_version, std:
     for (const error& why : one.made.failed) failed.push_back(json::string(to_string(why)));
     out["failed"] = std::move(failed);
     json::array siblings;
-    for (const sibling& s : one.what.siblings) {
-        siblings.push_back(json_of(s));
+    std::size_t most = std::min(one.what.siblings.size(), limits::siblings_max);
+    for (const sibling& s : std::span(one.what.siblings).first(most)) {
+        siblings.push_back(shown_sibling(s, s.content ? shown(*s.content) : json::value()));
         siblings.back().as_object()["n"] = siblings.size();
     }
     out["siblings"] = std::move(siblings);
+    if (most < one.what.siblings.size()) out["siblings_left_out"] = one.what.siblings.size() - most;
     return out;
 }
 

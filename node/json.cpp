@@ -142,13 +142,6 @@ std::size_t text_bytes(std::string_view text) {
     return out;
 }
 
-// With the comma behind it.
-std::size_t text_bytes(const value& content) {
-    if (auto text = content.as_text()) return 3 + text_bytes(*text);
-    if (auto data = content.as_binary()) return 13 + 2 * data->size();
-    return to_string(content).size() + 1;
-}
-
 json::object tagged(std::string_view tag, json::value what) {
     json::object out;
     out[tag] = std::move(what);
@@ -197,6 +190,7 @@ std::optional<json::value> json_of(const register_store<value>& writes, type_id 
         if (ruled && ruled->values.size() == 1) return json_of(ruled->values.front());
         return json_of(latest<value>(writes)->payload.content);
     }
+    if (ruled && ruled->values.empty()) return std::nullopt;
     json::array out;
     if (ruled) {
         for (const value& v : ruled->values) out.push_back(json_of(v));
@@ -222,6 +216,12 @@ json::object json_of(const object_change& change) {
 }
 
 } // namespace
+
+std::size_t text_bytes(const value& content) {
+    if (auto text = content.as_text()) return 3 + text_bytes(*text);
+    if (auto data = content.as_binary()) return 13 + 2 * data->size();
+    return to_string(content).size() + 1;
+}
 
 std::string to_text(const json::value& content) {
     std::string out;

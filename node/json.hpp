@@ -42,6 +42,8 @@ namespace weft {
 // where one would be long. At least one line, and no more once there are limits::watch_slice_bytes.
 [[nodiscard]] std::string watch_lines(const change_event& change, std::size_t& at);
 
+// How many bytes of text json_of(content) has, with a comma behind it.
+[[nodiscard]] std::size_t text_bytes(const value& content);
 // About how many bytes of text json_of(there, type) has, counted no further than to what is above `most`.
 [[nodiscard]] std::size_t text_bytes(const object& there, type_id type, std::size_t most);
 

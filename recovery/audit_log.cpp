@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::string_view audit_magic = "weftaudt";
 constexpr std::uint32_t audit_version = 1;
-constexpr std::size_t header_bytes = 8; // of a record: CRC and length
+constexpr std::size_t record_header_bytes = 8;   // CRC and length
+constexpr std::size_t segment_header_bytes = 28; // an envelope around the position
 constexpr std::size_t segments_a_page = 4;
 
 std::uint32_t record_crc(std::uint64_t position, byte_view payload) {
@@ -51,7 +52,7 @@ using visit_entry = std::function<bool(std::uint64_t position, audit_entry&&)>; 
 
 scanned scan(std::uint64_t start, byte_view content, std::size_t at, const visit_entry& visit) {
     scanned out;
-    out.end = at;
+    out.end = std::min(at, content.size());
     std::optional<std::size_t> lost;
     while (at < content.size()) {
         byte_view payload = parse_record(start + at, content.subspan(at));
@@ -66,7 +67,7 @@ scanned scan(std::uint64_t start, byte_view content, std::size_t at, const visit
         if (lost) out.gaps.push_back({*lost, at});
         lost.reset();
         std::uint64_t position = start + at;
-        at += header_bytes + payload.size();
+        at += record_header_bytes + payload.size();
         out.end = at;
         if (!visit(position, std::move(*entry))) return out;
     }
@@ -74,7 +75,9 @@ scanned scan(std::uint64_t start, byte_view content, std::size_t at, const visit
     return out;
 }
 
-result<std::size_t> check_header(std::uint64_t start, byte_view content) {
+// A record's checksum covers its place, which the name states, too: so what is behind a damaged header is
+// read all the same. Behind one of another format it is not.
+result<void> check_header(std::uint64_t start, byte_view content) {
     auto opened = unseal(audit_magic, content);
     if (!opened) return fail(opened.error());
     if (opened->version != audit_version) {
@@ -85,7 +88,7 @@ result<std::size_t> check_header(std::uint64_t start, byte_view content) {
     std::uint64_t stated = in.u64();
     if (!in.good() || !in.at_end() || stated != start)
         return fail(errc::log_damaged, "its header is that of another file");
-    return opened->size;
+    return {};
 }
 
 result<bytes> read_whole(disk& files, const std::string& name) {
@@ -136,25 +139,30 @@ result<void> audit_log::read_segment(std::uint64_t start, bool last) {
         doors_.events.on({severity::warning, "audit.damaged",
                           where + ": damaged at byte " + std::to_string(at) + ": " + why});
     };
-    auto begins = check_header(start, *content);
-    if (!begins) {
+    auto header = check_header(start, *content);
+    if (!header) {
         // A power cut came before its header was durable: nothing was in it.
-        if (last && content->size() < 32) {
+        if (last && content->size() < segment_header_bytes + record_header_bytes) {
             doors_.events.on({severity::warning, "audit.torn_tail",
                               where + ": its header was never whole; removed"});
             return doors_.files.remove(name);
         }
-        warn(0, begins.error().detail + "; its entries are not served");
-        segments_.push_back(here);
-        return {};
+        bool unknown = header.error().code == errc::incompatible;
+        warn(0, header.error().detail + (unknown ? "; its entries are not served"
+                                                 : "; its entries are served all the same"));
+        if (unknown) {
+            segments_.push_back(here);
+            return {};
+        }
     }
-    scanned found = scan(start, *content, *begins, [&](std::uint64_t, audit_entry&& entry) {
-        here.oldest = std::min(here.oldest, entry.at);
-        here.newest = std::max(here.newest, entry.at);
-        known_.insert(entry.id);
-        return true;
-    });
-    bool torn = last && !found.gaps.empty() && found.gaps.back().end == content->size();
+    scanned found =
+        scan(start, *content, segment_header_bytes, [&](std::uint64_t, audit_entry&& entry) {
+            here.oldest = std::min(here.oldest, entry.at);
+            here.newest = std::max(here.newest, entry.at);
+            (void)is_new(entry);
+            return true;
+        });
+    bool torn = header && last && !found.gaps.empty() && found.gaps.back().end == content->size();
     if (torn) {
         auto cut = doors_.files.open(name);
         if (!cut) return fail(cut.error());
@@ -171,7 +179,7 @@ result<void> audit_log::read_segment(std::uint64_t start, bool last) {
                             " bytes are no entry; what is behind them is served");
     }
     segments_.push_back(here);
-    if (last && found.gaps.empty()) {
+    if (header && last && found.gaps.empty()) {
         auto again = doors_.files.open(name);
         if (!again) return fail(again.error());
         open_ = std::move(*again);
@@ -180,15 +188,27 @@ result<void> audit_log::read_segment(std::uint64_t start, bool last) {
     return {};
 }
 
+bool audit_log::is_new(const audit_entry& entry) {
+    bool fresh = known_.insert(entry.id).second;
+    if (entry.kind != conflict_kind::bound) return fresh;
+    std::tuple place(entry.path, entry.type, entry.rules_version);
+    if (entry.outcome == audit_outcome::waits) return crossed_.insert(place).second && fresh;
+    crossed_.erase(place);
+    return fresh;
+}
+
 result<void> audit_log::take_replayed(std::vector<audit_entry>& entries) {
     std::uint64_t now_ms = doors_.time.wall_ms();
     bool some_went = !segments_.empty() && segments_.front().start > 0;
-    hlc went = some_went ? segments_.front().oldest : hlc{};
+    auto first = std::find_if(segments_.begin(), segments_.end(),
+                              [](const segment& one) { return one.readable(); });
+    hlc went = some_went && first != segments_.end() ? first->oldest : hlc{};
     std::erase_if(entries, [&](const audit_entry& e) {
         bool too_old = e.at.ms() + options_.age_ms_max < now_ms;
-        return too_old || (some_went && e.at < went) || !known_.insert(e.id).second;
+        return too_old || (some_went && e.at < went) || !is_new(e);
     });
     known_.clear();
+    crossed_.clear();
     auto done = append(entries);
     retain();
     return done;
@@ -242,11 +262,14 @@ result<void> audit_log::append_some(std::span<const audit_entry> entries, std::s
     }
     const segment& here = segments_.back();
     byte_writer out;
+    byte_writer payload;
+    out.reserve(1'024);
+    payload.reserve(512);
     hlc oldest{UINT64_MAX};
     hlc newest{};
     std::size_t taken = 0;
     for (; taken < entries.size() && here.size + out.size() < options_.segment_bytes; ++taken) {
-        byte_writer payload;
+        payload.clear();
         encode(payload, entries[taken]);
         append_record(out, here.start + here.size + out.size(), payload.view());
         oldest = std::min(oldest, entries[taken].at);
@@ -261,7 +284,8 @@ void audit_log::retain() {
     std::uint64_t now_ms = doors_.time.wall_ms();
     while (segments_.size() > 1) {
         const segment& oldest = segments_.front();
-        bool too_old = oldest.newest.ms() + options_.age_ms_max < now_ms;
+        // What nothing could be read of has no age: it goes when there is too much.
+        bool too_old = oldest.readable() && oldest.newest.ms() + options_.age_ms_max < now_ms;
         if (!too_old && size_bytes() <= options_.bytes_max) return;
         auto gone = doors_.files.remove(audit_name(oldest.start));
         if (!gone) {
@@ -313,7 +337,8 @@ result<audit_page> audit_log::find(const audit_query& asked) {
     audit_page out;
     std::size_t looked_at = 0;
     for (const segment& here : segments_) {
-        if (here.start + here.size <= asked.from || here.newest < asked.since) continue;
+        bool earlier = here.readable() && here.newest < asked.since;
+        if (here.start + here.size <= asked.from || earlier) continue;
         if (looked_at++ == segments_a_page) {
             out.next = std::max(here.start, asked.from);
             return out;
@@ -322,13 +347,14 @@ result<audit_page> audit_log::find(const audit_query& asked) {
         std::string where = doors_.files.place() + "/" + name;
         auto content = read_whole(doors_.files, name);
         if (!content) return fail(content.error());
-        auto begins = check_header(here.start, *content);
-        if (!begins) {
-            out.damaged.push_back(
-                {errc::log_damaged, where + ": damaged at byte 0: " + begins.error().detail});
-            continue;
+        std::size_t at = segment_header_bytes;
+        if (auto header = check_header(here.start, *content); !header) {
+            if (asked.from <= here.start + at) { // else an earlier page said so
+                out.damaged.push_back(
+                    {errc::log_damaged, where + ": damaged at byte 0: " + header.error().detail});
+            }
+            if (header.error().code == errc::incompatible) continue;
         }
-        std::size_t at = *begins;
         if (asked.from > here.start + at) at = static_cast<std::size_t>(asked.from - here.start);
         scanned found = scan(here.start,
                              byte_view(*content).first(std::min<std::size_t>(

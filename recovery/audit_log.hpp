@@ -7,6 +7,8 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <vector>
 
 namespace weft {
 
@@ -18,10 +20,12 @@ struct audit_log_options {
 
 // The audit trail on a disk: segments of entries, `audit-<position>.weft`; docs/formats.md, "Audit trail".
 //
-//   damage     never stops a start, and never gives a wrong entry: what is behind it is still found, and it
-//              is reported by name and offset. A torn tail is cut, with a warning
+//   damage     never stops a start, and never gives a wrong entry: what is behind it is still found, also
+//              behind a damaged header, and it is reported by name and offset. A torn tail is cut, with a
+//              warning; nothing else is, and what cannot be read at all stays until there is too much
 //   retention  the oldest segments go, whole, when they are too old or too much
-//   restart    a replay decides again what it decided before; `take_replayed` passes over what is here
+//   restart    a replay decides again what it decided before; `take_replayed` passes over what is here, and
+//              over a bound that is known to be crossed: which write crossed it a snapshot does not tell
 class audit_log final : public audit_trail {
 public:
     // Nothing is on the disk before the first entry is.
@@ -43,10 +47,13 @@ private:
         std::uint64_t size = 0;
         hlc oldest{UINT64_MAX};
         hlc newest{};
+
+        [[nodiscard]] bool readable() const { return newest != hlc{}; } // some entry of it is
     };
     audit_log(env& doors, audit_log_options options) : doors_(doors), options_(options) {}
     [[nodiscard]] result<void> read_segments();
     [[nodiscard]] result<void> read_segment(std::uint64_t start, bool last);
+    [[nodiscard]] bool is_new(const audit_entry& entry);
     [[nodiscard]] result<void> begin_segment();
     [[nodiscard]] result<void> append_some(std::span<const audit_entry> entries,
                                            std::size_t& written);
@@ -65,7 +72,9 @@ private:
     std::vector<sync_callback> syncing_;      // whom the sync under way serves …
     std::vector<sync_callback> sync_waiters_; // … and the next
     std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
-    std::set<std::array<std::uint64_t, 2>> known_; // until take_replayed
+    // Until take_replayed: ids of entries, and where a bound is crossed, under which rules.
+    std::set<std::array<std::uint64_t, 2>> known_;
+    std::set<std::tuple<std::vector<std::string>, type_id, std::uint64_t>> crossed_;
 };
 
 [[nodiscard]] std::string audit_name(std::uint64_t start);

@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view identity_name = "identity.weft";
 constexpr std::string_view fresh_name = "identity.weft.new";
 constexpr std::string_view identity_magic = "weft-id\n";
-constexpr std::uint32_t identity_version = 2;
+constexpr std::uint32_t identity_version = 3;
 constexpr std::size_t text_bytes_max = 1024;
 
 static_assert(static_cast<int>(sync_policy::commit) == 0 &&
@@ -41,6 +41,8 @@ bytes encode(const identity& who, const file_facts& self) {
     out.u64(who.log_first ? static_cast<std::uint64_t>(*who.log_first) + 1 : 0);
     out.varint(who.snapshots.size());
     for (log_index at : who.snapshots) out.u64(static_cast<std::uint64_t>(at));
+    out.u64(who.rules_version);
+    out.u64(static_cast<std::uint64_t>(who.rules_since));
     return seal(identity_magic, identity_version, out.view());
 }
 
@@ -69,6 +71,10 @@ result<identity> decode(std::uint32_t version, byte_view body, const file_facts&
         if (std::uint64_t first = in.u64(); first > 0) out.log_first = log_index{first - 1};
         for (std::uint64_t left = in.varint(); left > 0 && in.good(); --left)
             out.snapshots.push_back(log_index{in.u64()});
+    }
+    if (version > 2) {
+        out.rules_version = in.u64();
+        out.rules_since = log_index{in.u64()};
     }
     if (!in.at_end()) in.reject("bytes left over");
     if (!in.good()) return fail(errc::log_damaged, in.problem());

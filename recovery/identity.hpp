@@ -26,6 +26,10 @@ struct identity {
     std::optional<log_index> base = {};      // as in replica_identity, and so are:
     std::optional<log_index> log_first = {}; // nothing: there is no segment yet
     std::vector<log_index> snapshots = {};
+    // Of the rules of conflicts that the replica had when it was last opened: their version, and from which
+    // run of the log on it has had them.
+    std::uint64_t rules_version = 0;
+    log_index rules_since{};
 
     bool operator==(const identity&) const = default;
 };

@@ -91,7 +91,8 @@ result<void> salvage::read_snapshots() {
     for (std::size_t i = kept->size(); i-- > 0;) {
         log_index at = (*kept)[i].at;
         beyond(static_cast<std::uint64_t>(at));
-        auto one = load_newest(doors_, std::span(*kept).subspan(i, 1), options_, std::nullopt);
+        auto one = load_newest(doors_, std::span(*kept).subspan(i, 1), options_, std::nullopt,
+                               std::nullopt);
         if (!one && !is_damage(one.error().code)) return fail(one.error());
         if (one && one->damaged.empty()) {
             if (!state_) state_ = std::move(one->state);

@@ -14,7 +14,8 @@ std::uint64_t segment_bytes(const replica_options& options) {
 }
 
 result<std::unique_ptr<core>> load_one(env& doors, log_index at, const replica_options& options,
-                                       std::uint64_t seed, version_vector& floor) {
+                                       std::optional<log_index> rules_since, std::uint64_t seed,
+                                       version_vector& floor) {
     state_image image;
     auto header = read_snapshot(doors.files, at, options.cluster, [&](image_part&& part) {
         image.objects.load(part.path, part.type, std::move(part.fragment));
@@ -24,6 +25,7 @@ result<std::unique_ptr<core>> load_one(env& doors, log_index at, const replica_o
     floor = header->floor;
     image.header = std::move(*header);
     auto out = std::make_unique<core>(options, seed);
+    out->had_rules_since(rules_since);
     if (auto good = out->load(std::move(image)); !good) {
         return fail(good.error().code, doors.files.place() + "/" + snapshot_name(at) +
                                            ": damaged at byte 0: " + good.error().detail);
@@ -61,12 +63,13 @@ error with_missing(const std::string& place, const std::vector<std::string>& mis
 } // namespace
 
 result<starting_state> load_newest(env& doors, std::span<const snapshot_info> kept,
-                                   const replica_options& options, std::optional<log_index> base) {
+                                   const replica_options& options, std::optional<log_index> base,
+                                   std::optional<log_index> rules_since) {
     starting_state out;
     std::uint64_t seed = doors.random.draw();
     for (std::size_t i = kept.size(); i-- > 0;) {
         if (base && kept[i].at < *base) break;
-        auto loaded = load_one(doors, kept[i].at, options, seed, out.floor);
+        auto loaded = load_one(doors, kept[i].at, options, rules_since, seed, out.floor);
         if (loaded) {
             out.state = std::move(*loaded);
             out.at = kept[i].at;
@@ -87,7 +90,14 @@ result<starting_state> load_newest(env& doors, std::span<const snapshot_info> ke
     }
     out.floor = {};
     out.state = std::make_unique<core>(options, seed);
+    out.state->had_rules_since(rules_since);
     return out;
+}
+
+std::optional<log_index> rules_since(const std::optional<identity>& known,
+                                     const replica_options& options) {
+    if (!known || known->rules_version != options.conflict_rules.version()) return std::nullopt;
+    return known->rules_since;
 }
 
 result<replayed_state> replay_directory(env& doors, std::span<const snapshot_info> kept,
@@ -102,7 +112,7 @@ result<replayed_state> replay_directory(env& doors, std::span<const snapshot_inf
         missing = std::move(*found);
     }
     for (;;) {
-        auto start = load_newest(doors, kept, options, base);
+        auto start = load_newest(doors, kept, options, base, rules_since(known, options));
         if (!start) return fail(with_missing(doors.files.place(), missing, start.error()));
         std::uint64_t wall_ms = doors.time.wall_ms();
         auto log = open_wal(

@@ -26,10 +26,15 @@ struct starting_state {
     std::vector<damaged_snapshot> damaged; // newer ones, and older ones whose header cannot be read
 };
 
+//   rules_since   as in core::had_rules_since
 //   log_damaged   every snapshot from `base` on is damaged or missing, and the log cannot stand in for them
 [[nodiscard]] result<starting_state> load_newest(env& doors, std::span<const snapshot_info> kept,
                                                  const replica_options& options,
-                                                 std::optional<log_index> base);
+                                                 std::optional<log_index> base,
+                                                 std::optional<log_index> rules_since);
+// The run from which on a directory of that identity has had the rules of these options, if it has.
+[[nodiscard]] std::optional<log_index> rules_since(const std::optional<identity>& known,
+                                                   const replica_options& options);
 
 // What a directory holds: that state, and the log behind it replayed. Changes nothing on the disk. What the
 // identity states to be there and is not, and is not needed, is named in `missing`.

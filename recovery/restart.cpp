@@ -6,6 +6,7 @@
 #include "recovery/identity.hpp"
 #include "recovery/posix_disk.hpp"
 #include "recovery/replay.hpp"
+#include "recovery/slow_strategies.hpp"
 #include "recovery/snapshot.hpp"
 #include "recovery/transfer.hpp"
 #include "replica/driver.hpp"
@@ -16,8 +17,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <future>
-#include <map>
-#include <mutex>
 #include <unistd.h>
 
 namespace weft {
@@ -46,47 +45,12 @@ result<void> leave_out(env& doors, std::span<const damaged_snapshot> damaged, lo
     return {};
 }
 
-// The strategies of the rules, each with a watch on the time it takes: one that is slow holds the loop, or
-// whoever reads. The core may read no clock, so this is done here, around it.
-rules timed(const rules& all, env& doors) {
-    struct watch {
-        time_source& time;
-        loop& run;
-        event_sink& events;
-        std::mutex mutex; // reads come from any thread
-        std::map<std::string, instant> said;
-    };
-    auto watches = std::make_shared<watch>(doors.time, doors.run, doors.events);
-    return all.with_strategies([&](const strategy& inner) {
-        auto resolve = [watches, inner](const conflict& what) {
-            instant began = watches->time.now();
-            auto made = inner.resolve(what);
-            instant ended = watches->time.now();
-            std::int64_t took_ms = ended.ms_since(began);
-            if (took_ms < limits::strategy_ms_slow) return made;
-            std::lock_guard hold(watches->mutex);
-            auto [place, fresh] = watches->said.try_emplace(inner.name, ended);
-            if (!fresh && ended.ms_since(place->second) < limits::strategy_slow_said_ms)
-                return made;
-            place->second = ended;
-            std::string text = inner.name + " took " + std::to_string(took_ms) + " ms for " +
-                               std::to_string(what.siblings.size()) + " siblings of '" +
-                               what.path.front() + "'";
-            watches->run.post([watches, text] {
-                watches->events.on({severity::warning, "conflict.slow_strategy", text});
-            });
-            return made;
-        };
-        return strategy{inner.name, resolve};
-    });
-}
-
 } // namespace
 
 result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_options& given) {
     env& doors = home.doors;
     replica_options options = given;
-    options.conflict_rules = timed(given.conflict_rules, doors);
+    options.conflict_rules = watched(given.conflict_rules, doors);
     if (auto good = check_name("the member's name", options.name, false); !good)
         return fail(good.error());
     if (auto good = check_name("the cluster's name", options.cluster, false); !good)
@@ -151,6 +115,8 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
     if (log->size_bytes() > 0)
         now.log_first = log->first(); // else its first segment is not there yet
     for (const snapshot_info& one : (*snapshots)->kept()) now.snapshots.push_back(one.at);
+    now.rules_version = options.conflict_rules.version();
+    now.rules_since = rules_since(known, options).value_or(decisions.log_end());
     replica_id fresh{doors.random.draw() | 1U}; // never 0
     identity who = settle_identity(known, decision, now, fresh);
     // A state that came from a peer, and whose place was not noted before the process died.

@@ -5,26 +5,6 @@
 namespace weft {
 namespace {
 
-constexpr type_id whole_name{type_kind{}, element_kind{}};
-
-std::vector<std::string> owned(std::span<const std::string_view> path) {
-    return {path.begin(), path.end()};
-}
-
-std::vector<std::string_view> views(const std::vector<std::string>& path) {
-    return {path.begin(), path.end()};
-}
-
-// A write's dot names what it wrote. What a replica added to a counter changes under one dot, when a part of
-// it is reset.
-bool same(const conflict& a, const conflict& b) {
-    return a.kind == b.kind &&
-           std::equal(a.siblings.begin(), a.siblings.end(), b.siblings.begin(), b.siblings.end(),
-                      [](const sibling& one, const sibling& other) {
-                          return one.at == other.at && one.content == other.content;
-                      });
-}
-
 // A wall clock that has not been read yet, at a start, is made up for by the newest write.
 std::uint64_t newest_ms(const conflict& what) {
     std::uint64_t out = 0;
@@ -35,7 +15,7 @@ std::uint64_t newest_ms(const conflict& what) {
 // What everybody reads there, with no rule.
 reading plain_reading(const keyspace& state, std::span<const std::string_view> path, type_id type) {
     reading out;
-    if (type.kind == type_kind{}) {
+    if (type == conflict_index::whole_name) {
         for (type_id each : state.types_at(path)) out.values.emplace_back(to_string(each));
         return out;
     }
@@ -52,6 +32,14 @@ reading plain_reading(const keyspace& state, std::span<const std::string_view> p
 }
 
 } // namespace
+
+std::vector<std::string> owned_path(std::span<const std::string_view> path) {
+    return {path.begin(), path.end()};
+}
+
+std::vector<std::string_view> path_views(const std::vector<std::string>& path) {
+    return {path.begin(), path.end()};
+}
 
 std::string_view to_string(conflict_event::kind what) {
     switch (what) {
@@ -87,7 +75,7 @@ std::optional<open_conflict> conflict_index::look(path_view path, type_id type,
     if (!several && by->outside(writes.begin()->payload.content).empty()) return std::nullopt;
 
     open_conflict out;
-    out.what = {conflict_kind::write_write, owned(path), type, siblings(writes)};
+    out.what = {conflict_kind::write_write, owned_path(path), type, siblings(writes)};
     bool removed = std::any_of(out.what.siblings.begin(), out.what.siblings.end(),
                                [](const sibling& s) { return !s.content; });
     if (removed) out.what.kind = conflict_kind::delete_write;
@@ -117,7 +105,7 @@ std::optional<open_conflict> conflict_index::look(path_view path, type_id type,
     const rule* by = rules_.find(path, type);
     if (by == nullptr || !rows.live() || by->outside(rows.read()).empty()) return std::nullopt;
     open_conflict out;
-    out.what = {conflict_kind::bound, owned(path), type, {}};
+    out.what = {conflict_kind::bound, owned_path(path), type, {}};
     for (const auto& row : rows.rows()) {
         if (!row.live()) continue;
         sibling s{{row.replica, row.last_op}, {}, value(row.sum - row.reset_sum)};
@@ -135,11 +123,11 @@ std::optional<open_conflict> conflict_index::look(path_view path, type_id type,
 
 std::optional<open_conflict> conflict_index::look(const keyspace& state, path_view path,
                                                   type_id type) const {
-    if (type.kind == type_kind{}) {
+    if (type == conflict_index::whole_name) {
         std::vector<type_id> types = state.types_at(path);
         if (types.size() < 2) return std::nullopt;
         open_conflict out;
-        out.what = {conflict_kind::type_clash, owned(path), types.front(), {}};
+        out.what = {conflict_kind::type_clash, owned_path(path), types.front(), {}};
         std::uint64_t number = 0;
         for (type_id each : types)
             out.what.siblings.push_back({{replica_id{}, ++number}, {}, value(to_string(each))});
@@ -169,46 +157,83 @@ void conflict_index::count(const open_conflict& one, bool comes) {
     if (!one.made.failed.empty()) failing_ += step;
 }
 
-void conflict_index::note(const place& where, std::optional<open_conflict> now,
-                          const keyspace& state, const std::string& who, std::uint64_t stamp_ms,
-                          outcome& out) {
-    auto known = open_.find(where);
-    bool was = known != open_.end();
-    bool unchanged = was && now && same(known->second.what, now->what);
-    if (unchanged || (!was && !now)) return;
-    std::vector<std::string_view> path = views(where.path);
-    if (was) {
-        const open_conflict& old = known->second;
-        bool settled = !who.empty() || (old.waits() && !now);
-        if (settled) {
-            out.entries.push_back(audit_of_settled(old.what, plain_reading(state, path, where.type),
-                                                   who, rules_.version()));
+// What a resolution was about whose conflict is not here any more, for it was settled otherwise meanwhile: of
+// that only the resolution is left.
+conflict conflict_index::found_settled(const touched& at, const keyspace& state,
+                                       const reading& read) const {
+    conflict out{conflict_kind::write_write, at.where.path, at.where.type, {}};
+    const object* there = state.find_record(path_views(at.where.path), at.where.type);
+    if (there != nullptr && is_register(at.where.type.kind)) {
+        for (sibling& s : siblings(there->as<register_store<value>>())) {
+            if (s.at == at.by) out.siblings.push_back(std::move(s));
         }
-        count(old, false);
+        return out;
     }
+    bool clash = at.where.type == whole_name;
+    out.kind = clash ? conflict_kind::type_clash : conflict_kind::bound;
+    if (clash) out.type = {type_kind::map};
+    sibling settles{at.by, {}, std::nullopt};
+    if (!read.values.empty()) settles.content = read.values.front();
+    out.siblings.push_back(std::move(settles));
+    return out;
+}
+
+// `settles` is how, if nobody is named.
+void conflict_index::note(touched&& at, std::optional<open_conflict> now, const keyspace& state,
+                          std::string_view settles, std::uint64_t stamp_ms, outcome& out) {
+    auto known = open_.find(at.where);
+    bool was = known != open_.end();
+    bool resolved = !at.who.empty();
+    bool unchanged = was && now && same_siblings(known->second.what, now->what);
+    if (unchanged || (!was && !now && !resolved)) return;
+    // A bound that stays crossed was decided when it was crossed: a write beyond it decides nothing.
+    bool stays_crossed = was && now && !resolved &&
+                         known->second.what.kind == conflict_kind::bound &&
+                         now->what.kind == conflict_kind::bound;
+    if (out.records && (resolved || (was && known->second.waits() && !now))) {
+        reading read = plain_reading(state, path_views(at.where.path), at.where.type);
+        out.entries.push_back(
+            audit_of_settled(was ? known->second.what : found_settled(at, state, read), read,
+                             resolved ? settled_by_person : settles, at.who, rules_.version()));
+    }
+    if (out.records && now && !stays_crossed)
+        out.entries.push_back(audit_of(now->what, now->made, rules_.version()));
+    if (was) count(known->second, false);
+    if (now) count(*now, true);
     if (!now) {
-        out.events.push_back({conflict_event::kind::closed, std::move(known->second), who});
+        if (!was) return;
+        if (out.tells) {
+            out.events.push_back(
+                {conflict_event::kind::closed, std::move(known->second), std::move(at.who)});
+        }
         open_.erase(known);
         return;
     }
-    now->since_ms = stamp_ms != 0 ? stamp_ms : newest_ms(now->what);
-    out.entries.push_back(audit_of(now->what, now->made, rules_.version()));
-    out.events.push_back(
-        {was ? conflict_event::kind::changed : conflict_event::kind::opened, *now, who});
-    count(*now, true);
+    now->since_ms = stays_crossed   ? known->second.since_ms
+                    : stamp_ms != 0 ? stamp_ms
+                                    : newest_ms(now->what);
+    if (out.tells) {
+        out.events.push_back({was ? conflict_event::kind::changed : conflict_event::kind::opened,
+                              *now, std::move(at.who)});
+    }
     if (was) {
         known->second = std::move(*now);
     } else {
-        open_.emplace(where, std::move(*now));
+        open_.emplace(std::move(at.where), std::move(*now));
     }
 }
 
-void conflict_index::update(const keyspace& state, std::span<const touched> where,
-                            std::uint64_t stamp_ms, outcome& out) {
-    for (const touched& each : where) {
-        std::vector<std::string_view> path = views(each.where.path);
-        note(each.where, look(state, path, each.where.type), state, each.who, stamp_ms, out);
+void conflict_index::update(const keyspace& state, std::span<touched> where, std::uint64_t stamp_ms,
+                            outcome& out) {
+    for (touched& each : where) {
+        auto now = look(state, path_views(each.where.path), each.where.type);
+        note(std::move(each), std::move(now), state, settled_by_write, stamp_ms, out);
     }
+}
+
+void conflict_index::decide_anew(outcome& out) const {
+    for (const auto& [where, one] : open_)
+        out.entries.push_back(audit_of(one.what, one.made, rules_.version()));
 }
 
 void conflict_index::walk(const map_store& parent, std::vector<std::string_view>& path,
@@ -234,21 +259,23 @@ void conflict_index::walk(const map_store& parent, std::vector<std::string_view>
 void conflict_index::rebuild(const keyspace& state, std::uint64_t stamp_ms, outcome& out) {
     std::vector<place> before;
     for (const auto& [where, one] : open_) before.push_back(where);
-    for (const place& where : before) {
-        std::vector<std::string_view> path = views(where.path);
-        note(where, look(state, path, where.type), state, {}, stamp_ms, out);
+    for (place& where : before) {
+        auto now = look(state, path_views(where.path), where.type);
+        note({std::move(where)}, std::move(now), state, settled_within_state, stamp_ms, out);
     }
     std::vector<std::string_view> path;
     walk(state.root(), path, [&](type_id type) {
         auto now = look(state, path, type);
-        if (now) note({owned(path), type}, std::move(now), state, {}, stamp_ms, out);
+        if (!now) return;
+        note({{owned_path(path), type}}, std::move(now), state, settled_within_state, stamp_ms,
+             out);
     });
 }
 
 std::vector<conflict_index::place>
 conflict_index::at_and_below(std::span<const std::string_view> path) const {
     std::vector<place> out;
-    std::vector<std::string> prefix = owned(path);
+    std::vector<std::string> prefix = owned_path(path);
     for (auto at = open_.lower_bound(place{prefix, whole_name}); at != open_.end(); ++at) {
         const auto& there = at->first.path;
         bool below = there.size() >= prefix.size() &&

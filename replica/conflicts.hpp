@@ -37,6 +37,10 @@ struct resolution {
     std::string who = {}; // for the audit trail; up to limits::who_bytes_max
 };
 
+// A path to keep, and one to look along.
+[[nodiscard]] std::vector<std::string> owned_path(std::span<const std::string_view> path);
+[[nodiscard]] std::vector<std::string_view> path_views(const std::vector<std::string>& path);
+
 // The conflicts of a keyspace, in the order of their paths: what rules decide, and what waits. It is derived
 // from the state and from nothing else, so replicas with equal states and rules have the same.
 //
@@ -44,21 +48,25 @@ struct resolution {
 //           update: O(log n + siblings); rebuild: one pass over the state
 class conflict_index {
 public:
+    static constexpr type_id whole_name{type_kind{}, element_kind{}};
     struct place {
         std::vector<std::string> path;
-        type_id type; // of kind 0: the name itself, for a type clash
+        type_id type; // or `whole_name`: what stands under the name, for a type clash
 
         auto operator<=>(const place&) const = default;
     };
-    // Something that happened there, and who it was, if it was a resolution.
+    // Something that happened there; who it was, and under which dot, if it was a resolution.
     struct touched {
         place where;
         std::string who = {};
+        dot by = {};
     };
-    // What came of an update.
+    // What came of an update, behind what came of those before it.
     struct outcome {
         std::vector<audit_entry> entries;
         std::vector<conflict_event> events;
+        bool tells = false;  // somebody wants the events
+        bool records = true; // decisions are made now, or were made then, and become entries
     };
 
     explicit conflict_index(weft::rules all = {}) : rules_(std::move(all)) {}
@@ -80,14 +88,16 @@ public:
     // All writes of a register, in the order of their dots.
     [[nodiscard]] std::vector<sibling> siblings(const register_store<value>& writes) const;
 
-    // Looks again at places, in a state that has changed there. `stamp_ms` is the time of that.
-    void update(const keyspace& state, std::span<const touched> where, std::uint64_t stamp_ms,
+    // Looks again at places, which it takes, in a state that has changed there. `stamp_ms` is when.
+    void update(const keyspace& state, std::span<touched> where, std::uint64_t stamp_ms,
                 outcome& out);
     // Looks at the whole state. What was known with the same siblings stays as it is.
     void rebuild(const keyspace& state, std::uint64_t stamp_ms, outcome& out);
+    // Entries about all that is there: what was decided under other rules is decided anew.
+    void decide_anew(outcome& out) const;
 
     [[nodiscard]] const std::map<place, open_conflict>& all() const { return open_; }
-    // What is there in a state, known or not; of kind 0: the clash of types under the name.
+    // What is there in a state, known or not.
     [[nodiscard]] std::optional<open_conflict>
     look(const keyspace& state, std::span<const std::string_view> path, type_id type) const;
     // Those at a path, whatever their type, and below it.
@@ -106,8 +116,10 @@ private:
                                                     const register_store<value>& writes) const;
     [[nodiscard]] std::optional<open_conflict> look(path_view path, type_id type,
                                                     const counter_store& rows) const;
-    void note(const place& where, std::optional<open_conflict> now, const keyspace& state,
-              const std::string& who, std::uint64_t stamp_ms, outcome& out);
+    void note(touched&& at, std::optional<open_conflict> now, const keyspace& state,
+              std::string_view settles, std::uint64_t stamp_ms, outcome& out);
+    [[nodiscard]] conflict found_settled(const touched& at, const keyspace& state,
+                                         const reading& read) const;
     void walk(const map_store& parent, std::vector<std::string_view>& path,
               const std::function<void(type_id)>& visit) const;
     void count(const open_conflict& one, bool comes);

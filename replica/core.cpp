@@ -33,6 +33,8 @@ core::core(replica_options options, std::uint64_t seed)
 
 result<void> core::replay(const shared_bytes& run, std::uint64_t wall_ms) {
     wall_ms_ = wall_ms;
+    if (!decided_.records && rules_since_ && tail_.end() >= *rules_since_)
+        decide_anew(clock_.last().ms());
     auto header = read_run_header(run.view);
     if (!header) return fail(header.error());
     if (loaded_.covers({header->origin, header->end - 1})) { // it came with a state, too
@@ -74,6 +76,7 @@ result<void> core::load(state_image image) {
     clock_.advance_to(header.newest);
     tail_ = log_tail(header.at, applied_);
     state_ = std::move(image.objects);
+    decided_.records = rules_since_ && *rules_since_ <= header.at;
     rebuild_conflicts(0);
     return {};
 }
@@ -88,6 +91,10 @@ void core::start(const replica_identity& who, disk_contents there, instant now) 
     if (clock_.last() > who.ceiling) above_ceiling.advance_to(clock_.last());
     clock_ = above_ceiling;
     now_ = started_ = now;
+    // What the trail has of that already is known by its name, as in a replay.
+    if (!decided_.records && rules_since_ && tail_.end() >= *rules_since_)
+        decide_anew(clock_.last().ms());
+    decides_anew_ = !std::exchange(decided_.records, true);
     log_first_ = there.log_first;
     floor_.join(there.log_floor);
     snapshots_ = std::move(there.snapshots);
@@ -109,6 +116,7 @@ std::vector<effect> core::step(const event& happened, std::vector<effect> spare)
     WEFT_CHECK(!in_change_ && spare.empty());
     now_ = happened.now;
     wall_ms_ = happened.wall_ms;
+    if (std::exchange(decides_anew_, false)) decide_anew(wall_ms_);
     std::visit(
         [&](const auto& what) {
             using kind = std::decay_t<decltype(what)>;
@@ -296,7 +304,7 @@ void core::apply_changes(decoded_run& run, origin& from, bool replaying) {
         for (dot at{run.header.origin, change.first}; at.counter < change.end; ++at.counter) {
             const operation& op = left.next();
             contested where = left.take(at, change.stamp, from.dependencies, nullptr);
-            if (may_touch(op, where)) touch(op, where);
+            if (may_touch(op, where)) touch(op, at, where);
         }
         if (!touched_.empty())
             settle_touched(change.stamp, replaying ? change.stamp.ms() : wall_ms_);

@@ -31,6 +31,11 @@ class core {
 public:
     core(replica_options options, std::uint64_t seed);
 
+    // Before all else: from which run of the log on this replica has had the rules that it has now. What a
+    // replay decides of runs before it was decided by other rules then, and goes into no trail; what is in
+    // conflict at that run is decided there, or, where the log does not reach it or it is not known, by the
+    // first step. Without this call it had them always.
+    void had_rules_since(std::optional<log_index> at);
     // Rebuilds the state from the log, run by run, before the first step. bad_run or dot_reused if the run
     // does not continue what came before; one that the snapshot holds already is passed over.
     [[nodiscard]] result<void> replay(const shared_bytes& run, std::uint64_t wall_ms);
@@ -100,8 +105,12 @@ public:
     [[nodiscard]] const conflict_index& conflicts() const { return conflicts_; }
     [[nodiscard]] state_view view() { return {state(), id_, conflicts_}; }
     // Decisions of the replay, which no step has handed out yet; who recorded them is not said.
-    [[nodiscard]] std::vector<audit_entry> take_audits() { return std::exchange(audits_, {}); }
-    void give_back_audits(std::vector<audit_entry> entries) { audits_ = std::move(entries); }
+    [[nodiscard]] std::vector<audit_entry> take_audits() {
+        return std::exchange(decided_.entries, {});
+    }
+    void give_back_audits(std::vector<audit_entry> entries) {
+        decided_.entries = std::move(entries);
+    }
     [[nodiscard]] replica_identity identity() const;
     // The state as it is, to be written as a snapshot. Nothing is open or unsealed.
     [[nodiscard]] state_image image() const;
@@ -284,10 +293,12 @@ private:
         return where || conflicts_.rules().any_bounded() ||
                (op.what == action::remove && !conflicts_.all().empty());
     }
-    void touch(const operation& op, contested where);
+    void touch(const operation& op, dot at, contested where);
     void settle_touched(hlc stamp, std::uint64_t at_ms);
     void rebuild_conflicts(std::uint64_t at_ms);
-    void take_outcome(conflict_index::outcome&& what, hlc stamp);
+    void decide_anew(std::uint64_t at_ms);
+    std::size_t begin_decisions();
+    void end_decisions(std::size_t before, hlc stamp);
     void hand_out_audits();
     [[nodiscard]] result<void> resolve_clash(const conflict& seen, const resolution& how);
     [[nodiscard]] bool keeps_removes(std::span<const std::string_view> path, type_id type) const;
@@ -332,7 +343,9 @@ private:
     // Conflicts.
     conflict_index conflicts_;
     std::vector<conflict_index::touched> touched_; // by the change under way
-    std::vector<audit_entry> audits_;              // not handed out yet
+    conflict_index::outcome decided_;              // entries that are not handed out yet
+    std::optional<log_index> rules_since_ = log_index{};
+    bool decides_anew_ = false; // in the first step
 
     // The open run and the open change.
     run_encoder open_run_;

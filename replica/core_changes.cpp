@@ -156,8 +156,9 @@ result<void> core::apply(operation&& op) {
     auto apply_one = [&](const operation& one) -> result<void> {
         if (auto room = room_for_one(); !room) return room;
         open_run_.add(one);
-        contested at = state_.apply(one, {id_, next_counter_}, change_stamp_, applied_, &undo_);
-        if (may_touch(one, at)) touch(one, at);
+        dot at{id_, next_counter_};
+        contested found = state_.apply(one, at, change_stamp_, applied_, &undo_);
+        if (may_touch(one, found)) touch(one, at, found);
         ++next_counter_;
         if (!subscribers_.empty()) change_objects_.push_back(describe(one));
         return {};
@@ -253,7 +254,7 @@ void core::apply_pending(undo_log* undo) {
     keyspace::series applied(state_, all);
     for (const operation& op : all) {
         contested where = applied.take(at, change_stamp_, applied_, undo);
-        if (may_touch(op, where)) touch(op, where);
+        if (may_touch(op, where)) touch(op, at, where);
         ++at.counter;
     }
     pending_.clear();

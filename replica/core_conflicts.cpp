@@ -7,42 +7,31 @@
 namespace weft {
 namespace {
 
-constexpr type_id whole_name{type_kind{}, element_kind{}};
-
-std::vector<std::string> owned(std::span<const std::string_view> path) {
-    return {path.begin(), path.end()};
-}
-
-std::vector<std::string_view> views(const std::vector<std::string>& path) {
-    return {path.begin(), path.end()};
-}
-
 bool counts(type_kind kind) {
     return kind == type_kind::counter || kind == type_kind::grow_counter;
 }
 
-bool same_siblings(const conflict& a, const conflict& b) {
-    return a.kind == b.kind && std::equal(a.siblings.begin(), a.siblings.end(), b.siblings.begin(),
-                                          b.siblings.end(), [](const sibling& x, const sibling& y) {
-                                              return x.at == y.at && x.content == y.content;
-                                          });
-}
-
 } // namespace
 
-void core::touch(const operation& op, contested where) {
-    std::string who = op.what == action::resolve ? op.extra->who : std::string();
-    bool bounded =
-        conflicts_.rules().any_bounded() && (is_register(op.type.kind) || counts(op.type.kind));
-    if (where.object || bounded) touched_.push_back({{owned(op.path), op.type}, who});
-    if (op.what == action::resolve) touched_.push_back({{owned(op.path), whole_name}, who});
+void core::touch(const operation& op, dot at, contested where) {
+    if (op.what == action::resolve) {
+        // Of a map it says who settled a clash of types: what is under the name, not what is in it.
+        bool clash = op.type.kind == type_kind::map;
+        touched_.push_back({{owned_path(op.path), clash ? conflict_index::whole_name : op.type},
+                            op.extra->who,
+                            at});
+    } else if (where.object || (conflicts_.rules().any_bounded() &&
+                                (is_register(op.type.kind) || counts(op.type.kind)))) {
+        touched_.push_back({{owned_path(op.path), op.type}});
+    }
     for (std::size_t depth = 0; depth < op.path.size() && where.names >> depth != 0; ++depth) {
         if ((where.names >> depth & 1U) != 0)
-            touched_.push_back({{owned(op.path.first(depth + 1)), whole_name}, {}});
+            touched_.push_back(
+                {{owned_path(op.path.first(depth + 1)), conflict_index::whole_name}});
     }
     if (op.what != action::remove) return;
     for (conflict_index::place& gone : conflicts_.at_and_below(op.path))
-        touched_.push_back({std::move(gone), {}});
+        touched_.push_back({std::move(gone)});
 }
 
 void core::settle_touched(hlc stamp, std::uint64_t at_ms) {
@@ -53,32 +42,50 @@ void core::settle_touched(hlc stamp, std::uint64_t at_ms) {
     touched_.erase(std::unique(touched_.begin(), touched_.end(),
                                [](const auto& a, const auto& b) { return a.where == b.where; }),
                    touched_.end());
-    conflict_index::outcome what;
-    conflicts_.update(state_, touched_, at_ms, what);
+    std::size_t before = begin_decisions();
+    conflicts_.update(state_, touched_, at_ms, decided_);
     touched_.clear();
-    take_outcome(std::move(what), std::max(stamp, hlc::at_ms(at_ms)));
+    end_decisions(before, std::max(stamp, hlc::at_ms(at_ms)));
 }
 
 void core::rebuild_conflicts(std::uint64_t at_ms) {
-    conflict_index::outcome what;
-    conflicts_.rebuild(state_, at_ms, what);
-    take_outcome(std::move(what), hlc::at_ms(at_ms));
+    std::size_t before = begin_decisions();
+    conflicts_.rebuild(state_, at_ms, decided_);
+    end_decisions(before, hlc::at_ms(at_ms));
 }
 
-void core::take_outcome(conflict_index::outcome&& what, hlc stamp) {
-    for (audit_entry& entry : what.entries) {
+void core::had_rules_since(std::optional<log_index> at) {
+    rules_since_ = at;
+    decided_.records = at == log_index{};
+}
+
+// From here on this replica has had the rules that it has now.
+void core::decide_anew(std::uint64_t at_ms) {
+    std::size_t before = begin_decisions();
+    conflicts_.decide_anew(decided_);
+    end_decisions(before, hlc::at_ms(at_ms));
+    decided_.records = true;
+}
+
+// Gives how many entries there are already.
+std::size_t core::begin_decisions() {
+    decided_.tells = !conflict_subscribers_.empty();
+    return decided_.entries.size();
+}
+
+void core::end_decisions(std::size_t before, hlc stamp) {
+    for (audit_entry& entry : std::span(decided_.entries).subspan(before))
         entry.at = std::max(clock_.last(), stamp);
-        audits_.push_back(std::move(entry));
-    }
-    for (const conflict_event& event : what.events) {
+    for (const conflict_event& event : decided_.events) {
         for (const auto& [id, whom] : conflict_subscribers_)
             effects_.push_back(notify_conflict{whom, event});
     }
+    decided_.events.clear();
 }
 
 void core::hand_out_audits() {
-    if (audits_.empty()) return;
-    for (audit_entry& entry : audits_) {
+    if (decided_.entries.empty()) return;
+    for (audit_entry& entry : decided_.entries) {
         entry.replica = id_;
         entry.member = options_.name;
         if (entry.failed.empty()) continue;
@@ -87,7 +94,7 @@ void core::hand_out_audits() {
         report_seldom(severity::warning, "conflict.strategy_failed",
                       to_string(entry.type) + " '" + where + "'", entry.failed.front());
     }
-    effects_.push_back(record_audit{std::exchange(audits_, {})});
+    effects_.push_back(record_audit{std::exchange(decided_.entries, {})});
 }
 
 result<subscription_id> core::subscribe_conflicts(conflict_callback whom) {
@@ -114,14 +121,14 @@ void core::find_kept(const object& here, type_id type, std::vector<std::string>&
             find_kept(child.value, child.key.type(), path, out);
             path.pop_back();
         }
-    } else if (here.live() && keeps_removes(views(path), type)) {
+    } else if (here.live() && keeps_removes(path_views(path), type)) {
         out.emplace_back(path, type);
     }
 }
 
 result<void> core::retract(std::span<const owned_place> kept) {
     for (const auto& [at, type] : kept) {
-        std::vector<std::string_view> path = views(at);
+        std::vector<std::string_view> path = path_views(at);
         operation one;
         one.path = path;
         one.type = type;
@@ -139,9 +146,9 @@ result<void> core::resolve(const conflict& seen, const resolution& how) {
     if (how.take && how.content)
         return fail(errc::invalid_argument, "take a sibling, or give a value: not both");
     bool clash = seen.kind == conflict_kind::type_clash;
-    std::vector<std::string_view> path = views(seen.path);
+    std::vector<std::string_view> path = path_views(seen.path);
     apply_pending(&undo_);
-    auto now = conflicts_.look(state_, path, clash ? whole_name : seen.type);
+    auto now = conflicts_.look(state_, path, clash ? conflict_index::whole_name : seen.type);
     if (!now || !same_siblings(now->what, seen)) {
         return fail(errc::outdated,
                     to_string(seen.type) + " '" + seen.path.back() +
@@ -190,7 +197,7 @@ result<void> core::resolve_clash(const conflict& seen, const resolution& how) {
         return fail(errc::invalid_argument,
                     "of several types one is taken; its content can be written afterwards");
     }
-    std::vector<std::string_view> path = views(seen.path);
+    std::vector<std::string_view> path = path_views(seen.path);
     std::vector<type_id> types = state_.types_at(path);
     auto chosen = static_cast<std::size_t>(how.take->counter) - 1;
     for (std::size_t i = 0; i < types.size(); ++i) {

@@ -106,8 +106,8 @@ void keyspace::apply_at(map_store& parent, const path_hash& parent_hash, std::si
     bool last = depth + 1 == op.path.size();
     child_ref name{op.path[depth], type_at(op, depth)};
     if (op.what == action::remove && std::as_const(parent).find(name) == nullptr) return;
-    object& child =
-        found == nullptr ? parent.find_or_insert(name) : parent.find_or_insert(name, *found);
+    bool alone = false;
+    object& child = parent.find_or_insert(name, &alone, found);
     bool was_live = child.live();
     path_hash here = parent_hash.child(name.name, name.type);
     if (last) {
@@ -121,7 +121,7 @@ void keyspace::apply_at(map_store& parent, const path_hash& parent_hash, std::si
                  nullptr, where);
     }
     bool came_or_went = parent.settle(name, child, was_live);
-    if (came_or_went && parent.lives_beside(name)) where.names |= 1U << depth;
+    if (came_or_went && !alone && parent.lives_beside(name)) where.names |= 1U << depth;
 }
 
 void keyspace::apply_here(object& target, const path_hash& here, const operation& op,

@@ -12,6 +12,7 @@ namespace {
 std::array<std::uint64_t, 2> id_of(const conflict& what, std::uint64_t rules_version,
                                    audit_outcome outcome) {
     byte_writer out;
+    out.reserve(256); // most are shorter
     for (const std::string& part : what.path) out.text(part);
     encode(out, what.type);
     out.u8(static_cast<std::uint8_t>(what.kind));
@@ -105,10 +106,10 @@ audit_entry audit_of(const conflict& what, const decision& made, std::uint64_t r
     return out;
 }
 
-audit_entry audit_of_settled(const conflict& was, reading read, std::string who,
-                             std::uint64_t rules_version) {
+audit_entry audit_of_settled(const conflict& was, const reading& read, std::string_view strategy,
+                             std::string who, std::uint64_t rules_version) {
     audit_entry out = about(was, rules_version, audit_outcome::settled);
-    out.strategy = who.empty() ? "overwritten" : "manual";
+    out.strategy = strategy;
     out.who = std::move(who);
     keep_result(out, read);
     return out;

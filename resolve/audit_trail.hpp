@@ -49,7 +49,7 @@ struct audit_entry {
     std::uint64_t siblings_left_out = 0;   // … and so many more
     std::uint64_t rules_version = 0;
     audit_outcome outcome{};
-    std::string strategy;              // that decided; "manual", or "overwritten" by a plain write
+    std::string strategy;              // that decided, or, of what is settled, one of these below
     std::vector<audited_value> result; // what is read then; none: nothing
     std::vector<std::string> failed;   // strategies that could not say, and why
     std::string who;                   // settled it, as the resolution says
@@ -60,11 +60,18 @@ struct audit_entry {
     bool operator==(const audit_entry&) const = default;
 };
 
+// How a conflict is settled.
+inline constexpr std::string_view settled_by_person = "manual";
+inline constexpr std::string_view settled_by_write = "overwritten";
+inline constexpr std::string_view settled_within_state =
+    "state_transfer"; // of a peer: who is not known
+
 // All but who recorded it, and when.
 [[nodiscard]] audit_entry audit_of(const conflict& what, const decision& made,
                                    std::uint64_t rules_version);
-// The same of a conflict that a write settled; `read` is what is read after it.
-[[nodiscard]] audit_entry audit_of_settled(const conflict& was, reading read, std::string who,
+// The same of a conflict that is settled; `read` is what is read then.
+[[nodiscard]] audit_entry audit_of_settled(const conflict& was, const reading& read,
+                                           std::string_view strategy, std::string who,
                                            std::uint64_t rules_version);
 
 void encode(byte_writer& out, const audit_entry& entry);

@@ -21,4 +21,12 @@ void arrange(std::vector<sibling>& siblings) {
     siblings.erase(std::unique(siblings.begin(), siblings.end(), same), siblings.end());
 }
 
+bool same_siblings(const conflict& a, const conflict& b) {
+    auto same = [](const sibling& one, const sibling& other) {
+        return one.at == other.at && one.content == other.content;
+    };
+    return a.kind == b.kind && std::equal(a.siblings.begin(), a.siblings.end(), b.siblings.begin(),
+                                          b.siblings.end(), same);
+}
+
 } // namespace weft

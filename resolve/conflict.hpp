@@ -47,4 +47,8 @@ struct conflict {
 // Puts them into that order, and drops what is there twice.
 void arrange(std::vector<sibling>& siblings);
 
+// Whether both are of one kind and between the same siblings. A write's dot names what it wrote; what a
+// replica added to a counter changes under one dot, when a part of it is reset.
+[[nodiscard]] bool same_siblings(const conflict& a, const conflict& b);
+
 } // namespace weft

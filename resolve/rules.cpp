@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <compare>
+#include <exception>
 #include <tuple>
 
 namespace weft {
@@ -36,14 +36,14 @@ bool is_number(const value& v) {
            (v.kind() == value_kind::real && !std::isnan(*v.as_double()));
 }
 
-// Exact also where an integer has no double of its own.
-bool is_less(const value& a, const value& b) {
-    if (a.kind() == b.kind()) return a < b;
-    auto real = [](const value& v) {
-        auto whole = v.as_int();
-        return whole ? static_cast<long double>(*whole) : static_cast<long double>(*v.as_double());
-    };
-    return real(a) < real(b);
+std::string violated(const bound_check& by, const value& read) {
+    try {
+        return by.violated(read);
+    } catch (const std::exception& thrown) {
+        return "the check threw: " + std::string(thrown.what());
+    } catch (...) {
+        return "the check threw what is no std::exception";
+    }
 }
 
 std::optional<error> wrong(const rule& one) {
@@ -58,11 +58,12 @@ std::optional<error> wrong(const rule& one) {
     for (const auto& bound : {one.min, one.max}) {
         if (bound && !is_number(*bound)) return bad("a bound is a number");
     }
-    if (one.min && one.max && is_less(*one.max, *one.min)) return bad("min is above max");
+    if (one.min && one.max && number_less(*one.max, *one.min)) return bad("min is above max");
+    if (one.check && (one.check->name.empty() || !one.check->violated))
+        return bad("a check has a name and a function");
     bool counts = one.type == type_kind::counter || one.type == type_kind::grow_counter;
     if (counts && (one.how.name() != "manual" || one.keeps_removes || !one.bounded()))
-        return bad(to_string(type_id{*one.type}) +
-                   " settles by itself; it may have min and max only");
+        return bad(to_string(type_id{*one.type}) + " settles by itself; it may have bounds only");
     if (one.type && !counts && !is_register(*one.type)) {
         return bad(to_string(type_id{*one.type}) +
                    " settles by itself; rules are for mv_register and lww_register");
@@ -80,6 +81,7 @@ std::uint64_t version_of(std::span<const rule> all) {
         out.text(one.how.name());
         out.u8(one.keeps_removes ? 1 : 0);
         for (const auto& bound : {one.min, one.max}) encode(out, bound.value_or(value()));
+        out.text(one.check ? one.check->name : std::string());
     }
     return std::max<std::uint64_t>(XXH3_64bits(out.view().data(), out.size()), 1);
 }
@@ -143,15 +145,18 @@ std::string to_string(const rule& one) {
     out += ": " + one.how.name() + (one.keeps_removes ? ", keeps removes" : "");
     if (one.min) out += (one.max ? ", from " : ", at least ") + to_string(*one.min);
     if (one.max) out += (one.min ? " to " : ", at most ") + to_string(*one.max);
+    if (one.check) out += ", as " + one.check->name + " allows";
     return out;
 }
 
 std::string rule::outside(const value& read) const {
-    if (!bounded()) return {};
-    if (!is_number(read)) return to_string(read) + " is no number, and the rule states a bound";
-    if (min && is_less(read, *min)) return to_string(read) + " is below " + to_string(*min);
-    if (max && is_less(*max, read)) return to_string(read) + " is above " + to_string(*max);
-    return {};
+    if ((min || max) && !is_number(read))
+        return to_string(read) + " is no number, and the rule states a bound";
+    if (min && number_less(read, *min)) return to_string(read) + " is below " + to_string(*min);
+    if (max && number_less(*max, read)) return to_string(read) + " is above " + to_string(*max);
+    if (!check) return {};
+    std::string why = violated(*check, read);
+    return why.empty() ? why : check->name + ": " + why;
 }
 
 } // namespace weft

@@ -1,6 +1,7 @@
 #pragma once
 #include "resolve/strategies.hpp"
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -8,6 +9,13 @@
 #include <vector>
 
 namespace weft {
+
+// A bound that two numbers do not state, of a type of one's own that is kept in a register, or of a counter.
+// It must be pure, and the same on every replica: its name goes into the version of the rules.
+struct bound_check {
+    std::string name;
+    std::function<std::string(const value&)> violated; // why a value is refused; empty if it is not
+};
 
 // Where a resolver applies. What is not said matches everything.
 //
@@ -22,13 +30,15 @@ struct rule {
     resolver how = {};
     // A remove that did not see a write is kept beside it, as a sibling without a value.
     bool keeps_removes = false;
-    // Numbers between which the value that is read must lie. One outside waits for a person, as it stands.
+    // Numbers between which the value that is read must lie, and a check that it must pass. One that is
+    // outside waits for a person, as it stands; so does one for which the check throws.
     std::optional<value> min = {};
     std::optional<value> max = {};
+    std::optional<bound_check> check = {};
 
     // Why a value is refused; empty if it is not.
     [[nodiscard]] std::string outside(const value& read) const;
-    [[nodiscard]] bool bounded() const { return min || max; }
+    [[nodiscard]] bool bounded() const { return min || max || check; }
 };
 
 // All rules of a replica. Which one applies to an object is the same everywhere that has the same rules: the

@@ -55,6 +55,18 @@ double as_real(const value& v) {
     return whole ? static_cast<double>(*whole) : *v.as_double();
 }
 
+std::strong_ordering compare(std::int64_t whole, double real) {
+    constexpr double beyond = 0x1p63; // the first double above all integers; minus it is the least
+    if (std::isnan(real) || real >= beyond) return std::strong_ordering::less;
+    if (real < -beyond) return std::strong_ordering::greater;
+    auto cut = static_cast<std::int64_t>(real); // towards 0
+    if (whole != cut) return whole <=> cut;
+    double rest = real - static_cast<double>(cut);
+    return rest > 0   ? std::strong_ordering::less
+           : rest < 0 ? std::strong_ordering::greater
+                      : std::strong_ordering::equal;
+}
+
 tl::unexpected<error> mixed(const std::vector<value>& values) {
     std::string kinds;
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -71,11 +83,10 @@ strategy extreme(std::string name, bool largest) {
         bool one_kind = values.front().kind() == values.back().kind();
         bool numbers = std::all_of(values.begin(), values.end(), is_number);
         if (!one_kind && !numbers) return mixed(values);
-        // Where an integer and a double are equal as numbers, the order of values decides; NaN is largest.
+        // Where an integer and a double are equal as numbers, the order of values decides.
         auto less = [&](const value& a, const value& b) {
-            if (one_kind) return a < b;
-            auto order = std::strong_order(as_real(a), as_real(b));
-            return order == 0 ? a < b : order < 0;
+            if (one_kind || !(number_less(a, b) || number_less(b, a))) return a < b;
+            return number_less(a, b);
         };
         auto ends = std::minmax_element(values.begin(), values.end(), less);
         return of_value(largest ? *ends.second : *ends.first);
@@ -189,6 +200,13 @@ result<strategy> parse_strategy(std::string_view text, const std::vector<strateg
 }
 
 } // namespace
+
+bool number_less(const value& a, const value& b) {
+    if (a.kind() == b.kind()) return a < b;
+    bool a_whole = a.kind() == value_kind::integer;
+    auto order = compare(*(a_whole ? a : b).as_int(), *(a_whole ? b : a).as_double());
+    return a_whole ? order < 0 : order > 0;
+}
 
 strategy last_writer_wins() {
     auto latest_of = [](const conflict& what) -> result<std::optional<reading>> {

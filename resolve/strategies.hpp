@@ -20,6 +20,10 @@ namespace weft {
 // the last. A name counts before a region. Defers if no writer is in it.
 [[nodiscard]] strategy priority(std::vector<std::string> order);
 
+// Whether `a` is less than `b` as a number, both an integer or a double: exactly, also where an integer has
+// no double of its own. NaN is the largest. Of an integer and a double that are equal neither is less.
+[[nodiscard]] bool number_less(const value& a, const value& b);
+
 // Folds of values. They look at no remove; where there are only removes, the object is absent.
 //   max, min   by the order of values, within one kind; integers and doubles are one kind
 //   sum        of integers, exact, or over_limit; with doubles among them a double, added in order of value

@@ -59,21 +59,25 @@ void print(const json::object& entry) {
     if (const json::value* fields = entry.if_contains("field")) {
         for (const json::value& field : fields->as_array()) place += "/" + plain(field);
     }
+    bool clash = entry.at("kind") == "type_clash"; // of which siblings and result are types
+    auto shown = [&](const json::value& v) { return clash ? plain(v) : to_text(v); };
     std::string siblings;
     for (const json::value& s : entry.at("siblings").as_array()) {
         const json::value* content = s.as_object().if_contains("value");
         siblings += (siblings.empty() ? "" : ", ") +
-                    (content == nullptr ? std::string("removed") : to_text(*content));
+                    (content == nullptr ? std::string("removed") : shown(*content));
         if (!s.at("member").is_null()) siblings += " of " + plain(s.at("member"));
     }
     std::string result;
     for (const json::value& v : entry.at("result").as_array())
-        result += (result.empty() ? "" : " ") + to_text(v);
+        result += (result.empty() ? "" : " ") + shown(v);
     if (result.empty()) result = "nothing";
     std::string decided = plain(entry.at("strategy")) + " gives " + result;
     if (entry.at("outcome") == "waits") decided = "waits for a person";
     if (entry.at("outcome") == "settled") {
-        std::string who = entry.at("who").is_null() ? "a plain write" : plain(entry.at("who"));
+        std::string who = !entry.at("who").is_null()                 ? plain(entry.at("who"))
+                          : entry.at("strategy") == "state_transfer" ? "what came as a state"
+                                                                     : "a plain write";
         decided = "settled by " + who + ": " + result;
     }
     std::string at = plain(entry.at("at"));

@@ -39,18 +39,23 @@ void print(const json::object& one) {
         for (const json::value& v : result) decided += " " + to_text(v);
         if (result.empty()) decided += " nothing";
     }
-    std::printf("%s  %s %s, %s for %s, id %s\n", place_of(one).c_str(),
-                plain_or_dash(one.at("type")).c_str(), plain_or_dash(one.at("kind")).c_str(),
-                decided.c_str(), age_of(one).c_str(), plain_or_dash(one.at("id")).c_str());
+    bool clash = one.at("kind") == "type_clash"; // of which siblings are types, and nobody's
+    std::string what = clash ? "" : plain_or_dash(one.at("type")) + " ";
+    std::printf("%s  %s%s, %s for %s, id %s\n", place_of(one).c_str(), what.c_str(),
+                plain_or_dash(one.at("kind")).c_str(), decided.c_str(), age_of(one).c_str(),
+                plain_or_dash(one.at("id")).c_str());
     for (const json::value& why : one.at("failed").as_array())
         std::printf("     %s\n", plain_or_dash(why).c_str());
     for (const json::value& s : one.at("siblings").as_array()) {
         std::printf("  %2s %s\n", plain_or_dash(s.at("n")).c_str(),
-                    sibling_line(s.as_object()).c_str());
+                    clash ? plain_or_dash(s.at("value")).c_str()
+                          : sibling_line(s.as_object()).c_str());
     }
+    if (const json::value* left_out = one.if_contains("siblings_left_out"))
+        std::printf("     and %s more\n", plain_or_dash(*left_out).c_str());
 }
 
-int print_all(const json::array& conflicts, bool as_json) {
+void print_all(const json::array& conflicts, bool as_json) {
     for (const json::value& one : conflicts) {
         if (as_json) {
             std::printf("%s\n", to_text(one).c_str());
@@ -58,7 +63,6 @@ int print_all(const json::array& conflicts, bool as_json) {
             print(one.as_object());
         }
     }
-    return done;
 }
 
 std::string user_name() {
@@ -148,19 +152,27 @@ int run(const conflicts_command& given) {
         if (dropped) return data_problem;
         return ended ? complain({errc::unreachable, "the node stopped"}) : complain(ended.error());
     }
-    auto answer =
-        given.asked == what::show
-            ? node->ask("GET", target_of({"conflicts", given.to.key}))
-            : node->ask("GET", target_of({"conflicts"}, {{"prefix", given.to.key},
-                                                         {"all", given.all ? "true" : ""}}));
-    if (!answer) return complain(answer.error());
-    int status = print_all(answer->at("conflicts").as_array(), given.json);
-    const json::value* left_out = answer->as_object().if_contains("left_out");
-    if (left_out != nullptr && left_out->to_number<std::uint64_t>() > 0) {
-        std::fprintf(stderr, "weft: %s more are left out; name a prefix\n",
-                     plain_or_dash(*left_out).c_str());
+    bool show = given.asked == what::show;
+    std::uint64_t left = given.limit;
+    for (std::string after;;) {
+        std::string limit = left > 0 ? std::to_string(left) : "";
+        std::string target = show ? target_of({"conflicts", given.to.key}, {{"after", after}})
+                                  : target_of({"conflicts"}, {{"prefix", given.to.key},
+                                                              {"all", given.all ? "true" : ""},
+                                                              {"limit", limit},
+                                                              {"after", after}});
+        auto answer = node->ask("GET", target);
+        if (!answer) return complain(answer.error());
+        const json::array& page = answer->at("conflicts").as_array();
+        print_all(page, given.json);
+        const json::value& next = answer->at("next");
+        if (next.is_null()) return done;
+        if (given.limit > 0 && (left -= page.size()) == 0) {
+            std::fprintf(stderr, "weft: there are more; raise --limit, or name a prefix\n");
+            return done;
+        }
+        after = next.as_string();
     }
-    return status;
 }
 
 } // namespace weft

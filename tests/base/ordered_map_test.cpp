@@ -8,6 +8,7 @@
 #include <atomic>
 #include <concepts>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
@@ -57,16 +58,17 @@ bool same(const Tested& mine, const reference_map& reference) {
     return at == mine.end();
 }
 
-template <class Tested, class... Glimpse>
+template <class Tested>
 void put(Tested& mine, reference_map& reference, const std::string& key, std::uint32_t choice,
-         const Glimpse&... from) {
+         const typename Tested::glimpse* from = nullptr) {
     bool fresh = !reference.contains(key);
     bool made = false;
     auto make = [&] {
         made = true;
         return wide{"made", {}};
     };
-    wide& there = mine.find_or_insert(std::string_view(key), make, from...);
+    auto untold = [](const std::string*, const std::string*) {};
+    wide& there = mine.find_or_insert(std::string_view(key), make, untold, from);
     RC_ASSERT(made == fresh);
     RC_ASSERT(there.text == (fresh ? "made" : reference[key]));
     there.text = reference[key] = std::to_string(choice);
@@ -100,7 +102,7 @@ void does_what_a_map_does() {
                         for (std::size_t i = 0; i < keys.size(); ++i) {
                             if (choice / 97 % 16 == i) reference.erase(keys.back());
                             if (choice / 97 % 16 == i) mine.erase(std::string_view(keys.back()));
-                            put(mine, reference, keys[i], choice, seen[i]);
+                            put(mine, reference, keys[i], choice, &seen[i]);
                         }
                     } else {
                         for (const std::string& k : keys) put(mine, reference, k, choice);
@@ -215,6 +217,34 @@ BOOST_AUTO_TEST_CASE(keys_that_come_in_order_or_in_reverse_are_all_there) {
         }
         BOOST_TEST(next == many);
     }
+}
+
+BOOST_AUTO_TEST_CASE(a_new_entry_is_told_what_comes_before_and_after_it_if_that_is_at_hand) {
+    ordered_map<int, int> m;
+    std::map<int, int> reference;
+    int told = 0;
+    constexpr int many = 5'000;
+    for (int i = 0; i < many; ++i) {
+        int key = i < many / 2 ? i : static_cast<int>(i * 7'919LL % 100'003); // in order, then not
+        auto after = reference.lower_bound(key);
+        bool fresh = after == reference.end() || after->first != key;
+        bool called = false;
+        m.find_or_insert(
+            key, [] { return 0; },
+            [&](const int* before, const int* behind) {
+                called = true;
+                BOOST_REQUIRE(fresh);
+                BOOST_REQUIRE((behind == nullptr) == (after == reference.end()));
+                if (behind != nullptr) BOOST_REQUIRE_EQUAL(*behind, after->first);
+                BOOST_REQUIRE((before == nullptr) == (after == reference.begin()));
+                if (before != nullptr) BOOST_REQUIRE_EQUAL(*before, std::prev(after)->first);
+            });
+        if (i < many / 2)
+            BOOST_REQUIRE(called); // at the end of all there is always a leaf to look in
+        told += called ? 1 : 0;
+        reference.emplace(key, 0);
+    }
+    BOOST_TEST(told > static_cast<int>(reference.size()) * 19 / 20);
 }
 
 BOOST_AUTO_TEST_CASE(finding_among_many_compares_few) {

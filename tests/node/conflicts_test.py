@@ -5,6 +5,7 @@ usage: tests/node/conflicts_test.py PATH_TO_WEFT [unittest arguments]"""
 import json
 import subprocess
 import threading
+from urllib.parse import quote
 
 from program import DATA, DONE, USAGE, WEFT, Case, Node, clean_environment, eventually, main, run
 
@@ -19,6 +20,11 @@ resolve = "priority(oslo) > last_writer_wins"
 [[rule]]
 key = "kept:*"
 resolve = "manual"
+keeps_removes = true
+
+[[rule]]
+key = "gone:*"
+resolve = "priority(oslo)"
 keeps_removes = true
 
 [[rule]]
@@ -147,9 +153,13 @@ class Settling(Pair):
         self.apart(lambda a: a.do("incr", "x"), lambda b: b.do("set", "x", "text"))
         [clash] = self.queue(self.a)
         self.assertEqual([s["value"] for s in clash["siblings"]], ["register", "counter"])
-        self.a.do("conflicts resolve", "x", "--take", "2")
+        lines = self.a.do("conflicts list", "x").splitlines()
+        self.assertTrue(lines[0].startswith("x  type_clash, waits for "), lines)
+        self.assertEqual(lines[1:], ["   1 register", "   2 counter"])
+        self.a.do("conflicts resolve", "x", "--take", "2", "--who", "Ada")
         self.alike()
         self.assertEqual(self.b.value("x"), 1)
+        self.assertIn("x  type_clash: register, counter; settled by Ada: counter", self.b.do("audit", "--key", "x"))
         self.a.do("incr", "stock", "3")
         self.alike()
         self.apart(lambda a: a.do("incr", "stock", "-2"), lambda b: b.do("incr", "stock", "-2"))
@@ -167,6 +177,26 @@ class Settling(Pair):
         self.linked()
         self.assertEqual(self.trail(self.b), before)
         self.assertEqual(len(self.queue(self.b)), 1)
+
+    def test_other_rules_decide_anew_what_is_open_and_nothing_else(self):
+        self.write("over")
+        self.b.do("conflicts resolve", "over", "--take", "1", "--who", "Ada")
+        self.alike()
+        self.write("open")
+        before = self.trail(self.b)
+        self.assertEqual([e["outcome"] for e in before], ["waits", "settled", "waits"])
+        self.config.write_text(RULES + '[[rule]]\nkey = "o*"\nresolve = "max"\n')
+        self.b.kill()
+        self.b.start()
+        eventually("decided anew", lambda: len(self.trail(self.b)) == 4)
+        after = self.trail(self.b)
+        self.assertEqual(after[:3], before)
+        self.assertEqual((after[3]["key"], after[3]["strategy"], after[3]["result"]), ("open", "max", ["theirs"]))
+        for _ in range(2):  # under the same rules nothing comes of a start, and nothing of a log that is replayed
+            self.b.kill()
+            self.b.start()
+            self.linked()
+            self.assertEqual(self.trail(self.b), after)
 
     def test_who_watches_sees_it_open_and_close(self):
         watch = subprocess.Popen([WEFT, "conflicts", "watch", "--dir", self.a.dir], stdout=subprocess.PIPE,
@@ -187,10 +217,55 @@ class Settling(Pair):
         self.assertEqual([e["event"] for e in events[-2:]], ["opened", "closed"])
         self.assertEqual((events[-1]["who"], events[-1]["key"]), ("Ada", "w"))
 
+    def test_a_long_queue_comes_in_pages(self):
+        def write(node, text):
+            lines = [json.dumps({"key": f"q:{n:04}", "type": "mv_register", "value": text}) for n in range(30)]
+            lines += [json.dumps({"key": "large", "field": [f"f{n}"], "type": "mv_register",
+                                  "value": text + "x" * 900_000}) for n in range(12)]
+            for line in lines:
+                entry = json.loads(line)
+                words = {"key": entry["key"], "type": entry["type"], "op": "set", "value": entry["value"]}
+                if "field" in entry:
+                    words["field"] = entry["field"]
+                status, answer = node.http("POST", "/v1/ops", json.dumps([words]))
+                self.assertEqual(status, 200, answer)
+        self.apart(lambda a: write(a, "ours"), lambda b: write(b, "theirs"))
+        self.assertEqual(len(self.queue(self.a, "q:")), 30)
+        pages, after, sizes = [], "", []
+        while after is not None:
+            status, page = self.a.http("GET", f"/v1/conflicts?prefix=q:&limit=7&after={quote(after)}")
+            self.assertEqual(status, 200)
+            pages += [one["key"] for one in page["conflicts"]]
+            sizes.append(len(page["conflicts"]))
+            after = page["next"]
+        self.assertEqual((pages, sizes), ([f"q:{n:04}" for n in range(30)], [7, 7, 7, 7, 2]))
+        status, page = self.a.http("GET", "/v1/conflicts/large")  # 22 MB of them
+        self.assertEqual(status, 200)
+        self.assertLess(len(json.dumps(page)), 7 << 20)
+        self.assertEqual(json.loads(page["next"])[0], "large")
+        self.assertEqual(len(self.a.do("conflicts show", "large", "--json").splitlines()), 12)
+        outcome = self.a.weft("conflicts list", "q:", "--limit", "3", "--json")
+        self.assertEqual(len(outcome.out.splitlines()), 3)
+        self.assertIn("there are more", outcome.err)
+        for bad in ("x", "[]", '["k"]', '["k","coin"]', "[1,null]"):
+            self.assertEqual(self.a.http("GET", f"/v1/conflicts?after={quote(bad)}")[0], 400, bad)
+        self.refused(self.a.weft("conflicts list", "--limit", "0"), USAGE, "--limit")
+
+    def test_a_rule_that_takes_the_remove_reads_as_absent(self):
+        self.a.do("set", "gone:1", "old", "--type", "mv_register")
+        self.alike()
+        self.apart(lambda a: a.do("set", "gone:1", "new", "--type", "mv_register"),
+                   lambda b: b.do("delete", "gone:1"))
+        for node in (self.a, self.b):
+            [found] = self.queue(node, "--all")
+            self.assertEqual((found["strategy"], found["result"]), ("priority(oslo)", []))
+            self.refused(node.weft("get", "gone:1"), DATA, "not_found")
+            self.assertIn("removed", node.do("get", "gone:1", "--siblings"))
+
     def test_over_http(self):
         self.write("k")
         status, found = self.a.http("GET", "/v1/conflicts?prefix=k")
-        self.assertEqual((status, len(found["conflicts"]), found["left_out"]), (200, 1, 0))
+        self.assertEqual((status, len(found["conflicts"]), found["next"]), (200, 1, None))
         one = found["conflicts"][0]
         for body in ("[]", "{}", '{"id": 5}', json.dumps({"id": one["id"]}),
                      json.dumps({"id": one["id"], "take": 3}),

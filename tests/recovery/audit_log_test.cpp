@@ -172,11 +172,7 @@ BOOST_AUTO_TEST_CASE(a_flipped_byte_anywhere_costs_one_entry_at_most_and_is_name
         bool header = at < 28;
         std::size_t damaged = 0;
         auto after = w.keys({}, &damaged);
-        if (header) {
-            BOOST_TEST(after.empty());
-        } else {
-            BOOST_TEST(after.size() >= before.size() - 1, "byte " << at);
-        }
+        BOOST_TEST(after.size() >= before.size() - (header ? 0 : 1), "byte " << at);
         for (const std::string& key : after)
             BOOST_TEST(std::count(before.begin(), before.end(), key) == 1);
         BOOST_TEST(w.events.all.size() == 1U);
@@ -187,6 +183,49 @@ BOOST_AUTO_TEST_CASE(a_flipped_byte_anywhere_costs_one_entry_at_most_and_is_name
         BOOST_TEST(w.keys().size() == after.size() + 1);
         for (const std::string& left : w.directory.names()) w.directory.erase(left);
     }
+}
+
+BOOST_AUTO_TEST_CASE(a_segment_of_which_nothing_can_be_read_stays_and_is_named) {
+    trail_world w;
+    w.add(12);
+    BOOST_REQUIRE(w.sync());
+    std::string name = w.directory.names().front();
+    bytes bad = w.directory.contents(name);
+    for (std::size_t at = 0; at < bad.size(); at += 8) bad[at] ^= std::byte{0x40};
+    auto all = w.keys();
+    w.directory.overwrite(name, bad);
+    w.open();
+    std::vector<audit_entry> none;
+    BOOST_REQUIRE(w.trail->take_replayed(none));
+    BOOST_TEST(w.directory.contents(name) == bad);
+    std::size_t damaged = 0;
+    auto left = w.keys({.since = hlc::at_ms(1)}, &damaged);
+    BOOST_TEST(damaged == 2U); // its header, and what is behind it
+    BOOST_TEST(left.size() < all.size());
+    BOOST_TEST(std::equal(left.begin(), left.end(), all.end() - static_cast<long>(left.size())));
+}
+
+// Retention took segments before it, so a replay passes over what is older than the trail: which is told by
+// its entries, not by the header.
+BOOST_AUTO_TEST_CASE(a_replay_adds_what_is_missing_where_the_oldest_header_is_damaged) {
+    trail_world w;
+    w.options.bytes_max = 1'200;
+    w.open();
+    std::vector<audit_entry> all;
+    for (int i = 0; i < 30; ++i) all.push_back(w.next());
+    std::vector<audit_entry> most(all.begin(), all.end() - 2);
+    BOOST_REQUIRE(w.trail->append(most));
+    auto before = w.keys();
+    std::string oldest = w.directory.names().front();
+    bytes bad = w.directory.contents(oldest);
+    bad[9] ^= std::byte{0x40};
+    w.directory.overwrite(oldest, bad);
+    w.options.bytes_max = 1U << 20U;
+    w.open();
+    BOOST_REQUIRE(w.trail->take_replayed(all)); // the process died before it wrote the last two
+    auto after = w.keys();
+    BOOST_TEST(after.size() == before.size() + 2);
+    BOOST_TEST(after.back() == "k29");
 }
 
 BOOST_AUTO_TEST_CASE(what_is_old_or_too_much_goes_by_segments) {
@@ -222,6 +261,31 @@ BOOST_AUTO_TEST_CASE(a_replay_adds_only_what_is_missing) {
     replayed = all;
     BOOST_REQUIRE(w.trail->take_replayed(replayed));
     BOOST_TEST(w.keys().size() == 10U);
+}
+
+// A snapshot does not tell which write crossed it: what is found after a start has other siblings.
+BOOST_AUTO_TEST_CASE(a_bound_that_is_known_to_be_crossed_is_not_taken_from_a_replay_again) {
+    trail_world w;
+    auto at_bound = [&](std::uint64_t counter, bool settled) {
+        conflict what{conflict_kind::bound, {"stock"}, {type_kind::counter}, {}};
+        what.siblings.push_back({{replica_id{1}, counter}, {}, value(-1), "berlin", {}});
+        audit_entry out = settled ? audit_of_settled(what, {}, settled_by_write, "", 1)
+                                  : audit_of(what, {std::nullopt, "manual", {}}, 1);
+        out.at = hlc::at_ms(w.loop.wall_ms() + counter);
+        return out;
+    };
+    std::vector<audit_entry> before{at_bound(1, false), at_bound(3, true), at_bound(4, false)};
+    BOOST_REQUIRE(w.trail->append(before));
+    auto replay = [&](std::vector<audit_entry> entries) {
+        w.directory.kill();
+        w.open();
+        BOOST_REQUIRE(w.trail->take_replayed(entries));
+        return w.keys().size();
+    };
+    BOOST_TEST(replay({at_bound(7, false)}) == 3U);
+    BOOST_TEST(replay({at_bound(1, false), at_bound(3, true), at_bound(4, false)}) == 3U);
+    // The process died before it wrote that it was settled, and crossed again.
+    BOOST_TEST(replay({at_bound(4, false), at_bound(8, true), at_bound(9, false)}) == 5U);
 }
 
 BOOST_AUTO_TEST_CASE(a_replay_does_not_bring_back_what_retention_took) {

@@ -1,170 +1,13 @@
-#include "replica/core.hpp"
-#include "replica/transaction.hpp"
-
-#include <boost/test/unit_test.hpp>
+#include "tests/replica/conflict_members.hpp"
 
 #include <algorithm>
-#include <map>
+#include <memory>
+#include <set>
+#include <stdexcept>
 
-// What concurrent writes become under rules, on replicas that exchange runs when they are told to.
+// What concurrent writes become under rules.
 using namespace weft;
-
-namespace {
-
-rules rules_of(std::vector<rule> all) {
-    auto made = rules::make(std::move(all));
-    BOOST_REQUIRE_MESSAGE(made, (made ? "" : to_string(made.error())));
-    return *made;
-}
-
-rule of_key(std::string key, std::string_view how, bool keeps_removes = false) {
-    return {std::move(key), {}, {}, *parse_resolver(how), keeps_removes};
-}
-
-struct member {
-    core decisions;
-    std::uint64_t wall_ms = 1'800'000'000'000;
-    instant now{1'000'000'000};
-    std::vector<shared_bytes> runs; // own, all of them
-    std::vector<audit_entry> trail;
-    std::vector<std::string> told;
-    std::map<std::string, session_id> links;
-
-    member(const std::string& name, std::uint64_t id, rules all = {}, std::string region = {})
-        : decisions({.name = name, .region = std::move(region), .conflict_rules = std::move(all)},
-                    id) {
-        decisions.start({replica_id{id}, {}, {}}, {}, now);
-        (void)decisions.subscribe_conflicts([this](const conflict_event& e) {
-            std::string line(to_string(e.happened));
-            line += " " + std::string(to_string(e.now.what.kind)) + " " + e.now.what.path.back();
-            told.push_back(line + (e.who.empty() ? "" : " by " + e.who));
-        });
-    }
-
-    void happens(decltype(event::what) what) {
-        now = now.after_ms(1);
-        for (effect& e : decisions.step({now, wall_ms++, std::move(what)})) {
-            if (auto* made = std::get_if<append_log>(&e)) {
-                for (const shared_bytes& run : made->runs) {
-                    auto header = read_run_header(run.view);
-                    BOOST_REQUIRE(header);
-                    if (header->origin == decisions.identity().id) runs.push_back(run);
-                }
-            } else if (auto* decided = std::get_if<record_audit>(&e)) {
-                trail.insert(trail.end(), decided->entries.begin(), decided->entries.end());
-            } else if (auto* tells = std::get_if<notify_conflict>(&e)) {
-                (*tells->whom)(tells->what);
-            }
-        }
-    }
-    result<void> tries(const std::function<result<void>(transaction&)>& change) {
-        BOOST_REQUIRE(decisions.begin_change(wall_ms++));
-        transaction t(decisions);
-        auto done = change(t);
-        if (done) {
-            (void)decisions.end_change();
-        } else {
-            decisions.roll_back_change();
-        }
-        happens(woken{});
-        decisions.check_invariants();
-        return done;
-    }
-    void writes(const std::function<result<void>(transaction&)>& change) {
-        auto done = tries(change);
-        BOOST_REQUIRE_MESSAGE(done, (done ? "" : to_string(done.error())));
-    }
-    void meets(const member& other) {
-        hello_message hello;
-        hello.cluster = "weft";
-        hello.id = other.decisions.identity().id;
-        hello.name = std::to_string(static_cast<std::uint64_t>(hello.id));
-        hello.process_nonce = static_cast<std::uint64_t>(hello.id) + 1'000;
-        hello.rules_version = other.decisions.conflicts().rules().version();
-        session_id link{static_cast<std::uint32_t>(links.size() + 1)};
-        links[hello.name] = link;
-        happens(link_up{link, {}, "test:" + hello.name});
-        happens(received{link, hello, 100});
-    }
-    void gets(const member& other) {
-        std::string name =
-            std::to_string(static_cast<std::uint64_t>(other.decisions.identity().id));
-        if (!links.contains(name)) meets(other);
-        for (const shared_bytes& run : other.runs)
-            happens(received{links.at(name), runs_message{{run}}, 100});
-        decisions.check_invariants();
-    }
-
-    [[nodiscard]] std::vector<open_conflict> all() const {
-        std::vector<open_conflict> out;
-        for (const auto& [where, one] : decisions.conflicts().all()) out.push_back(one);
-        return out;
-    }
-    [[nodiscard]] open_conflict only() const {
-        auto there = all();
-        BOOST_REQUIRE_EQUAL(there.size(), 1);
-        return there.front();
-    }
-    template <class Read>
-    auto reads(Read read) {
-        BOOST_REQUIRE(decisions.begin_change(wall_ms++));
-        transaction t(decisions);
-        auto out = read(t);
-        decisions.roll_back_change();
-        BOOST_REQUIRE_MESSAGE(out, (out ? "" : to_string(out.error())));
-        return *out;
-    }
-    std::string lww(const std::string& key) {
-        auto found = reads([&](transaction& t) { return t.lww_register(key).get(); });
-        return found ? to_string(*found) : "nothing";
-    }
-    std::string mv(const std::string& key) {
-        std::string out;
-        for (const value& v : reads([&](transaction& t) { return t.mv_register(key).get(); }))
-            out += (out.empty() ? "" : " ") + to_string(v);
-        return out;
-    }
-};
-
-auto sets(const std::string& key, const value& content) {
-    return [=](transaction& t) { return t.mv_register(key).set(content); };
-}
-
-void exchange(const std::vector<member*>& all) {
-    for (member* to : all) {
-        for (member* from : all) {
-            if (to != from) to->gets(*from);
-        }
-    }
-}
-
-void check_alike(std::vector<member*> all) {
-    for (member* each : all) {
-        BOOST_TEST(to_string(each->decisions.state().digest()) ==
-                   to_string(all.front()->decisions.state().digest()));
-        auto mine = each->all();
-        auto theirs = all.front()->all();
-        BOOST_REQUIRE_EQUAL(mine.size(), theirs.size());
-        for (std::size_t i = 0; i < mine.size(); ++i) {
-            BOOST_TEST((mine[i].what == theirs[i].what));
-            BOOST_TEST((mine[i].made == theirs[i].made));
-        }
-    }
-}
-
-// Two members with the same rules.
-struct pair {
-    member a;
-    member b;
-    explicit pair(const rules& all = {})
-        : a("berlin", 10, all, "eu"), b("oslo", 20, all, "north") {}
-    void sync() {
-        exchange({&a, &b});
-        check_alike({&a, &b});
-    }
-};
-
-} // namespace
+using namespace weft::tests;
 
 BOOST_AUTO_TEST_SUITE(conflicts)
 
@@ -286,6 +129,18 @@ BOOST_AUTO_TEST_CASE(two_people_who_resolve_at_once_make_a_smaller_conflict) {
     p.sync();
     BOOST_TEST(p.a.mv("k") == R"("x" "y")");
     seen = p.b.only().what;
+    // Each has the other's decision, too, though its conflict was settled here already.
+    for (member* each : {&p.a, &p.b}) {
+        std::set<std::string> named;
+        for (const audit_entry& e : each->trail) {
+            if ((e.outcome == audit_outcome::settled)) named.insert(e.who);
+        }
+        BOOST_TEST((named == std::set<std::string>{"Ada", "Bob"}));
+    }
+    const audit_entry& late = p.a.trail[p.a.trail.size() - 2];
+    BOOST_TEST(late.who == "Bob");
+    BOOST_REQUIRE_EQUAL(late.siblings.size(), 1);
+    BOOST_TEST(to_string(late.siblings.front().content->content) == R"("y")");
     p.b.writes([&](transaction& t) { return t.resolve(seen, {.who = "Bob"}); }); // neither: removed
     p.sync();
     BOOST_TEST(p.a.mv("k").empty());
@@ -449,7 +304,7 @@ BOOST_AUTO_TEST_CASE(a_counter_of_which_a_part_is_reset_is_another_conflict) {
     open_conflict there = p.a.only();
     BOOST_TEST(to_string(*before.siblings.front().content) == "30");
     BOOST_TEST(to_string(*there.what.siblings.front().content) == "28");
-    BOOST_TEST((p.a.trail.front().id != p.a.trail.back().id));
+    BOOST_TEST((audit_of(before, there.made, 1).id != audit_of(there.what, there.made, 1).id));
     auto late = p.a.tries([&](transaction& t) { return t.resolve(before, {.content = 3}); });
     BOOST_TEST((late.error().code == errc::outdated));
     p.a.writes([&](transaction& t) { return t.resolve(there.what, {.content = 3}); });
@@ -490,6 +345,77 @@ BOOST_AUTO_TEST_CASE(a_merged_value_beyond_its_bound_is_a_conflict) {
     p.a.writes(sets("seats", 9));
     p.sync();
     BOOST_TEST(p.b.all().empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_bound_that_stays_crossed_is_told_once) {
+    rule stock{"stock", {}, type_kind::counter, {}};
+    stock.min = value(0);
+    pair p(rules_of({stock}));
+    auto takes = [](transaction& t) { return t.counter("stock").decrement(); };
+    for (int i = 0; i < 5; ++i) p.a.writes(takes);
+    p.sync();
+    for (member* each : {&p.a, &p.b}) {
+        BOOST_REQUIRE_EQUAL(each->trail.size(), 1);
+        BOOST_TEST(each->trail.front().failed.front().find("-1 is below 0") != std::string::npos);
+        BOOST_TEST(each->only().made.failed.front().detail == "-5 is below 0"); // the queue knows
+        BOOST_TEST(each->told.size() == 5);                                     // and who watches
+        BOOST_TEST(each->only().since_ms <= each->trail.front().at.ms());
+    }
+    // Settled by a person, but beyond it again: two entries, and again one when it comes back.
+    conflict seen = p.b.only().what;
+    p.b.writes([&](transaction& t) { return t.resolve(seen, {.content = -2, .who = "Bob"}); });
+    p.sync();
+    BOOST_REQUIRE_EQUAL(p.a.trail.size(), 3);
+    BOOST_TEST(p.a.trail[1].who == "Bob");
+    BOOST_TEST((p.a.trail[2].outcome == audit_outcome::waits));
+    p.a.writes([](transaction& t) { return t.counter("stock").increment(2); });
+    BOOST_REQUIRE_EQUAL(p.a.trail.size(), 4);
+    BOOST_TEST(p.a.trail.back().strategy == "overwritten");
+    p.a.writes(takes);
+    BOOST_TEST((p.a.trail.back().outcome == audit_outcome::waits));
+    BOOST_TEST(p.a.trail.size() == 5);
+}
+
+BOOST_AUTO_TEST_CASE(a_bound_of_ones_own_is_checked_where_a_rule_says) {
+    rule plate{"plate", {}, type_kind::mv_register, *parse_resolver("last_writer_wins")};
+    plate.check = {"three letters", [](const value& v) -> std::string {
+                       return v.as_text() && v.as_text()->size() == 3 ? "" : "another length";
+                   }};
+    pair p(rules_of({plate}));
+    p.a.writes(sets("plate", "abc"));
+    BOOST_TEST(p.a.all().empty());
+    p.a.writes(sets("plate", "abcd"));
+    p.sync();
+    BOOST_TEST((p.b.only().what.kind == conflict_kind::bound));
+    BOOST_TEST(p.b.only().waits());
+    BOOST_TEST(p.b.mv("plate") == "\"abcd\""); // as without a rule
+    p.b.writes([&](transaction& t) { return t.resolve(p.b.only().what, {.content = "xyz"}); });
+    p.sync();
+    BOOST_TEST(p.a.all().empty());
+}
+
+// However often each of them writes: its later write has seen its earlier one.
+BOOST_AUTO_TEST_CASE(a_register_holds_one_sibling_of_each_replica_at_most) {
+    std::vector<std::unique_ptr<member>> all;
+    std::vector<member*> everyone;
+    for (std::uint64_t id = 1; id <= 4; ++id) {
+        all.push_back(std::make_unique<member>("m" + std::to_string(id), id * 10));
+        everyone.push_back(all.back().get());
+    }
+    for (int round = 0; round < 5; ++round) {
+        for (member* each : everyone) {
+            each->writes(sets("k", round));
+            each->writes(sets("k", std::string(1'000, 'x')));
+        }
+        if (round % 2 == 1) everyone[0]->gets(*everyone[1]); // some have seen some
+    }
+    exchange(everyone);
+    exchange(everyone);
+    check_alike(everyone);
+    std::set<replica_id> writers;
+    for (const sibling& s : everyone[0]->only().what.siblings) writers.insert(s.at.replica);
+    BOOST_TEST(writers.size() == everyone[0]->only().what.siblings.size());
+    BOOST_TEST(writers.size() == 4);
 }
 
 BOOST_AUTO_TEST_CASE(a_resolver_that_throws_leaves_the_siblings_and_the_node) {
@@ -552,6 +478,60 @@ BOOST_AUTO_TEST_CASE(a_replay_finds_the_same_conflicts_and_decisions) {
     for (const auto& [where, one] : found) BOOST_TEST((one.what == before.at(where).what));
 }
 
+// Decisions of before were made by other rules: they stand in the trail, and are not made again in a replay.
+// What is still open is decided anew, once.
+BOOST_AUTO_TEST_CASE(a_replay_under_changed_rules_records_only_what_is_decided_now) {
+    pair p(rules_of({of_key("n", "max")}));
+    p.a.writes(sets("n", 1));
+    p.b.writes(sets("n", 2));
+    p.sync(); // resolved
+    p.a.writes(sets("n", 3));
+    p.b.writes(sets("k", 4));
+    p.sync(); // n is in no conflict
+    p.a.writes(sets("k", 5));
+    p.b.writes(sets("k", 6));
+    p.sync();
+    std::vector<shared_bytes> log{p.a.runs[0], p.b.runs[0], p.a.runs[1],
+                                  p.b.runs[1], p.a.runs[2], p.b.runs[2]};
+    auto other = rules_of({of_key("n", "min"), of_key("k", "min")});
+    auto started = [&](std::optional<log_index> since, std::vector<audit_entry>& replayed) {
+        auto again =
+            std::make_unique<core>(replica_options{.name = "berlin", .conflict_rules = other}, 1);
+        again->had_rules_since(since);
+        for (const shared_bytes& run : log) BOOST_REQUIRE(again->replay(run, 5));
+        again->start({replica_id{10}, {}, {}}, {}, p.a.now);
+        replayed = again->take_audits();
+        std::vector<audit_entry> now;
+        for (int step = 0; step < 2; ++step) {
+            for (effect& e : again->step({p.a.now, p.a.wall_ms, woken{}})) {
+                if (auto* made = std::get_if<record_audit>(&e))
+                    now.insert(now.end(), made->entries.begin(), made->entries.end());
+            }
+        }
+        return now;
+    };
+    std::vector<audit_entry> replayed;
+    auto now = started(std::nullopt, replayed); // the first start under these rules
+    BOOST_TEST(replayed.empty());
+    BOOST_REQUIRE_EQUAL(now.size(), 1);
+    BOOST_TEST(now.front().path.front() == "k");
+    BOOST_TEST(now.front().strategy == "min");
+    BOOST_TEST(now.front().at.ms() >= p.a.wall_ms);
+    // The next one, after a crash that the trail did not survive: decided where the log was then, and after.
+    now = started(log_index{2}, replayed);
+    BOOST_TEST(now.empty());
+    BOOST_REQUIRE_EQUAL(replayed.size(), 2);
+    BOOST_TEST(replayed[0].path.front() == "n"); // open there
+    BOOST_TEST(replayed[1].path.front() == "k");
+    now = started(log_index{6}, replayed); // nothing came since: the trail mostly has it already
+    BOOST_TEST(now.empty());
+    BOOST_REQUIRE_EQUAL(replayed.size(), 1);
+    BOOST_TEST(replayed[0].path.front() == "k");
+    now = started(log_index{7}, replayed); // a run was lost
+    BOOST_TEST(replayed.empty());
+    BOOST_TEST(now.size() == 1);
+}
+
 BOOST_AUTO_TEST_CASE(a_loaded_state_has_its_conflicts) {
     pair p(rules_of({of_key("n", "max")}));
     p.a.writes([](transaction& t) {
@@ -573,6 +553,27 @@ BOOST_AUTO_TEST_CASE(a_loaded_state_has_its_conflicts) {
         BOOST_TEST((one.what == p.a.decisions.conflicts().all().at(where).what));
         BOOST_TEST((one.made == p.a.decisions.conflicts().all().at(where).made));
     }
+}
+
+// A state says what is there, not who settled what was.
+BOOST_AUTO_TEST_CASE(what_a_state_of_a_peer_settled_is_not_told_as_a_plain_write) {
+    pair p;
+    p.a.writes(sets("k", "a"));
+    p.b.writes(sets("k", "b"));
+    p.sync();
+    keyspace before = p.a.decisions.state();
+    conflict seen = p.b.only().what;
+    p.b.writes([&](transaction& t) { return t.resolve(seen, {.content = "x", .who = "Ada"}); });
+    p.sync();
+    conflict_index known = p.a.decisions.conflicts().of_same_rules();
+    conflict_index::outcome out;
+    known.rebuild(before, 1, out);
+    out.entries.clear();
+    known.rebuild(p.a.decisions.state(), 2, out);
+    BOOST_REQUIRE_EQUAL(out.entries.size(), 1);
+    BOOST_TEST(out.entries.front().strategy == "state_transfer");
+    BOOST_TEST(out.entries.front().who.empty());
+    BOOST_TEST(to_string(out.entries.front().result.front().content) == R"("x")");
 }
 
 BOOST_AUTO_TEST_CASE(who_has_other_rules_is_named) {

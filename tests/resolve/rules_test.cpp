@@ -5,6 +5,7 @@
 #include <rapidcheck/boost_test.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 namespace weft {
 namespace {
@@ -59,6 +60,27 @@ BOOST_AUTO_TEST_CASE(a_bound_is_exact_and_takes_numbers_only) {
     BOOST_TEST(rule().outside(value("x")).empty());
 }
 
+BOOST_AUTO_TEST_CASE(a_check_of_ones_own_is_a_bound_too) {
+    rule one{"plate", {}, {}, {}};
+    one.check = {"three letters", [](const value& v) -> std::string {
+                     auto text = v.as_text();
+                     if (!text) throw std::runtime_error("no text");
+                     return text->size() == 3 ? "" : to_string(v) + " has another length";
+                 }};
+    BOOST_TEST(one.bounded());
+    BOOST_TEST(one.outside(value("abc")).empty());
+    BOOST_TEST(one.outside(value("ab")) == "three letters: \"ab\" has another length");
+    BOOST_TEST(one.outside(value(7)) == "three letters: the check threw: no text");
+    BOOST_TEST(to_string(one) == "plate: manual, as three letters allows");
+    rule other = one;
+    other.check->name = "four letters";
+    BOOST_TEST(rules::make({one})->version() != rules::make({other})->version());
+    other.check->name.clear();
+    BOOST_TEST(!rules::make({other}));
+    other.check = {"nothing", {}};
+    BOOST_TEST(!rules::make({other}));
+}
+
 BOOST_AUTO_TEST_CASE(what_cannot_be_meant_is_refused) {
     auto why = [](std::vector<rule> all) {
         auto made = rules::make(std::move(all));
@@ -68,7 +90,7 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_meant_is_refused) {
                "invalid_argument: rule 'a*b: max': a star stands at the end of a key only");
     BOOST_TEST(why({with("", "", type_kind::counter)}) ==
                "invalid_argument: rule '* type counter: max': counter settles by itself; it may "
-               "have min and max only");
+               "have bounds only");
     BOOST_TEST(why({with("", "", type_kind::map)}) ==
                "invalid_argument: rule '* type map: max': map settles by itself; rules are "
                "for mv_register and lww_register");

@@ -5,9 +5,11 @@
 #include <rapidcheck/boost_test.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <stdexcept>
+#include <tuple>
 
 namespace weft {
 namespace {
@@ -53,10 +55,17 @@ value any_value(bool only_numbers) {
                               [](std::int64_t n) { return value(n); })},
              {1, rc::gen::map(rc::gen::arbitrary<std::int64_t>(),
                               [](std::int64_t n) { return value(n); })},
+             {1,
+              rc::gen::element(value((std::int64_t{1} << 53U) + 1), value(0x1p53), value(0x1p63))},
              {1, rc::gen::element(value(0.5), value(-0.0), value(0.0), value(nan), value(1e300))}});
     }
     return *rc::gen::element(value(), value(true), value(3), value(3.0), value("a"), value("b"),
                              value::of_time_ms(7));
+}
+
+double number(const value& v) {
+    auto whole = v.as_int();
+    return whole ? static_cast<double>(*whole) : *v.as_double();
 }
 
 std::vector<sibling> some_siblings(bool only_numbers) {
@@ -152,10 +161,74 @@ RC_BOOST_PROP(sums_and_unions_are_those_of_the_values, ()) {
         if (fits) RC_ASSERT(read(made) == std::vector{value(static_cast<std::int64_t>(sum))});
         if (!fits) RC_ASSERT(made.failed.at(0).code == errc::over_limit);
     } else {
-        RC_ASSERT(read(made).at(0).kind() == value_kind::real);
+        double sum = 0; // in order of value
+        for (const value& v : values) sum += number(v);
+        RC_ASSERT(read(made) == std::vector{value(sum)});
     }
     values.erase(std::unique(values.begin(), values.end()), values.end());
     RC_ASSERT(read(decide(fold_union(), siblings)) == values);
+}
+
+// In 128 bits, where every integer and every double below 2^63 has its place: a whole part, and what is left
+// of a double.
+RC_BOOST_PROP(max_and_min_are_the_ends_of_the_numbers, ()) {
+    auto siblings = some_siblings(true);
+    std::vector<value> values;
+    for (const sibling& s : siblings) {
+        if (s.content) values.push_back(*s.content);
+    }
+    if (values.empty()) {
+        RC_ASSERT(read(decide(fold_max(), siblings)).empty());
+        return;
+    }
+    using place = std::tuple<__int128, double, value>;
+    auto place_of = [](const value& v) -> place {
+        if (auto whole = v.as_int()) return {*whole, 0, v};
+        double real = *v.as_double();
+        __int128 beyond = static_cast<__int128>(1) << 64;
+        if (std::isnan(real)) return {beyond + 1, 0, v};
+        if (std::abs(real) >= 0x1p63) return {real < 0 ? -beyond : beyond, real, v};
+        double whole = std::floor(real);
+        return {static_cast<__int128>(whole), real - whole, v};
+    };
+    std::sort(values.begin(), values.end(),
+              [&](const value& a, const value& b) { return place_of(a) < place_of(b); });
+    RC_ASSERT(read(decide(fold_max(), siblings)) == std::vector{values.back()});
+    RC_ASSERT(read(decide(fold_min(), siblings)) == std::vector{values.front()});
+}
+
+RC_BOOST_PROP(an_average_is_that_of_doubles, ()) {
+    std::vector<sibling> siblings;
+    double sum = 0;
+    auto count = *rc::gen::inRange<std::uint64_t>(1, 8);
+    for (std::uint64_t replica = 1; replica <= count; ++replica) {
+        // Eighths of small numbers, whose sums are exact in any order.
+        auto eighths = *rc::gen::inRange<std::int64_t>(-8'000, 8'000);
+        bool whole = eighths % 8 == 0 && *rc::gen::inRange(0, 2) == 0;
+        double real = static_cast<double>(eighths) / 8;
+        siblings.push_back(written(replica, 1, whole ? value(eighths / 8) : value(real)));
+        sum += real;
+    }
+    siblings.push_back(removed(99, 1)); // counts for nothing
+    RC_ASSERT(read(decide(fold_average(), siblings)) ==
+              std::vector{value(sum / static_cast<double>(count))});
+}
+
+BOOST_AUTO_TEST_CASE(numbers_that_have_no_double_of_their_own_are_compared_exactly) {
+    constexpr std::int64_t odd = (std::int64_t{1} << 53U) + 1;
+    std::vector<sibling> close{written(1, 1, odd), written(2, 1, 0x1p53)};
+    BOOST_TEST((read(decide(fold_max(), close)) == std::vector{value(odd)}));
+    BOOST_TEST((read(decide(fold_min(), close)) == std::vector{value(0x1p53)}));
+    constexpr std::int64_t last = std::numeric_limits<std::int64_t>::max();
+    constexpr std::int64_t first = std::numeric_limits<std::int64_t>::min();
+    BOOST_TEST(number_less(last, 0x1p63));
+    BOOST_TEST(!number_less(0x1p63, last));
+    BOOST_TEST(!number_less(first, -0x1p63));
+    BOOST_TEST(!number_less(-0x1p63, first));
+    BOOST_TEST(number_less(-0x1.0000000000001p63, first));
+    BOOST_TEST(number_less(last, nan));
+    BOOST_TEST(number_less(-1, -0.5));
+    BOOST_TEST(number_less(-0.5, 0));
 }
 
 BOOST_AUTO_TEST_CASE(max_and_min_compare_integers_with_doubles) {

@@ -243,9 +243,16 @@ problems check_decisions(const host& one, std::span<const audit_entry> trail) {
     auto [open, rules] = one->engine().with_core(
         [](core& c) { return std::pair(c.conflicts().all(), c.conflicts().rules().version()); });
     std::set<std::array<std::uint64_t, 2>> known;
-    for (const audit_entry& entry : trail) known.insert(entry.id);
+    std::set<std::vector<std::string>> crossed; // a bound is decided when it is crossed, once
+    for (const audit_entry& entry : trail) {
+        known.insert(entry.id);
+        if (entry.kind != conflict_kind::bound) continue;
+        if (entry.outcome == audit_outcome::waits) crossed.insert(entry.path);
+        if (entry.outcome == audit_outcome::settled) crossed.erase(entry.path);
+    }
     for (const auto& [where, there] : open) {
         if (known.contains(audit_of(there.what, there.made, rules).id)) continue;
+        if (there.what.kind == conflict_kind::bound && crossed.contains(there.what.path)) continue;
         out.push_back(one.name() + "'s audit trail does not know what was decided about '" +
                       where.path.back() + "'");
     }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <stdexcept>
 
 namespace weft::sim {
 namespace {
@@ -23,18 +24,32 @@ rules all_strategies() {
         }
         return best;
     });
+    strategy moody = custom("moody", [](const conflict& what) -> std::optional<value> {
+        for (const sibling& s : what.siblings) {
+            if (s.content && s.content->as_text()) throw std::runtime_error("no text, please");
+        }
+        return std::nullopt;
+    });
     auto how = [&](std::string_view text) {
-        auto parsed = parse_resolver(text, {longest});
+        auto parsed = parse_resolver(text, {longest, moody});
         WEFT_CHECK(parsed.has_value());
         return *parsed;
     };
     std::vector<rule> all;
     all.push_back({"register0", {}, {}, how("priority(c, a) > last_writer_wins"), true});
-    all.push_back({"register1", {}, {}, how("max > longest > min"), false});
+    all.push_back({"register1", {}, {}, how("min > longest > max"), false});
+    rule bounded{"register2", {}, {}, how("last_writer_wins"), true};
+    bounded.min =
+        value(-500'000); // half of all numbers that are written, and all that is no number
+    bounded.max = value(500'000);
+    bounded.check = {"even", [](const value& v) {
+                         return v.as_int().value_or(0) % 2 == 0 ? std::string() : "it is odd";
+                     }};
+    all.push_back(bounded);
     all.push_back({"register*", {}, {}, how("manual"), true});
     all.push_back({"mv_register0", {}, {}, how("union"), true});
     all.push_back({"mv_register1", {}, {}, how("sum > dominance"), false});
-    all.push_back({"map*", "field0", {}, how("average > last_writer_wins"), true});
+    all.push_back({"map*", "field0", {}, how("moody > average > last_writer_wins"), true});
     all.push_back({"map*", "field1", {}, how("dominance"), true});
     rule counter{"counter*", {}, type_kind::counter, {}};
     counter.min = value(-20);
