@@ -474,19 +474,25 @@ version_vector wal::floor() const {
 
 wal::droppable wal::find_cut(log_index before, const version_vector& seen,
                              std::uint64_t bytes_max) const {
-    droppable out{first(), floor(), false, {}};
+    droppable out;
+    out.oldest = out.first = out.needed = first();
+    out.floor = floor();
     for (std::size_t i = 1; i < segments_.size(); ++i) {
         const segment& s = segments_[i];
         if (log_index{s.first} > before) break;
+        out.needed = log_index{s.first};
+        out.held_bytes = s.start - segments_.front().start - out.going_bytes;
+        if (!out.lacked.empty()) continue;
         bool covered = seen.covers(s.before);
         bool too_large = position() - segments_[i - 1].start > bytes_max;
         if (!covered && !too_large) {
             out.lacked = s.before;
-            break;
+            continue;
         }
         out.first = log_index{s.first};
         out.floor = s.before;
         out.by_limit = !covered;
+        out.going_bytes += std::exchange(out.held_bytes, 0);
     }
     return out;
 }

@@ -7,6 +7,7 @@
 #include "replica/event.hpp"
 #include "replica/held_back.hpp"
 #include "replica/keyspace.hpp"
+#include "replica/log.hpp"
 #include "replica/log_tail.hpp"
 #include "replica/pending_operations.hpp"
 #include "replica/session.hpp"
@@ -234,7 +235,7 @@ private:
     [[nodiscard]] result<void> apply_to_joined(const shared_bytes& run);
     void stand_on_joined();
     void give_up_transfer(const error& why, bool blame_peer);
-    [[nodiscard]] bool is_served(log_index snapshot) const;
+    [[nodiscard]] std::string fetchers_of(log_index snapshot) const;
 
     // Retention.
     void persist(hlc ceiling);
@@ -246,6 +247,8 @@ private:
     [[nodiscard]] bool members_may_return() const;
     [[nodiscard]] version_vector seen_by_all() const;
     [[nodiscard]] std::string behind(const version_vector& floor) const;
+    [[nodiscard]] std::vector<held_snapshot> held_snapshots() const;
+    [[nodiscard]] std::vector<held_log> held_log_parts() const;
 
     // Digests.
     [[nodiscard]] bool stands_at(std::uint64_t vector_hash) const;
@@ -400,10 +403,10 @@ private:
 
     // Retention.
     instant started_;
-    instant next_log_cut_;     // when to look again what of the log may go
-    bool cut_wanted_ = false;  // a snapshot was written since then
-    bool cutting_log_ = false; // a find_log_cut is under way
-    std::string log_held_;     // why what older snapshots do not need is kept, for people
+    instant next_log_cut_;       // when to look again what of the log may go
+    bool cut_wanted_ = false;    // a snapshot was written since then
+    bool cutting_log_ = false;   // a find_log_cut is under way
+    run_log::droppable log_cut_; // what was found then
 
     // Peers.
     std::vector<peer_entry> peers_;

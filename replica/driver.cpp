@@ -340,8 +340,7 @@ void driver::perform(set_aside_snapshot& what) {
 }
 
 void driver::perform(find_log_cut& what) {
-    auto cut = parts_.log->find_cut(what.before, what.seen, options_.log_bytes_max);
-    happened(log_cut_found{cut.first, std::move(cut.floor), cut.by_limit, std::move(cut.lacked)});
+    happened(log_cut_found{parts_.log->find_cut(what.before, what.seen, options_.log_bytes_max)});
 }
 
 void driver::perform(drop_log& what) { parts_.log->drop_later(what.before); }

@@ -42,12 +42,17 @@ BOOST_AUTO_TEST_CASE(what_may_go_ends_where_a_segment_starts_that_everybody_saw)
     BOOST_CHECK(nothing.first == log_index{0});
     BOOST_TEST(!nothing.by_limit);
     BOOST_TEST(nothing.lacked.at(replica_id{1}) > 0U);
+    BOOST_CHECK(nothing.needed > log_index{20} && nothing.needed <= log_index{30});
+    BOOST_TEST(nothing.held_bytes > world.log->size_bytes() / 2);
+    BOOST_TEST(nothing.held_bytes < world.log->size_bytes(), "the last segment is needed");
+    BOOST_TEST(nothing.going_bytes == 0U);
 
     auto some = world.log->find_cut(log_index{30}, up_to(14), UINT64_MAX);
     BOOST_TEST(number(some.first) > 8U);
     BOOST_TEST(number(some.first) <= 14U);
     BOOST_TEST(some.floor.at(replica_id{1}) == number(some.first), "one operation a run");
     BOOST_TEST(some.lacked.at(replica_id{1}) > 14U);
+    BOOST_TEST(some.going_bytes + some.held_bytes == nothing.held_bytes);
 
     auto all = world.log->find_cut(log_index{20}, up_to(30), UINT64_MAX);
     BOOST_TEST(number(all.first) <= 20U);
