@@ -84,7 +84,8 @@ inline constexpr std::int64_t strategy_slow_said_ms = 600'000;
 
 // Clocks.
 inline constexpr std::uint64_t clock_drift_ms_max = 60'000;
-inline constexpr std::uint64_t clock_ceiling_ms = 5'000; // persisted ahead of use
+inline constexpr std::uint64_t clock_ceiling_ms = 5'000;      // persisted ahead of use …
+inline constexpr std::uint64_t clock_ceiling_left_ms = 1'000; // … and the next when so much is left
 
 // The log.
 inline constexpr std::size_t segment_bytes_target = 64U << 20U;
@@ -161,6 +162,7 @@ static_assert(clock_ceiling_ms < clock_drift_ms_max, "a restarted clock stays in
 static_assert(message_nesting_max < 64);
 static_assert(unlogged_bytes_max >= change_bytes_max + run_bytes_target);
 static_assert(2 * unlogged_bytes_max + change_bytes_max <= log_tail_bytes_max,
+static_assert(clock_ceiling_left_ms < clock_ceiling_ms);
               "all of it is sent from memory");
 static_assert(import_line_bytes_max < http_body_bytes_max);
 static_assert(buffer_share(buffer_bytes_min) > frame_bytes_max + frame_header_bytes);

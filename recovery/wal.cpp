@@ -221,6 +221,14 @@ result<void> wal::start() {
     if (segments_.empty()) {
         if (auto added = add_segment(); !added) return added;
     }
+    if (auto settled = settle(); !settled) return settled;
+    if (auto marked = write_mark(record_kind::start_mark); !marked) return marked;
+    if (auto synced = sync_all(); !synced) return synced;
+    started_ = true;
+    return {};
+}
+
+result<void> wal::settle() {
     for (std::size_t i = unsynced_; i < segments_.size(); ++i) {
         if (!segments_[i].handle) {
             auto opened = files_.open(segments_[i].name);
@@ -230,11 +238,7 @@ result<void> wal::start() {
         if (auto again = write_again(segments_[i]); !again) return again;
     }
     ++directory_changes_;
-    if (auto synced = sync_all(); !synced) return synced;
-    if (auto marked = write_mark(record_kind::start_mark); !marked) return marked;
-    if (auto synced = sync_all(); !synced) return synced;
-    started_ = true;
-    return {};
+    return sync_all();
 }
 
 // What was read may be in the page cache only; and where a sync failed before this process began, the system
@@ -254,7 +258,7 @@ result<void> wal::cut_tail() {
         names_.pop_back();
         if (auto synced = files_.sync_directory(); !synced) return synced;
     }
-    if (!report_.cut) return {};
+    if (!report_.cut || std::exchange(cut_, true)) return {};
     if (!segments_.empty() && segments_.back().name == report_.cut->file) {
         auto opened = files_.open(segments_.back().name);
         if (!opened) return fail(opened.error());
@@ -504,7 +508,7 @@ void wal::drop_later(log_index before) {
 
 // One at a time, and each durable before the next. A sync counts segments, so it is let finish first.
 void wal::drop_next() {
-    if (dropping_ || sync_.running || broken_ || closed_) return;
+    if (!started_ || dropping_ || sync_.running || broken_ || closed_) return;
     if (unsynced_ == 0 || segments_[1].first > drop_before_) return;
     if (auto removed = files_.remove(segments_.front().name); !removed) {
         if (!std::exchange(not_dropped_, true))

@@ -238,7 +238,7 @@ private:
     [[nodiscard]] std::string fetchers_of(log_index snapshot) const;
 
     // Retention.
-    void persist(hlc ceiling);
+    void persist(hlc ceiling, bool before_runs = false);
     void drop_old_snapshots();
     void lose_snapshot(log_index at, const error& why);
     void want_snapshot_verified();

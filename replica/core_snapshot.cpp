@@ -26,8 +26,8 @@ replica_identity core::identity() const {
     return out;
 }
 
-void core::persist(hlc ceiling) {
-    persist_identity what{identity()};
+void core::persist(hlc ceiling, bool before_runs) {
+    persist_identity what{identity(), before_runs};
     what.who.ceiling = ceiling;
     effects_.push_back(std::move(what));
 }

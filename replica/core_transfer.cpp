@@ -299,7 +299,7 @@ void core::stand_on_joined() {
     durable_at_.seen_by(self_member, durable_);
     floor_.join(done.joined.image.header.floor);
     base_ = done.joined.image.header.at;
-    persist(std::max(clock_.last(), clock_.ceiling()));
+    persist(std::max(clock_.last(), clock_.ceiling()), true);
     effects_.push_back(discard_staged{});
     report_event(severity::info, "transfer.done",
                  "the state of '" + done.peer +

@@ -93,6 +93,29 @@ BOOST_AUTO_TEST_CASE(what_was_dropped_is_gone_and_the_rest_goes_on) {
     BOOST_TEST(world.log->floor().at(replica_id{1}) == number(first));
 }
 
+// A start that waits for space reads the log before it may write to it.
+BOOST_AUTO_TEST_CASE(what_is_to_go_before_the_start_goes_after_it) {
+    log_world world;
+    fill(world);
+    REQUIRE_GOOD(world.log->close_clean());
+    world.stop();
+    REQUIRE_GOOD(world.open());
+    world.log->drop_later(log_index{20});
+    REQUIRE_GOOD(world.log->settle());
+    world.loop.run();
+    BOOST_CHECK(world.log->first() == log_index{0});
+    REQUIRE_GOOD(world.log->start());
+    REQUIRE_GOOD(world.append(1));
+    REQUIRE_GOOD(world.sync());
+    world.loop.run();
+    BOOST_TEST(number(world.log->first()) > 15U);
+    REQUIRE_GOOD(world.log->close_clean());
+    world.stop();
+    world.options.from = log_index{20};
+    REQUIRE_GOOD(world.open_and_start());
+    BOOST_TEST(recovered_from(world, log_index{20}));
+}
+
 BOOST_AUTO_TEST_CASE(the_last_segment_stays_whatever_is_asked) {
     log_world world;
     fill(world);
