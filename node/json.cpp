@@ -416,6 +416,7 @@ json::object json_of(const replica_status& status) {
         {"log_tail_bytes", status.log_tail_bytes},
         {"sending_bytes", status.sending_bytes},
         {"arriving_bytes", status.arriving_bytes},
+        {"vector_bytes", status.vector_bytes},
         {"known_ids_max", status.known_ids_max},
         {"log_runs", status.log_runs},
         {"log_first_run", status.log_first},

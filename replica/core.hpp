@@ -212,6 +212,7 @@ private:
     [[nodiscard]] bool consider(session& s, const logged_run& run, runs_message& batch,
                                 std::size_t& batch_bytes);
     void greet(session& s);
+    void count_vectors(session_id id);
     void send(session& s, message what);
     void send_ack(session& s);
     void acks_due();
@@ -421,6 +422,7 @@ private:
         replaced_;                               // whose link a newer process of that id took
     std::map<replica_id, session_id> source_of_; // origins that came through a repair: by whom
     std::size_t sending_bytes_ = 0;              // handed to all links and not drained yet
+    std::size_t vector_bytes_ = 0;               // of all sessions
     held_back held_back_;
     dot missing_; // what the run that was just taken waits for
     stability durable_at_;

@@ -116,6 +116,7 @@ replica_status core::status(instant now) const {
     out.buffer_bytes_max = options_.buffer_bytes_max;
     out.log_tail_bytes = tail_.size_bytes();
     out.sending_bytes = sending_bytes_;
+    out.vector_bytes = vector_bytes_;
     out.digest_compared_ms = digest_compared_.ns < 0 ? -1 : now.ms_since(digest_compared_);
     for (const peer_entry& p : peers_)
         out.digest_mismatch = out.digest_mismatch || p.digest_mismatch;

@@ -88,15 +88,22 @@ void driver::abandon() {
     tell_writers();
 }
 
-void driver::wait_for_room() {
-    auto room = [this] {
-        return closed_ || unlogged_bytes_ + waiting_bytes_ < limits::unlogged_bytes_max;
+result<void> driver::wait_for_room() {
+    auto room = [this](std::size_t most) {
+        return closed_ || unlogged_bytes_ + waiting_bytes_ < most;
     };
-    if (room() || run().in_loop_thread()) return;
+    if (room(limits::unlogged_bytes_max)) return {};
+    if (run().in_loop_thread()) {
+        if (room(limits::unlogged_on_loop_bytes_max)) return {};
+        return fail(errc::over_budget,
+                    "callbacks on the loop wrote more than waits for the log at most; return from "
+                    "them, and go on in a later one");
+    }
     std::unique_lock hold(room_mutex_);
     ++writers_waiting_;
-    room_.wait(hold, room);
+    room_.wait(hold, [&] { return room(limits::unlogged_bytes_max); });
     --writers_waiting_;
+    return {};
 }
 
 void driver::tell_writers() {

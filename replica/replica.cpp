@@ -59,7 +59,7 @@ result<commit> replica::transact_erased(const std::function<result<void>(transac
         return fail(errc::nested_transaction,
                     "a transaction inside a transaction; use the one you have");
     }
-    driver_->wait_for_room();
+    if (auto room = driver_->wait_for_room(); !room) return fail(room.error());
     return driver_->with_core([&](core& c) -> result<commit> {
         if (driver_->closed()) return fail(closed_replica());
         if (auto begun = c.begin_change(driver_->wall_ms()); !begun) return fail(begun.error());

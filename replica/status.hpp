@@ -90,6 +90,7 @@ struct replica_status {
     std::uint64_t buffer_bytes_max = 0; // the budget for …
     std::uint64_t log_tail_bytes = 0;   // … the newest runs of the log,
     std::uint64_t sending_bytes = 0;    // what links have not sent yet,
+    std::uint64_t vector_bytes = 0;     // what peers state of themselves,
     std::uint64_t arriving_bytes = 0;   // frames that are not whole yet, and held_back_bytes
     std::uint64_t log_bytes = 0;
     std::uint64_t log_runs = 0;

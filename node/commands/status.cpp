@@ -80,6 +80,7 @@ std::string buffers_of(const json::object& status) {
                              {"held_back_bytes", "held back"},
                              {"sending_bytes", "sending"},
                              {"arriving_bytes", "arriving"},
+                             {"vector_bytes", "vectors"},
                              {"http_bytes", "HTTP"}}) {
         const json::value& bytes = status.at(key);
         sum += bytes.to_number<std::uint64_t>();
