@@ -84,7 +84,8 @@ inline constexpr std::int64_t strategy_slow_said_ms = 600'000;
 
 // Clocks.
 inline constexpr std::uint64_t clock_drift_ms_max = 60'000;
-inline constexpr std::uint64_t clock_ceiling_ms = 5'000; // persisted ahead of use
+inline constexpr std::uint64_t clock_ceiling_ms = 5'000;      // persisted ahead of use …
+inline constexpr std::uint64_t clock_ceiling_left_ms = 1'000; // … and the next when so much is left
 
 // The log.
 inline constexpr std::size_t segment_bytes_target = 64U << 20U;
@@ -116,19 +117,22 @@ inline constexpr std::uint64_t log_bytes_max = std::uint64_t{1} << 30U;
 
 // Subscriptions and callers.
 inline constexpr std::size_t waiters_max = 1'000'000;
-inline constexpr std::size_t unlogged_bytes_max = 10U << 20U; // then transactions wait for the log
+inline constexpr std::size_t unlogged_bytes_max = 10U
+                                                  << 20U; // then transactions wait for the log …
+// … and on the loop, where none may wait for it, they are refused.
+inline constexpr std::size_t unlogged_on_loop_bytes_max = 2 * unlogged_bytes_max;
 inline constexpr std::size_t subscriptions_max = 10'000;
 // Of the keys that a peer's state changed, subscribers are told so many at once, and so often.
 inline constexpr std::size_t state_keys_told_max = 1'000;
 inline constexpr std::int64_t state_keys_ms = 10;
 
 // The memory budget for all that is on its way: what a replica starts with, and the least that lets a
-// frame, a run and a transaction of every legal size pass. The newest runs of the log have theirs, and four
+// frame, a run and a transaction of every legal size pass. The newest runs of the log have theirs, and five
 // others an equal share of the rest: a share that is full never takes from what another needs to go on.
-inline constexpr std::uint64_t buffer_bytes_max = 288U << 20U;
-inline constexpr std::uint64_t buffer_bytes_min = 128U << 20U;
+inline constexpr std::uint64_t buffer_bytes_max = 352U << 20U;
+inline constexpr std::uint64_t buffer_bytes_min = 160U << 20U;
 constexpr std::size_t buffer_share(std::uint64_t of_bytes) {
-    return static_cast<std::size_t>((of_bytes - log_tail_bytes_max) / 4);
+    return static_cast<std::size_t>((of_bytes - log_tail_bytes_max) / 5);
 }
 
 // The node's HTTP interface.
@@ -161,6 +165,7 @@ static_assert(clock_ceiling_ms < clock_drift_ms_max, "a restarted clock stays in
 static_assert(message_nesting_max < 64);
 static_assert(unlogged_bytes_max >= change_bytes_max + run_bytes_target);
 static_assert(2 * unlogged_bytes_max + change_bytes_max <= log_tail_bytes_max,
+static_assert(clock_ceiling_left_ms < clock_ceiling_ms);
               "all of it is sent from memory");
 static_assert(import_line_bytes_max < http_body_bytes_max);
 static_assert(buffer_share(buffer_bytes_min) > frame_bytes_max + frame_header_bytes);

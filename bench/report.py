@@ -26,6 +26,8 @@ BEGIN, END = "<!-- made by ./dev bench report: begin -->", "<!-- made by ./dev b
 # that what slows the machine for a while slows both.
 COMPARED = [
     ("sync", "full|upsert"), ("redis", "two_replicas/full"),
+    ("sync", "durable"), ("redis", "two_replicas/durable"),
+    ("log", "commit_disk|raw_write"), ("redis", "acknowledged"),
     ("latency", "ping_pong|write_to"), ("redis", "write_to|bytes"),
     ("restart", "."), ("redis", "replay|load_snapshot"),
     ("memory", "."), ("redis", "registers|members"),
@@ -84,6 +86,10 @@ def rate(value):
 
 def plain(unit, digits):
     return lambda value: f"{value:,.{digits}f} {unit}"
+
+
+def micros(nanoseconds):
+    return f"{nanoseconds / 1e3:,.0f} µs"
 
 
 US, MS, S, BYTES = plain("µs", 0), plain("ms", 2), plain("s", 2), plain("B", 0)
@@ -152,6 +158,15 @@ PEERS = [
          limit=UPSERT),
     dict(what="100 operations a transaction against pipelined SET", ref=BATCH, redis=REDIS_SET, show=rate,
          limit=UPSERT),
+    dict(what="100 a transaction, durable before they leave: `commit` sync (Redis: `appendfsync always`, MSET of 100)",
+         ref="sync/two_replicas/durable/100/100/operations/s", redis="redis/two_replicas/durable/100/100/operations/s",
+         show=rate, limit=UPSERT),
+    dict(what="the same, one operation a transaction (Redis: `appendfsync always`, pipelined SET)",
+         ref="sync/two_replicas/durable/1/100/operations/s", redis="redis/two_replicas/durable/1/100/operations/s",
+         show=rate, limit=UPSERT),
+    dict(what="an increment until it is on disk, one writer (Redis: `appendfsync always`; limit: write and fdatasync)",
+         ref="log/acknowledged_transaction/commit_disk/real_time", redis="redis/acknowledged_write/real_time",
+         show=micros, limit="log/raw_write/128/1/real_time"),
     dict(what="bytes of a 100-byte set with an 8-byte key, in runs of 100",
          ref="codec/bytes_per_change/register_100/100/bytes_per_change", redis="redis/bytes_per_operation/set",
          show=BYTES, limit=lambda r: 108),

@@ -118,7 +118,7 @@ void transfer_state(benchmark::State& state) {
             }
             line.tell(r->listening().at(0));
             line.tell(static_cast<double>(r->status()->vector.operations_beyond({})));
-            line.tell(static_cast<double>(r->status()->snapshots.back().size_bytes));
+            line.tell(static_cast<double>(r->status()->snapshots.back().what.size_bytes));
             line.wait_for_end();
         });
         std::string url = a.line().hear();

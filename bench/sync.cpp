@@ -71,21 +71,26 @@ void wait_for_operations(replica& r, std::size_t operations) {
 }
 
 // How many register sets a second go from a thread in process A into the state and the log of process B,
-// over TCP loopback?
-void two_replicas(benchmark::State& state, std::size_t most) {
+// over TCP loopback? With `commit` they leave only once they are durable.
+void two_replicas(benchmark::State& state, std::size_t most,
+                  sync_policy policy = sync_policy::interval) {
     auto batch = static_cast<std::size_t>(state.range(0));
     auto value_bytes = static_cast<std::size_t>(state.range(1));
     std::size_t wanted = bench::sized(std::min(most, (1U << 28U) / (value_bytes + 20)));
     std::size_t operations = std::max(wanted / batch, std::size_t{1}) * batch;
     bench::scratch place;
     bench::process b([&](bench::channel a) {
-        auto r = bench::open(place, "b", bench::plain({"tcp://127.0.0.1:0"}));
+        auto options = bench::plain({"tcp://127.0.0.1:0"});
+        options.sync = policy;
+        auto r = bench::open(place, "b", std::move(options));
         a.tell(r->listening().at(0));
         wait_for_operations(*r, operations);
         a.tell(bench::now_s());
         a.wait_for_end();
     });
-    auto r = bench::open(place, "a", bench::plain({}, {b.line().hear()}));
+    auto options = bench::plain({}, {b.line().hear()});
+    options.sync = policy;
+    auto r = bench::open(place, "a", std::move(options));
     bench::wait_until([&] { return r->status()->peers.at(0).state == peer_state::active; });
     for (auto _ : state) {
         double began = bench::now_s();
@@ -107,6 +112,14 @@ BENCHMARK_CAPTURE(two_replicas, full, 1'000'000)
 BENCHMARK_CAPTURE(two_replicas, full, 300'000)
     ->ArgNames({"operations_per_transaction", "value_bytes"})
     ->Args({1, 100})
+    ->Iterations(1)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+
+BENCHMARK_CAPTURE(two_replicas, durable, 300'000, sync_policy::commit)
+    ->ArgNames({"operations_per_transaction", "value_bytes"})
+    ->Args({1, 100})
+    ->Args({100, 100})
     ->Iterations(1)
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond);

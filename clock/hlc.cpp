@@ -35,7 +35,8 @@ bool hybrid_clock::observe(hlc seen, std::uint64_t wall_ms) {
 void hybrid_clock::advance_to(hlc seen) { last_ = std::max(last_, seen); }
 
 hlc hybrid_clock::ceiling_needed() const {
-    if (last_ <= ceiling_) return {};
+    if (last_ == hlc{}) return {};
+    if (last_.ms() + limits::clock_ceiling_left_ms <= ceiling_.ms()) return {};
     return hlc::at_ms(last_.ms() + limits::clock_ceiling_ms);
 }
 

@@ -25,8 +25,9 @@ struct hlc {
 //   promises  every stamp is above all stamps given and all observed within the drift bound; the
 //             wall clock not having jumped back, a stamp is ahead of it by at most
 //             limits::clock_drift_ms_max, and one more where a full logical counter carries
-//   restart   start it at the persisted ceiling: `ceiling_needed` tells when to persist a higher
-//             one, before anything stamped above the old one leaves the replica
+//   restart   start it at the persisted ceiling: `ceiling_needed` tells when to persist a higher one, which
+//             must be done before anything stamped above the old one leaves the replica; under steady
+//             writing it tells in time for nothing to wait
 //   source    Kulkarni, Demirbas, Madappa, Avva, Leone, "Logical Physical Clocks", OPODIS 2014
 class hybrid_clock {
 public:
@@ -49,7 +50,7 @@ public:
 
     [[nodiscard]] hlc last() const { return last_; }
     [[nodiscard]] hlc ceiling() const { return ceiling_; } // the last one persisted
-    // If stamps have passed the persisted ceiling, the new one to persist; else nothing (raw 0).
+    // If stamps are near the persisted ceiling or past it, the new one to persist; else nothing (raw 0).
     [[nodiscard]] hlc ceiling_needed() const;
     void ceiling_persisted(hlc ceiling) { ceiling_ = ceiling; }
 

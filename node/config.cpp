@@ -241,7 +241,7 @@ void command_line::describe_serve() {
     serve
         .add_option(
             "--buffer-bytes-max", o.buffer_bytes_max,
-            "memory for what is on its way, beside the state; 288MB by default, at least 128MB")
+            "memory for what is on its way, beside the state; 352MB by default, at least 160MB")
         ->transform(CLI::AsSizeValue(false))
         ->type_name("SIZE");
     serve.add_flag("--insecure-listen", given.insecure_listen,

@@ -386,7 +386,17 @@ json::object json_of(const transfer_status& transfer) {
 
 json::object json_of(const replica_status& status) {
     json::array snapshots;
-    for (const snapshot_info& one : status.snapshots) snapshots.push_back(json_of(one));
+    for (const held_snapshot& one : status.snapshots) {
+        snapshots.push_back(json_of(one.what));
+        snapshots.back().as_object()["why"] = one.why;
+    }
+    json::array log;
+    for (const held_log& part : status.log_held) {
+        log.push_back(json::object{{"first_run", part.first},
+                                   {"end_run", part.end},
+                                   {"bytes", part.bytes},
+                                   {"why", part.why}});
+    }
     json::array peers;
     for (const peer_status& peer : status.peers) peers.push_back(json_of(peer));
     return {
@@ -406,10 +416,11 @@ json::object json_of(const replica_status& status) {
         {"log_tail_bytes", status.log_tail_bytes},
         {"sending_bytes", status.sending_bytes},
         {"arriving_bytes", status.arriving_bytes},
+        {"vector_bytes", status.vector_bytes},
         {"known_ids_max", status.known_ids_max},
         {"log_runs", status.log_runs},
         {"log_first_run", status.log_first},
-        {"log_held", status.log_held},
+        {"log_held", std::move(log)},
         {"floor", json_of(status.floor)},
         {"transfer", status.transfer ? json::value(json_of(*status.transfer)) : nullptr},
         {"snapshots", std::move(snapshots)},

@@ -190,21 +190,29 @@ result<void> store_identity(disk& files, const identity& who) {
     return files.sync_directory();
 }
 
-void store_identity_later(disk& files, const identity& who,
-                          std::function<void(result<void>)> done) {
+std::shared_ptr<void> store_identity_later(disk& files, loop& run, const identity& who,
+                                           std::function<void(result<void>)> done) {
+    struct under_way {
+        std::unique_ptr<file> fresh;
+    };
+    auto out = std::make_shared<under_way>();
+    auto answer = [still = std::weak_ptr(out), done = std::move(done)](const result<void>& how) {
+        if (!still.expired()) done(how);
+    };
     auto fresh = write_fresh(files, who);
     if (!fresh) { // answered on the loop like every other outcome
-        auto answer = [done = std::move(done), failed = fresh.error()](const result<void>&) {
-            done(fail(failed));
-        };
-        return files.sync_directory_later(answer);
+        run.post([answer, failed = fresh.error()] { answer(fail(failed)); });
+        return out;
     }
-    std::shared_ptr<file> held = std::move(*fresh);
-    held->sync_later([&files, held, done = std::move(done)](const result<void>& synced) {
-        result<void> renamed = synced ? files.rename(fresh_name, identity_name) : synced;
-        if (!renamed) return done(renamed);
-        files.sync_directory_later(done);
-    });
+    out->fresh = std::move(*fresh);
+    out->fresh->sync_later(
+        [&files, answer, still = std::weak_ptr(out)](const result<void>& synced) {
+            if (still.expired()) return;
+            result<void> renamed = synced ? files.rename(fresh_name, identity_name) : synced;
+            if (!renamed) return answer(renamed);
+            files.sync_directory_later(answer);
+        });
+    return out;
 }
 
 } // namespace weft

@@ -45,6 +45,57 @@ result<void> leave_out(env& doors, std::span<const damaged_snapshot> damaged, lo
     return {};
 }
 
+// The identity of a running replica. Where the start found no space for it, the log begins behind the first
+// that is stored.
+class kept_identity final : public identity_store {
+public:
+    // The log outlives this. A ceiling that `who` states is stored, if only in the identity before it.
+    kept_identity(env& doors, wal& log, identity who)
+        : files_(doors.files), run_(doors.run), log_(log), who_(std::move(who)),
+          ceiling_(who_.ceiling) {}
+
+    void store_later(const replica_identity& next,
+                     std::function<void(result<void>)> done) override {
+        take(next);
+        auto finish = [this, ceiling = who_.ceiling,
+                       done = std::move(done)](const result<void>& stored) {
+            done(stored ? stand_on(ceiling) : stored);
+        };
+        under_way_ = store_identity_later(files_, run_, who_, finish);
+    }
+
+    result<void> store(const replica_identity& next) override {
+        under_way_.reset();
+        take(next);
+        auto stored = store_identity(files_, who_);
+        return stored ? stand_on(who_.ceiling) : stored;
+    }
+
+    hlc ceiling() const override { return ceiling_; }
+
+private:
+    void take(const replica_identity& next) {
+        who_.id = next.id;
+        who_.predecessor = next.predecessor;
+        who_.ceiling = next.ceiling;
+        who_.base = next.base;
+        who_.log_first = next.log_first;
+        who_.snapshots = next.snapshots;
+        who_.durable = log_.durable_position();
+    }
+    result<void> stand_on(hlc ceiling) {
+        ceiling_ = ceiling;
+        return log_.started() ? result<void>{} : log_.start();
+    }
+
+    disk& files_;
+    loop& run_;
+    wal& log_;
+    identity who_; // the newest that was to be stored
+    hlc ceiling_;
+    std::shared_ptr<void> under_way_;
+};
+
 } // namespace
 
 result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_options& given) {
@@ -126,8 +177,11 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
         doors.events.on({lost ? severity::warning : severity::info, "identity.new",
                          to_string(who.id) + ": " + decision.reason});
     }
-    if (auto kept = store_identity(doors.files, who); !kept) return fail(kept.error());
-    if (auto ready = log->start(); !ready) return fail(ready.error());
+    result<void> ready = store_identity(doors.files, who);
+    if (ready) ready = log->start();
+    bool full = !ready && ready.error().code == errc::disk_full && log->report().exists;
+    if (full) ready = log->settle(); // it reads and sends, and begins its log when there is space
+    if (!ready) return fail(ready.error());
     auto transfers = open_transfers(doors.files, doors.run, options.cluster);
     if (!transfers) return fail(transfers.error());
     decisions.start({who.id, who.predecessor, who.ceiling, who.base},
@@ -150,22 +204,12 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
         decisions.give_back_audits(std::move(replayed));
     }
 
-    auto persist = [&files = doors.files, who,
-                    &until = *log](const replica_identity& next) mutable {
-        who.id = next.id;
-        who.predecessor = next.predecessor;
-        who.ceiling = next.ceiling;
-        who.base = next.base;
-        who.log_first = next.log_first;
-        who.snapshots = next.snapshots;
-        who.durable = until.durable_position(); // the driver's log lives as long as this
-        return store_identity(files, who);
-    };
+    auto identities = std::make_unique<kept_identity>(doors, *log, who);
     auto engine = std::make_shared<driver>(std::move(decisions),
                                            driver_parts{doors, home.transports, std::move(*lock),
                                                         std::move(log), std::move(*snapshots),
                                                         std::move(*transfers), std::move(*audits),
-                                                        persist, home.on_fatal},
+                                                        std::move(identities), full, home.on_fatal},
                                            options);
     if (auto started = engine->start(); !started) {
         (void)engine->close(); // a clean stop: the next attempt goes on under the same id

@@ -23,6 +23,8 @@ struct replica_home {
 //
 //   errors  locked: another process has the directory. log_damaged: names file, offset and remedy.
 //           wrong_cluster: the directory belongs to another cluster. invalid_argument: a name or URL
+//           disk_full: only for a new directory. One with a log opens on a full disk: it reads and sends, and
+//           refuses writes until there is space
 [[nodiscard]] result<std::unique_ptr<replica>> open_replica(replica_home home,
                                                             const replica_options& options);
 

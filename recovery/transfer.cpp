@@ -10,8 +10,8 @@
 namespace weft {
 namespace {
 
-// Loaded, or joined, between two looks at other work.
-constexpr std::size_t join_objects = 2'000;
+// Joined between two looks at other work.
+constexpr std::size_t join_entries = 4'000;
 
 std::optional<transfer_ref> parse_transfer_name(std::string_view name) {
     if (name.size() != 63 || !name.starts_with("transfer-") || !name.ends_with(".new")) return {};
@@ -135,7 +135,7 @@ private:
     }
 
     void join() {
-        job_->join->step(join_objects);
+        job_->join->step(join_entries);
         if (!job_->join->done()) return go_on([this] { join(); });
         joined_state out;
         out.changed = job_->join->changed();

@@ -221,6 +221,14 @@ result<void> wal::start() {
     if (segments_.empty()) {
         if (auto added = add_segment(); !added) return added;
     }
+    if (auto settled = settle(); !settled) return settled;
+    if (auto marked = write_mark(record_kind::start_mark); !marked) return marked;
+    if (auto synced = sync_all(); !synced) return synced;
+    started_ = true;
+    return {};
+}
+
+result<void> wal::settle() {
     for (std::size_t i = unsynced_; i < segments_.size(); ++i) {
         if (!segments_[i].handle) {
             auto opened = files_.open(segments_[i].name);
@@ -230,11 +238,7 @@ result<void> wal::start() {
         if (auto again = write_again(segments_[i]); !again) return again;
     }
     ++directory_changes_;
-    if (auto synced = sync_all(); !synced) return synced;
-    if (auto marked = write_mark(record_kind::start_mark); !marked) return marked;
-    if (auto synced = sync_all(); !synced) return synced;
-    started_ = true;
-    return {};
+    return sync_all();
 }
 
 // What was read may be in the page cache only; and where a sync failed before this process began, the system
@@ -254,7 +258,7 @@ result<void> wal::cut_tail() {
         names_.pop_back();
         if (auto synced = files_.sync_directory(); !synced) return synced;
     }
-    if (!report_.cut) return {};
+    if (!report_.cut || std::exchange(cut_, true)) return {};
     if (!segments_.empty() && segments_.back().name == report_.cut->file) {
         auto opened = files_.open(segments_.back().name);
         if (!opened) return fail(opened.error());
@@ -474,19 +478,25 @@ version_vector wal::floor() const {
 
 wal::droppable wal::find_cut(log_index before, const version_vector& seen,
                              std::uint64_t bytes_max) const {
-    droppable out{first(), floor(), false, {}};
+    droppable out;
+    out.oldest = out.first = out.needed = first();
+    out.floor = floor();
     for (std::size_t i = 1; i < segments_.size(); ++i) {
         const segment& s = segments_[i];
         if (log_index{s.first} > before) break;
+        out.needed = log_index{s.first};
+        out.held_bytes = s.start - segments_.front().start - out.going_bytes;
+        if (!out.lacked.empty()) continue;
         bool covered = seen.covers(s.before);
         bool too_large = position() - segments_[i - 1].start > bytes_max;
         if (!covered && !too_large) {
             out.lacked = s.before;
-            break;
+            continue;
         }
         out.first = log_index{s.first};
         out.floor = s.before;
         out.by_limit = !covered;
+        out.going_bytes += std::exchange(out.held_bytes, 0);
     }
     return out;
 }
@@ -498,7 +508,7 @@ void wal::drop_later(log_index before) {
 
 // One at a time, and each durable before the next. A sync counts segments, so it is let finish first.
 void wal::drop_next() {
-    if (dropping_ || sync_.running || broken_ || closed_) return;
+    if (!started_ || dropping_ || sync_.running || broken_ || closed_) return;
     if (unsynced_ == 0 || segments_[1].first > drop_before_) return;
     if (auto removed = files_.remove(segments_.front().name); !removed) {
         if (!std::exchange(not_dropped_, true))

@@ -69,11 +69,15 @@ public:
     // Log position up to which it is durable.
     [[nodiscard]] std::uint64_t durable_position() const { return durable_position_; }
 
-    // Cuts the torn tail (and says so), makes all that was found durable (what nothing proves to be is
-    // written again) and writes the start mark. Blocks for two syncs. Call it once the identity for what
-    // follows is durable: until then the disk is as it was found, so that a crash in between finds the same
-    // reasons for a new id. Reading works before; appending does not.
+    // Makes all that was found durable: what nothing proves to be is written again. Needs no space, and
+    // leaves a torn tail as it is. Blocks for a sync.
+    [[nodiscard]] result<void> settle();
+    // Cuts the torn tail (and says so), settles what is left and writes the start mark. Blocks for two syncs.
+    // Call it once the identity for what follows is durable: until then the disk is as it was found, so that
+    // a crash in between finds the same reasons for a new id. Reading works before; appending does not.
+    // After disk_full it may be called again.
     [[nodiscard]] result<void> start();
+    [[nodiscard]] bool started() const { return started_; }
 
     result<void> append(std::span<const shared_bytes> runs) override;
     void sync_later(std::function<void(result<log_index>)> done) override;
@@ -83,7 +87,7 @@ public:
     version_vector floor() const override;
     droppable find_cut(log_index before, const version_vector& seen,
                        std::uint64_t bytes_max) const override;
-    void drop_later(log_index before) override;
+    void drop_later(log_index before) override; // before the start: at the first sync after it
     log_index end() const override { return log_index{end_}; }
     log_index durable_end() const override { return log_index{durable_end_}; }
     std::uint64_t size_bytes() const override;
@@ -163,6 +167,7 @@ private:
     std::uint64_t end_ = 0;
     std::uint64_t durable_end_ = 0;
     std::uint64_t durable_position_ = 0;
+    bool cut_ = false; // the torn tail
     bool started_ = false;
     bool closed_ = false;
     std::optional<error> broken_;

@@ -205,6 +205,7 @@ void core::seal() {
     }
     run_hash hash = hash_of(run.view);
     log_run(*header, run, hash);
+    std::get<append_log>(effects_.back()).newest = clock_.last();
 }
 
 // Appended and kept: it must not keep alive the frame that it came in. The same bytes for both, for the
@@ -419,7 +420,7 @@ void core::change_identity(const std::string& why) {
     // The old id is an origin like any other from here on: what was lost of it comes back through peers.
     next_counter_ = 1;
     stated_dependencies_ = {};
-    persist(std::max(clock_.last(), clock_.ceiling()));
+    persist(std::max(clock_.last(), clock_.ceiling()), true);
     report_event(severity::warning, "identity.changed",
                  "replica id " + to_string(predecessor_) + " becomes " + to_string(id_) + ": " +
                      why);

@@ -7,6 +7,7 @@
 #include "replica/event.hpp"
 #include "replica/held_back.hpp"
 #include "replica/keyspace.hpp"
+#include "replica/log.hpp"
 #include "replica/log_tail.hpp"
 #include "replica/pending_operations.hpp"
 #include "replica/session.hpp"
@@ -220,6 +221,7 @@ private:
     [[nodiscard]] bool consider(session& s, const logged_run& run, runs_message& batch,
                                 std::size_t& batch_bytes);
     void greet(session& s);
+    void count_vectors(session_id id);
     void send(session& s, message what);
     void send_ack(session& s);
     void acks_due();
@@ -243,10 +245,10 @@ private:
     [[nodiscard]] result<void> apply_to_joined(const shared_bytes& run);
     void stand_on_joined();
     void give_up_transfer(const error& why, bool blame_peer);
-    [[nodiscard]] bool is_served(log_index snapshot) const;
+    [[nodiscard]] std::string fetchers_of(log_index snapshot) const;
 
     // Retention.
-    void persist(hlc ceiling);
+    void persist(hlc ceiling, bool before_runs = false);
     void drop_old_snapshots();
     void lose_snapshot(log_index at, const error& why);
     void want_snapshot_verified();
@@ -255,6 +257,8 @@ private:
     [[nodiscard]] bool members_may_return() const;
     [[nodiscard]] version_vector seen_by_all() const;
     [[nodiscard]] std::string behind(const version_vector& floor) const;
+    [[nodiscard]] std::vector<held_snapshot> held_snapshots() const;
+    [[nodiscard]] std::vector<held_log> held_log_parts() const;
 
     // Digests.
     [[nodiscard]] bool stands_at(std::uint64_t vector_hash) const;
@@ -413,10 +417,10 @@ private:
 
     // Retention.
     instant started_;
-    instant next_log_cut_;     // when to look again what of the log may go
-    bool cut_wanted_ = false;  // a snapshot was written since then
-    bool cutting_log_ = false; // a find_log_cut is under way
-    std::string log_held_;     // why what older snapshots do not need is kept, for people
+    instant next_log_cut_;       // when to look again what of the log may go
+    bool cut_wanted_ = false;    // a snapshot was written since then
+    bool cutting_log_ = false;   // a find_log_cut is under way
+    run_log::droppable log_cut_; // what was found then
 
     // Peers.
     std::vector<peer_entry> peers_;
@@ -431,6 +435,7 @@ private:
         replaced_;                               // whose link a newer process of that id took
     std::map<replica_id, session_id> source_of_; // origins that came through a repair: by whom
     std::size_t sending_bytes_ = 0;              // handed to all links and not drained yet
+    std::size_t vector_bytes_ = 0;               // of all sessions
     held_back held_back_;
     dot missing_; // what the run that was just taken waits for
     stability durable_at_;

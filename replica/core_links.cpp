@@ -204,7 +204,6 @@ void core::on_link_up(const link_up& up) {
     s.opened = s.last_heard = now_;
     s.next_heartbeat = now_.after_ms(limits::heartbeat_ms);
     s.next_repair = now_.after_ms(limits::repair_ms);
-    s.our_start = applied_;
     session& kept = sessions_.emplace(up.session, std::move(s)).first->second;
     // Who dials for the first time hears first who is there: it may be somebody who is linked already,
     // under another URL, and would take our Hello for the wish to replace that link.
@@ -227,6 +226,7 @@ void core::forget_session(session_id id, const error& why) {
     session gone = std::move(found->second);
     sessions_.erase(found);
     sending_bytes_ -= gone.undrained_bytes;
+    vector_bytes_ -= gone.counted_bytes;
     std::erase_if(source_of_, [id](const auto& e) { return e.second == id; });
     if (transfer_ && transfer_->from == id) transfer_->from.reset();
     peer_entry* entry = entry_of(gone);
@@ -296,6 +296,27 @@ void core::on_received(const received& got) {
             } // an unknown message of a newer peer is passed over
         },
         got.what);
+    count_vectors(got.session);
+}
+
+// What peers state of themselves has a budget, too: the one that takes most of it goes.
+void core::count_vectors(session_id id) {
+    session* s = find_session(id);
+    if (s == nullptr) return;
+    std::size_t bytes_now = s->vector_bytes();
+    vector_bytes_ += bytes_now - std::exchange(s->counted_bytes, bytes_now);
+    while (vector_bytes_ > limits::buffer_share(options_.buffer_bytes_max)) {
+        auto most = std::max_element(sessions_.begin(), sessions_.end(), [](auto& a, auto& b) {
+            return a.second.counted_bytes < b.second.counted_bytes;
+        });
+        const session& large = most->second;
+        error why{errc::over_limit,
+                  (large.name.empty() ? large.url : large.name) + ": its version vectors take " +
+                      std::to_string(large.counted_bytes) +
+                      " bytes, and those of all sessions are over the budget for buffers"};
+        report_seldom(severity::warning, "session.refused", large.url, why.detail);
+        drop_session(most->first, why, true);
+    }
 }
 
 // A second live replica under one name, or a second URL of one replica: refuses the newcomer, or the two
@@ -486,6 +507,7 @@ void core::on_hello(session& s, const hello_message& hello) {
     s.their_id = hello.id;
     s.nonce = hello.process_nonce;
     s.their_start = s.their_applied = s.known = std::move(has);
+    s.our_start = applied_;
     s.probe_stale = true;
     s.their_floor = hello.floor;
     s.rules_version = hello.rules_version;

@@ -26,8 +26,8 @@ replica_identity core::identity() const {
     return out;
 }
 
-void core::persist(hlc ceiling) {
-    persist_identity what{identity()};
+void core::persist(hlc ceiling, bool before_runs) {
+    persist_identity what{identity(), before_runs};
     what.who.ceiling = ceiling;
     effects_.push_back(std::move(what));
 }
@@ -132,7 +132,7 @@ void core::drop_old_snapshots() {
     std::vector<log_index> gone;
     for (std::size_t i = 0; i + limits::snapshots_kept < snapshots_.size();) {
         log_index at = snapshots_[i].at;
-        if (is_served(at)) {
+        if (!fetchers_of(at).empty()) {
             ++i;
             continue;
         }
@@ -203,20 +203,57 @@ std::string core::behind(const version_vector& floor) const {
     return out;
 }
 
+std::vector<held_snapshot> core::held_snapshots() const {
+    std::vector<held_snapshot> out;
+    for (std::size_t newer = snapshots_.size(); const snapshot_info& one : snapshots_) {
+        held_snapshot held{one, "what a start reads"};
+        if (--newer == 1) held.why = "to fall back on if the newest is damaged";
+        if (newer >= limits::snapshots_kept) {
+            std::string fetchers = fetchers_of(one.at);
+            held.why = fetchers.empty() ? "being removed" : "fetched by " + fetchers;
+        }
+        out.push_back(std::move(held));
+    }
+    return out;
+}
+
+// The bytes of the last part are what the log has beside the others.
+std::vector<held_log> core::held_log_parts() const {
+    std::vector<held_log> out;
+    auto add = [&](log_index first, log_index end, std::uint64_t size, std::string why) {
+        if (first < end) {
+            out.push_back({static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(end), size,
+                           std::move(why)});
+        }
+    };
+    if (snapshots_.size() < limits::snapshots_kept) {
+        add(log_first_, tail_.end(), 0, "until there are two snapshots");
+        return out;
+    }
+    log_index needed = std::max(log_cut_.needed, log_first_);
+    if (log_cut_.going_bytes > 0)
+        add(log_cut_.oldest, log_first_, log_cut_.going_bytes, "being removed");
+    add(log_first_, needed, log_cut_.held_bytes, "not confirmed by " + behind(log_cut_.lacked));
+    add(needed, tail_.end(), 0, "what follows the oldest snapshot");
+    return out;
+}
+
 // The log before the oldest snapshot goes when every member has it, or when the log grew too large. There are
 // two snapshots by then, so that one may turn out to be damaged.
 void core::want_log_cut() {
     if (cutting_log_ || now_ < next_log_cut_) return;
     next_log_cut_ = now_.after_ms(limits::log_cut_ms);
     cut_wanted_ = false;
-    if (snapshots_.size() < limits::snapshots_kept || snapshots_.front().at <= log_first_) return;
+    if (snapshots_.size() < limits::snapshots_kept) return;
     cutting_log_ = true;
     effects_.push_back(find_log_cut{snapshots_.front().at, seen_by_all()});
 }
 
-void core::on_log_cut_found(const log_cut_found& found) {
+void core::on_log_cut_found(const log_cut_found& answer) {
+    const run_log::droppable& found = answer.what;
     cutting_log_ = false;
-    log_held_ = found.lacked.empty() ? "" : "not confirmed by " + behind(found.lacked);
+    cut_wanted_ = found.going_bytes > 0; // so that status knows when that is gone
+    log_cut_ = found;
     if (found.first <= log_first_) return;
     log_first_ = found.first;
     floor_.join(found.floor);

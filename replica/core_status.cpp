@@ -98,12 +98,12 @@ replica_status core::status(instant now) const {
     out.state_bytes = state_.state_bytes();
     out.state_bytes_max = options_.state_bytes_max;
     out.log_runs = static_cast<std::uint64_t>(tail_.end()) - static_cast<std::uint64_t>(log_first_);
-    out.snapshots = snapshots_;
+    out.snapshots = held_snapshots();
     out.snapshot_under_way = snapshotting_;
     out.log_bytes_since_snapshot = bytes_since_snapshot_;
     out.log_first = static_cast<std::uint64_t>(log_first_);
     out.log_bytes_max = options_.log_bytes_max;
-    out.log_held = log_held_;
+    out.log_held = held_log_parts();
     out.floor = floor_;
     if (transfer_) {
         out.transfer = transfer_status{transfer_->peer, transfer_->at, transfer_->staged,
@@ -116,6 +116,7 @@ replica_status core::status(instant now) const {
     out.buffer_bytes_max = options_.buffer_bytes_max;
     out.log_tail_bytes = tail_.size_bytes();
     out.sending_bytes = sending_bytes_;
+    out.vector_bytes = vector_bytes_;
     out.digest_compared_ms = digest_compared_.ns < 0 ? -1 : now.ms_since(digest_compared_);
     for (const peer_entry& p : peers_)
         out.digest_mismatch = out.digest_mismatch || p.digest_mismatch;

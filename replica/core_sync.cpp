@@ -21,7 +21,9 @@ void core::on_runs(session& s, const runs_message& runs) {
     peer_entry* entry = entry_of(s);
     for (const shared_bytes& run : runs.runs) {
         s.taken_bytes += run.view.size();
-        if (disk_full_) {
+        // Subscribers are told whole paths, which a run does not have: a small frame may make much of it.
+        bool much_to_tell = untold_bytes_ > limits::buffer_share(options_.buffer_bytes_max);
+        if (disk_full_ || much_to_tell) {
             s.ask_resend = true;
             continue;
         }

@@ -299,7 +299,7 @@ void core::stand_on_joined() {
     durable_at_.seen_by(self_member, durable_);
     floor_.join(done.joined.image.header.floor);
     base_ = done.joined.image.header.at;
-    persist(std::max(clock_.last(), clock_.ceiling()));
+    persist(std::max(clock_.last(), clock_.ceiling()), true);
     effects_.push_back(discard_staged{});
     report_event(severity::info, "transfer.done",
                  "the state of '" + done.peer +
@@ -317,20 +317,23 @@ void core::stand_on_joined() {
 
 // ---- sending
 
-bool core::is_served(log_index snapshot) const {
-    bool awaited = std::any_of(peers_.begin(), peers_.end(), [&](const peer_entry& p) {
-        return p.fetching && p.fetching->at == snapshot && now_ < p.fetching_until;
-    });
-    return awaited || std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& e) {
-               const session& s = e.second;
-               if (!s.serving || s.serving->at != snapshot) return false;
-               bool all_sent = s.serve_next == s.serving->size;
-               // It verifies, joins and writes it; then it needs the log from there on.
-               if (all_sent && s.known.covers(floor_)) return false;
-               return now_.ms_since(s.served) < (all_sent
-                                                     ? limits::transfer_pin_ms_max
-                                                     : std::int64_t{limits::transfer_stall_ms});
-           });
+// Whom a snapshot is kept for, for people; empty if for nobody.
+std::string core::fetchers_of(log_index snapshot) const {
+    std::string out;
+    auto add = [&](const std::string& name) { out += (out.empty() ? "'" : ", '") + name + "'"; };
+    for (const peer_entry& p : peers_) {
+        if (p.fetching && p.fetching->at == snapshot && now_ < p.fetching_until) add(p.name);
+    }
+    for (const auto& [id, s] : sessions_) {
+        if (!s.serving || s.serving->at != snapshot) continue;
+        bool all_sent = s.serve_next == s.serving->size;
+        // It verifies, joins and writes it; then it needs the log from there on.
+        if (all_sent && s.known.covers(floor_)) continue;
+        if (now_.ms_since(s.served) <
+            (all_sent ? limits::transfer_pin_ms_max : std::int64_t{limits::transfer_stall_ms}))
+            add(s.name);
+    }
+    return out;
 }
 
 void core::on_state_request(session& s, const state_request& asked) {

@@ -52,6 +52,11 @@ result<void> driver::start() {
         listeners_.push_back(std::move(*made));
     }
     audit_bytes_ = parts_.audits->size_bytes();
+    if (parts_.disk_full) {
+        unpersisted_ = core_.identity();
+        identity_first_ = true;
+        on_written(fail(errc::disk_full, "the start"));
+    }
     happened(woken{});
     return {};
 }
@@ -67,11 +72,11 @@ result<void> driver::close() {
         return std::pair(std::move(effects), core_.identity());
     });
     perform(std::move(last));
+    auto written = write_all_now();
     abandon();
-    if (unlogged_error_)
-        return fail(*unlogged_error_); // also where no space was left for the identity
+    if (!written) return written; // also where no space was left for the identity
     if (auto done = parts_.log->close_clean(); !done) return done;
-    return parts_.persist(who);
+    return parts_.identities->store(who);
 }
 
 void driver::abandon() {
@@ -84,12 +89,22 @@ void driver::abandon() {
     tell_writers();
 }
 
-void driver::wait_for_room() {
-    if (unlogged_bytes_ < limits::unlogged_bytes_max || run().in_loop_thread()) return;
+result<void> driver::wait_for_room() {
+    auto room = [this](std::size_t most) {
+        return closed_ || unlogged_bytes_ + waiting_bytes_ < most;
+    };
+    if (room(limits::unlogged_bytes_max)) return {};
+    if (run().in_loop_thread()) {
+        if (room(limits::unlogged_on_loop_bytes_max)) return {};
+        return fail(errc::over_budget,
+                    "callbacks on the loop wrote more than waits for the log at most; return from "
+                    "them, and go on in a later one");
+    }
     std::unique_lock hold(room_mutex_);
     ++writers_waiting_;
-    room_.wait(hold, [this] { return closed_ || unlogged_bytes_ < limits::unlogged_bytes_max; });
+    room_.wait(hold, [&] { return room(limits::unlogged_bytes_max); });
     --writers_waiting_;
+    return {};
 }
 
 void driver::tell_writers() {
@@ -187,6 +202,7 @@ void driver::perform(std::vector<effect> effects) {
         for (effect& e : effects) {
             std::visit([this](auto& what) { perform(what); }, e);
         }
+        if (!waits_for_runs()) tell();
         effects.clear();
         std::swap(effects, queued_);
     }
@@ -242,41 +258,116 @@ void driver::adopt(std::unique_ptr<link> fresh, std::optional<peer_id> peer) {
 }
 
 void driver::perform(persist_identity& what) {
-    unpersisted_ = what.who;
-    write_pending();
+    unpersisted_ = std::move(what.who);
+    identity_first_ = identity_first_ || what.before_runs;
+    store_identity();
+}
+
+void driver::store_identity() {
+    if (storing_ || !unpersisted_ || closed_) return;
+    storing_ = std::exchange(unpersisted_, std::nullopt);
+    parts_.identities->store_later(*storing_,
+                                   [weak = weak_from_this()](const result<void>& stored) {
+                                       auto self = weak.lock();
+                                       if (self && !self->closed_) self->on_identity_stored(stored);
+                                   });
+}
+
+void driver::on_identity_stored(const result<void>& stored) {
+    auto who = std::exchange(storing_, std::nullopt);
+    if (stored) {
+        if (!unpersisted_) identity_first_ = false;
+    } else {
+        if (!unpersisted_) unpersisted_ = std::move(who);
+        on_written(stored);
+        if (closed_) return;
+    }
+    // What is to go goes from a full disk all the same, for the space.
+    if (!unpersisted_ || disk_full_) perform_behind_identity();
+    if (stored) write_pending();
+}
+
+void driver::perform_behind_identity() {
+    for (effect& e : std::exchange(behind_identity_, {}))
+        std::visit([this](auto& what) { perform(what); }, e);
+}
+
+template <class Effect>
+bool driver::waits_for_identity(Effect& what) {
+    if (disk_full_ || (!unpersisted_ && !storing_)) return false;
+    behind_identity_.push_back(std::move(what));
+    return true;
+}
+
+// What needs an identity must not be in the log before it. If it is stamped above the ceiling, one that is
+// high enough is on its way.
+bool driver::runs_wait() const {
+    return identity_first_ || unlogged_newest_ > parts_.identities->ceiling();
 }
 
 void driver::perform(append_log& what) {
+    for (const shared_bytes& run : what.runs) waiting_bytes_ += run.view.size();
     unlogged_.insert(unlogged_.end(), std::make_move_iterator(what.runs.begin()),
                      std::make_move_iterator(what.runs.end()));
-    write_pending();
+    unlogged_newest_ = std::max(unlogged_newest_, what.newest);
+    if (!closed_) write_pending();
 }
 
-// The identity first: what needs it must not be in the log before it.
 void driver::write_pending() {
-    if (!unpersisted_ && unlogged_.empty()) return;
-    result<void> done;
-    if (unpersisted_) done = parts_.persist(*unpersisted_);
-    if (done) unpersisted_.reset();
-    if (done && !unlogged_.empty()) done = parts_.log->append(unlogged_);
-    if (done) {
-        unlogged_.clear();
-        for (send_message& what : std::exchange(withheld_, {})) perform(what);
-        write_audits();
-        if (disk_full_ && !closed_) happened(disk_state{false});
-        disk_full_ = false;
-    } else if (closed_) {
-        unlogged_error_ = done.error();
-    } else if (done.error().code == errc::disk_full) {
-        disk_full_ = true;
-        happened(disk_state{true});
-        space_timer_->set(now().after_ms(space_retry_ms));
-    } else {
-        fatal(done.error());
+    store_identity();
+    if (!unlogged_.empty()) {
+        if (runs_wait()) return;
+        on_written(parts_.log->append(unlogged_));
+    } else if (!unpersisted_ && !storing_) {
+        on_written({});
     }
 }
 
+// Before the replica closes.
+result<void> driver::write_all_now() {
+    if (unpersisted_ || storing_) {
+        auto stored = parts_.identities->store(unpersisted_ ? *unpersisted_ : *storing_);
+        if (!stored) return stored;
+        unpersisted_.reset();
+        storing_.reset();
+        perform_behind_identity();
+    }
+    if (unlogged_.empty()) return {};
+    auto done = parts_.log->append(unlogged_);
+    if (done) {
+        unlogged_.clear();
+        tell();
+        write_audits();
+    }
+    return done;
+}
+
+void driver::on_written(const result<void>& done) {
+    if (!done && done.error().code != errc::disk_full) return fatal(done.error());
+    if (!done) {
+        disk_full_ = true;
+        happened(disk_state{true});
+        space_timer_->set(now().after_ms(space_retry_ms));
+    } else if (!unlogged_.empty()) {
+        unlogged_.clear();
+        waiting_bytes_ = 0;
+        tell_writers();
+        for (send_message& what : std::exchange(withheld_, {})) perform(what);
+        write_audits();
+    }
+    tell();
+    if (std::exchange(sync_waits_, false)) sync_log_now();
+    if (!done || unpersisted_ || storing_) return;
+    if (std::exchange(disk_full_, false)) happened(disk_state{false});
+}
+
+// While runs wait for an identity; not for space, for what is in the log already has to be synced.
 void driver::perform(sync_log&) {
+    sync_waits_ = waits_for_runs();
+    if (!sync_waits_) sync_log_now();
+}
+
+void driver::sync_log_now() {
     parts_.log->sync_later([weak = weak_from_this()](result<log_index> end) {
         auto self = weak.lock();
         if (!self || self->closed_) return;
@@ -300,6 +391,7 @@ void driver::perform(read_log& what) {
 
 // What a snapshot holds is not replayed again: decisions about it are on the disk first.
 void driver::perform(write_snapshot& what) {
+    if (!behind_identity_.empty() && waits_for_identity(what)) return;
     auto image = std::make_shared<state_image>(std::move(what.image));
     once_audits_are_durable([this, image] {
         parts_.snapshots->write_later(std::move(*image),
@@ -316,6 +408,7 @@ void driver::perform(write_snapshot& what) {
 }
 
 void driver::perform(remove_snapshot& what) {
+    if (waits_for_identity(what)) return;
     auto removed = parts_.snapshots->remove(what.at);
     if (removed) return;
     parts_.doors.events.on({severity::warning, "snapshot.not_removed", to_string(removed.error())});
@@ -334,6 +427,7 @@ void driver::perform(verify_snapshot& what) {
 }
 
 void driver::perform(set_aside_snapshot& what) {
+    if (waits_for_identity(what)) return;
     auto aside = parts_.snapshots->put_aside(what.at);
     parts_.doors.events.on({severity::warning, "snapshot.damaged",
                             what.why.detail + ". " +
@@ -343,11 +437,12 @@ void driver::perform(set_aside_snapshot& what) {
 }
 
 void driver::perform(find_log_cut& what) {
-    auto cut = parts_.log->find_cut(what.before, what.seen, options_.log_bytes_max);
-    happened(log_cut_found{cut.first, std::move(cut.floor), cut.by_limit, std::move(cut.lacked)});
+    happened(log_cut_found{parts_.log->find_cut(what.before, what.seen, options_.log_bytes_max)});
 }
 
-void driver::perform(drop_log& what) { parts_.log->drop_later(what.before); }
+void driver::perform(drop_log& what) {
+    if (!waits_for_identity(what)) parts_.log->drop_later(what.before);
+}
 
 void driver::perform(read_state& what) {
     auto data =
@@ -468,14 +563,32 @@ void driver::perform(close_link& what) {
     connections_.erase(found);
 }
 
-void driver::perform(notify& what) { what.whom->tell(what.what); }
+// A local change is told of before its run is asked to be appended: what is told is in the log all the same.
+void driver::perform(notify& what) { untold_.emplace_back(std::move(what)); }
 
-void driver::perform(notify_conflict& what) { (*what.whom)(what.what); }
+void driver::perform(notify_conflict& what) { untold_.emplace_back(std::move(what)); }
+
+void driver::tell() {
+    auto say = [](auto& what) {
+        if constexpr (std::same_as<std::decay_t<decltype(what)>, notify>) {
+            what.whom->tell(what.what);
+        } else {
+            (*what.whom)(what.what);
+        }
+    };
+    if (untold_.empty()) return;
+    bool inside = std::exchange(performing_, true);
+    for (auto& each : std::exchange(untold_, {})) std::visit(say, each);
+    performing_ = inside;
+    if (inside || closed_) return;
+    perform(std::exchange(queued_, {}));
+    set_timer(deadline_);
+}
 
 void driver::perform(record_audit& what) {
     unaudited_.insert(unaudited_.end(), std::make_move_iterator(what.entries.begin()),
                       std::make_move_iterator(what.entries.end()));
-    write_audits();
+    if (!waits_for_runs()) write_audits();
 }
 
 // A trail that cannot be written stops nothing: it is tried again with the next decision, or the next run.

@@ -1,6 +1,7 @@
 #pragma once
 #include "base/env.hpp"
 #include "replica/core.hpp"
+#include "replica/identity_store.hpp"
 #include "replica/log.hpp"
 #include "replica/snapshot_store.hpp"
 #include "replica/transfer_store.hpp"
@@ -25,8 +26,9 @@ struct driver_parts {
     std::unique_ptr<snapshot_store> snapshots;
     std::unique_ptr<transfer_store> transfers;
     std::unique_ptr<audit_trail> audits;
-    // Makes an identity durable; called before anything that needs it leaves the replica.
-    std::function<result<void>(const replica_identity&)> persist;
+    std::unique_ptr<identity_store> identities;
+    bool disk_full =
+        false; // there was no space to store the identity, so nothing may be written yet
     // Called once, on the loop, when the log can no longer be trusted: nothing more is acknowledged, and
     // the process should stop.
     std::function<void(const error&)> on_fatal;
@@ -111,8 +113,9 @@ public:
     [[nodiscard]] std::uint64_t wall_ms() { return parts_.doors.time.wall_ms(); }
     [[nodiscard]] std::uint64_t log_bytes() const { return log_bytes_; }
     [[nodiscard]] std::vector<std::string> listening() const { return listening_; }
-    // Waits while callers write faster than the loop takes it to the log. Not on the loop, and not inside.
-    void wait_for_room();
+    // Waits while callers write faster than the loop takes it to the log; over_budget on the loop, which cannot
+    // wait for itself. Not inside.
+    [[nodiscard]] result<void> wait_for_room();
     [[nodiscard]] std::size_t writers_waiting() const { return writers_waiting_; }
     [[nodiscard]] std::uint64_t snapshot_bytes_written() const {
         return parts_.snapshots->under_way_bytes();
@@ -160,9 +163,22 @@ private:
     void perform(record_audit& what);
     void perform(answer& what);
     void perform(report& what);
+    void store_identity();
+    void on_identity_stored(const result<void>& stored);
+    void perform_behind_identity();
+    void tell();
+    [[nodiscard]] bool runs_wait() const;
+    [[nodiscard]] result<void> write_all_now();
+    void on_written(const result<void>& done);
+    // Whether `what` has to wait for the identity, and does.
+    template <class Effect>
+    [[nodiscard]] bool waits_for_identity(Effect& what);
+    // The same for runs that wait for it; not for space.
+    [[nodiscard]] bool waits_for_runs() const { return !unlogged_.empty() && !disk_full_; }
     void write_audits();
     void once_audits_are_durable(std::function<void()> then);
     void write_pending();
+    void sync_log_now();
     void look_at_queues();
     void count_links();
     [[nodiscard]] std::size_t sendable(session_id session, const runs_message& batch) const;
@@ -183,7 +199,8 @@ private:
     std::atomic<std::uint64_t> audit_bytes_{0};
 
     // Backpressure to callers.
-    std::atomic<std::size_t> unlogged_bytes_{0};
+    std::atomic<std::size_t> unlogged_bytes_{0}; // in the core …
+    std::atomic<std::size_t> waiting_bytes_{0};  // … and in unlogged_
     std::atomic<std::size_t> writers_waiting_{0};
     std::mutex room_mutex_;
     std::condition_variable room_;
@@ -195,13 +212,19 @@ private:
     std::unique_ptr<timer> timer_;
     std::unique_ptr<timer> gather_timer_;
     std::unique_ptr<timer> space_timer_;
-    std::optional<replica_identity> unpersisted_; // it found no space …
-    std::vector<shared_bytes> unlogged_;          // … nor did these runs
-    std::vector<send_message> withheld_;          // runs for peers, behind those
-    std::vector<audit_entry> unaudited_;          // the trail could not take them yet …
-    bool audits_failed_ = false;                  // … which was reported
+    std::optional<replica_identity> unpersisted_; // the newest that is to be stored …
+    std::optional<replica_identity> storing_;     // … after this one, which is under way
+    bool identity_first_ = false;                 // runs wait until all that is stored
+    std::vector<effect> behind_identity_;         // and so do these
+    std::vector<shared_bytes> unlogged_;          // runs that wait for it, or found no space …
+    hlc unlogged_newest_;                         // … with own stamps up to it
+    bool sync_waits_ = false;                     // for those …
+    std::vector<std::variant<notify, notify_conflict>>
+        untold_;                         // … as do those who are told of them
+    std::vector<send_message> withheld_; // runs for peers, behind those
+    std::vector<audit_entry> unaudited_; // the trail could not take them yet …
+    bool audits_failed_ = false;         // … which was reported
     bool disk_full_ = false;
-    std::optional<error> unlogged_error_; // why they were not logged at the close
     struct sent {
         std::size_t bytes = 0;
         bool owed = false; // some of it

@@ -15,14 +15,17 @@
 
 namespace weft {
 
-// All that a replica can ask for. Performed in order, and each before the next: an identity is on disk
-// before the runs that need it are appended, and runs are in the log before they are sent.
+// All that a replica can ask for. Performed in order, and runs are in the log before they are sent. An identity
+// is written while other effects are performed, but for what needs it: those wait.
 
 struct persist_identity {
     replica_identity who;
+    bool before_runs =
+        false; // runs that are appended from here on need it; what is removed always does
 };
 struct append_log { // they are the log's next runs
     std::vector<shared_bytes> runs;
+    hlc newest; // of own stamps in them: a ceiling that is as high is on the disk before them
 };
 struct sync_log {}; // answered with log_synced
 struct

@@ -1,5 +1,6 @@
 #pragma once
 #include "base/env.hpp"
+#include "replica/log.hpp"
 #include "replica/snapshot_store.hpp"
 #include "replica/transfer_store.hpp"
 #include "transport/message.hpp"
@@ -46,11 +47,8 @@ struct snapshot_verified { // answers verify_snapshot
     log_index at{};
     std::optional<error> failed; // not_found if it is not there any more
 };
-struct log_cut_found {     // answers find_log_cut
-    log_index first{};     // the runs before it may go …
-    version_vector floor;  // … which these cover
-    bool by_limit = false; // not all of that was seen by everybody, but the log is too large
-    version_vector lacked; // of what is kept next, if only that not everybody saw it keeps it
+struct log_cut_found { // answers find_log_cut
+    run_log::droppable what;
 };
 struct state_read { // answers read_state
     session_id session{};

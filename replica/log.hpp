@@ -43,6 +43,10 @@ public:
         bool by_limit = false; // `seen` does not cover them
         version_vector
             lacked; // what `seen` would have to cover for more to go; empty if nothing would
+        log_index oldest{};            // that is there
+        log_index needed{};            // from here on `before` keeps what stays
+        std::uint64_t going_bytes = 0; // from `oldest` to `first`
+        std::uint64_t held_bytes = 0;  // from `first` to `needed`
     };
     [[nodiscard]] virtual droppable find_cut(log_index before, const version_vector& seen,
                                              std::uint64_t bytes_max) const = 0;

@@ -2,6 +2,7 @@
 
 #include "replica/driver.hpp"
 
+#include <algorithm>
 #include <future>
 
 namespace weft {
@@ -58,7 +59,7 @@ result<commit> replica::transact_erased(const std::function<result<void>(transac
         return fail(errc::nested_transaction,
                     "a transaction inside a transaction; use the one you have");
     }
-    driver_->wait_for_room();
+    if (auto room = driver_->wait_for_room(); !room) return fail(room.error());
     return driver_->with_core([&](core& c) -> result<commit> {
         if (driver_->closed()) return fail(closed_replica());
         if (auto begun = c.begin_change(driver_->wall_ms()); !begun) return fail(begun.error());
@@ -239,6 +240,10 @@ result<replica_status> replica::status() const {
     });
     if (out) {
         out->log_bytes = driver_->log_bytes();
+        std::uint64_t other_parts = 0;
+        for (const held_log& part : out->log_held) other_parts += part.bytes;
+        if (!out->log_held.empty() && out->log_held.back().bytes == 0)
+            out->log_held.back().bytes = out->log_bytes - std::min(out->log_bytes, other_parts);
         out->writers_waiting = driver_->writers_waiting();
         out->audit_bytes = driver_->audit_bytes();
         out->arriving_bytes = driver_->arriving_bytes();

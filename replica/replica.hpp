@@ -52,7 +52,8 @@ public:
     // Runs `change` with a transaction and commits it, all or nothing, as one change. `change` takes a
     // transaction& and gives void or result<void>; an error, or a refused write, rolls everything back, as
     // does an exception, which is passed on. A transaction inside a transaction is refused. While more than
-    // limits::unlogged_bytes_max of changes wait for the log, a call waits first.
+    // limits::unlogged_bytes_max of changes wait for the log, a call waits first; in a callback on the loop,
+    // which cannot wait for itself, it is over_budget once twice as much does.
     //
     //   auto done = r.transact([](weft::transaction& t) {
     //       t.counter("visits").increment();

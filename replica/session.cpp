@@ -19,6 +19,18 @@ bool session::wants(replica_id origin, replica_id self) const {
 
 bool session::asked_for(replica_id origin) const { return admitted(asked, origin, their_id); }
 
+std::size_t session::vector_bytes() const {
+    std::size_t entries = 0;
+    for (const version_vector* each :
+         {&told_floor, &their_start, &our_start, &their_floor, &interest.applied, &known,
+          &asked.applied, &reported_applied, &reported_durable, &their_applied, &their_durable,
+          &lacked, &lacked_at, &probe}) {
+        entries += each->size();
+    }
+    return entries * sizeof(version_vector::entry) +
+           (interest.except.size() + asked.except.size()) * sizeof(replica_id);
+}
+
 void session::take_interest(interest_message fresh) {
     their_applied.join(fresh.applied);
     probe_stale = true;

@@ -30,7 +30,7 @@ struct session {
     std::uint64_t nonce = 0;
     std::uint64_t rules_version = 0; // of what settles conflicts there
     version_vector their_start;      // what it had applied then
-    version_vector our_start;        // what we had
+    version_vector our_start;        // what we had then
     version_vector their_floor;      // what it holds only as state …
     bool below_floor = false;        // … and we lack some of it: nothing streams until we have it
     instant bad_state_until{}; // the state that it sent was no good: not asked for again before
@@ -93,6 +93,10 @@ struct session {
     unsigned narrowing_steps = 0; // … and the steps of this look
     std::int64_t rtt_us = 0;
 
+    std::size_t counted_bytes = 0; // of vectors, in the core's sum
+
+    // What the vectors of this session take.
+    [[nodiscard]] std::size_t vector_bytes() const;
     // Whether runs of `origin` are wanted on this link.
     [[nodiscard]] bool wants(replica_id origin, replica_id self) const;
     // Whether runs of `origin` were asked for on this link.

@@ -2,6 +2,7 @@
 #include "replica/state_image.hpp"
 
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace weft {
@@ -10,8 +11,8 @@ namespace weft {
 // does with the state that came. A dot stays if both sides hold it, or if one does and the other has not seen
 // it; so what was removed on one side stays removed, and what only one side knows survives.
 //
-//   cost    one pass over both, top-level object by top-level object, in as many steps as the caller likes;
-//           memory of the result
+//   cost    one pass over both, in steps of as many entries as the caller likes: elements of sets, fields of
+//           maps, or other objects; memory of the result
 //   source  Almeida, Shoker, Baquero, "Delta state replicated data types", JPDC 2018, section 7
 class state_join {
 public:
@@ -19,26 +20,70 @@ public:
         keyspace objects;
         version_vector seen;
     };
-    state_join(side mine, side theirs);
+    // Objects of more entries than `large` do not go at once.
+    state_join(side mine, side theirs, std::size_t large = 1'000);
     state_join(const state_join&) = delete; // its places point into its own states
     state_join& operator=(const state_join&) = delete;
     ~state_join() = default;
 
-    [[nodiscard]] bool done() const { return mine_at_ == mine_end_ && theirs_at_ == theirs_end_; }
-    void step(std::size_t objects); // joins that many objects, or what is left of them
+    [[nodiscard]] bool done() const { return levels_.empty(); }
+    void step(std::size_t entries); // joins about that many, or what is left of them
     [[nodiscard]] keyspace take() { return std::move(joined_); }
     // The keys of what differs between the result so far and the state of this side, in order.
     [[nodiscard]] const std::vector<std::string>& changed() const { return changed_; }
 
 private:
-    using iterator = map_store::children_type::const_iterator;
-    void join_one();
+    // Where the join of two ordered maps stands: at the lower of two keys, or at one that both hold.
+    template <class Map, class Less>
+    struct place {
+        typename Map::const_iterator mine, theirs;
+        bool here = false, there = false; // who holds the key that is next
+
+        void begin(typename Map::const_iterator my_first,
+                   typename Map::const_iterator their_first) {
+            mine = my_first;
+            theirs = their_first;
+            look();
+        }
+        void advance() {
+            if (here) ++mine;
+            if (there) ++theirs;
+            look();
+        }
+        [[nodiscard]] bool done() const { return !here && !there; }
+        [[nodiscard]] const auto& key() const { return here ? mine->key : theirs->key; }
+
+    private:
+        void look() {
+            typename Map::const_iterator end;
+            here = mine != end && (theirs == end || !Less()(theirs->key, mine->key));
+            there = theirs != end && (mine == end || !Less()(mine->key, theirs->key));
+        }
+    };
+    struct level : place<map_store::children_type, child_less> { // a map, and its path
+        path_hash path;
+    };
+    template <class Store>
+    using elements = place<typename Store::map_type, std::less<value>>;
+    using adds_place = elements<add_wins_store<value>>;
+    using marks_place = elements<remove_wins_store<value>>;
+
+    void join_next();
+    void leave();
+    void open(const level& at, const object* mine, const object* theirs);
+    void join_whole(const level& at, const object* mine, const object* theirs);
+    template <class Place>
+    void join_elements(Place& at);
+    void note_changed();
+    [[nodiscard]] std::vector<std::string_view> path() const;
 
     side mine_;
     side theirs_;
+    std::size_t large_;
     bool strangers_; // neither side has seen an origin of the other
-    iterator mine_at_, mine_end_;
-    iterator theirs_at_, theirs_end_;
+    std::vector<level> levels_;
+    std::variant<std::monostate, adds_place, marks_place> set_; // a large one, at the last level
+    std::size_t left_ = 0;                                      // of the step
     keyspace joined_;
     std::vector<std::string> changed_;
 };

@@ -62,6 +62,18 @@ struct transfer_status {
     std::uint64_t bytes_total = 0; // 0 until it is known
 };
 
+// A snapshot that is kept, or consecutive runs of the log, and why; for people.
+struct held_snapshot {
+    snapshot_info what;
+    std::string why;
+};
+struct held_log {
+    std::uint64_t first = 0;
+    std::uint64_t end = 0;
+    std::uint64_t bytes = 0;
+    std::string why;
+};
+
 struct replica_status {
     std::string name;
     replica_id id{};
@@ -78,17 +90,18 @@ struct replica_status {
     std::uint64_t buffer_bytes_max = 0; // the budget for …
     std::uint64_t log_tail_bytes = 0;   // … the newest runs of the log,
     std::uint64_t sending_bytes = 0;    // what links have not sent yet,
+    std::uint64_t vector_bytes = 0;     // what peers state of themselves,
     std::uint64_t arriving_bytes = 0;   // frames that are not whole yet, and held_back_bytes
     std::uint64_t log_bytes = 0;
     std::uint64_t log_runs = 0;
-    std::vector<snapshot_info> snapshots; // oldest first
+    std::vector<held_snapshot> snapshots; // oldest first
     bool snapshot_under_way = false;
     std::uint64_t snapshot_bytes_written = 0; // of that
     std::uint64_t log_bytes_since_snapshot = 0;
     std::uint64_t log_first = 0; // the oldest run kept
     std::uint64_t log_bytes_max = 0;
-    std::string log_held; // why what snapshots made superfluous is kept; for people
-    version_vector floor; // operations up to it may be missing in the log
+    std::vector<held_log> log_held;          // all of it, oldest first
+    version_vector floor;                    // operations up to it may be missing in the log
     std::optional<transfer_status> transfer; // under way
     std::uint64_t held_back_runs = 0;
     std::uint64_t held_back_bytes = 0;

@@ -49,11 +49,28 @@ std::string snapshots_of(const json::object& status) {
 }
 
 std::string log_of(const json::object& status) {
-    std::string out = bytes_of(status.at("log_bytes")) + " of " +
-                      bytes_of(status.at("log_bytes_max")) + ", sync " +
-                      plain_or_dash(status.at("sync"));
-    std::string held = plain_or_dash(status.at("log_held"));
-    return held.empty() ? out : out + "; kept: " + held;
+    return bytes_of(status.at("log_bytes")) + " of " + bytes_of(status.at("log_bytes_max")) +
+           ", sync " + plain_or_dash(status.at("sync"));
+}
+
+// A line for each part of the log and each snapshot.
+std::vector<std::string> held_of(const json::object& status) {
+    std::vector<std::string> out;
+    auto add = [&](const std::string& what, const json::object& one) {
+        out.push_back(what + ", " + bytes_of(one.at("bytes")) + ": " +
+                      plain_or_dash(one.at("why")));
+    };
+    for (const json::value& each : status.at("log_held").as_array()) {
+        const json::object& part = each.as_object();
+        add("log runs " + plain_or_dash(part.at("first_run")) + " to " +
+                plain_or_dash(part.at("end_run")),
+            part);
+    }
+    for (const json::value& each : status.at("snapshots").as_array()) {
+        const json::object& one = each.as_object();
+        add("snapshot at log run " + plain_or_dash(one.at("log_run")), one);
+    }
+    return out;
 }
 
 std::string buffers_of(const json::object& status) {
@@ -63,6 +80,7 @@ std::string buffers_of(const json::object& status) {
                              {"held_back_bytes", "held back"},
                              {"sending_bytes", "sending"},
                              {"arriving_bytes", "arriving"},
+                             {"vector_bytes", "vectors"},
                              {"http_bytes", "HTTP"}}) {
         const json::value& bytes = status.at(key);
         sum += bytes.to_number<std::uint64_t>();
@@ -86,9 +104,10 @@ void print(const json::object& status) {
         {"digest", plain_or_dash(status.at("digest"))},
         {"log", log_of(status)},
         {"snapshot", snapshots_of(status)},
-        {"state",
-         bytes_of(status.at("state_bytes")) + " of " + bytes_of(status.at("state_bytes_max"))},
     };
+    for (const std::string& line : held_of(status)) lines.emplace_back("held", line);
+    lines.emplace_back("state", bytes_of(status.at("state_bytes")) + " of " +
+                                    bytes_of(status.at("state_bytes_max")));
     lines.emplace_back("buffers", buffers_of(status));
     if (status.at("conflicts").to_number<std::uint64_t>() > 0 ||
         status.at("rules").to_number<std::uint64_t>() > 0) {

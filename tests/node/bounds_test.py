@@ -227,7 +227,7 @@ class Stalled(Case):
         eventually("given back", lambda: a.status()["http_bytes"] == 0)
 
     def test_what_is_more_than_all_watchers_may_have_is_told(self):
-        a = Node(self, "a", "--buffer-bytes-max", "128MB", listen=None)
+        a = Node(self, "a", "--buffer-bytes-max", "160MB", listen=None)
         other, raw = self.watching(a, "a"), self.watching(a, "b")
         for key in "aaaaabbbbbbb":  # their third of the share is 8 MiB, and so much each may have; nothing is taken
             self.assertEqual(a.ops({"op": "set", "key": key, "value": "x" * 1_000_000})[0], 200)
@@ -248,17 +248,17 @@ class Stalled(Case):
 
 class Budget(Case):
     def test_it_is_shown_and_has_a_least(self):
-        a = Node(self, "a", "--buffer-bytes-max", "128MB")
+        a = Node(self, "a", "--buffer-bytes-max", "160MB")
         status = a.status()
-        self.assertEqual(status["buffer_bytes_max"], 128 << 20)
+        self.assertEqual(status["buffer_bytes_max"], 160 << 20)
         self.assertEqual((status["known_ids"], status["known_ids_max"]), (1, 65_536))
-        self.assertRegex(a.do("status"), r"(?m)^buffers +.* of 128.0 MiB: log .*, HTTP ")
+        self.assertRegex(a.do("status"), r"(?m)^buffers +.* of 160.0 MiB: log .*, HTTP ")
         outcome = run("serve", "--dir", self.place / "b", "--buffer-bytes-max", "1MB")
-        self.refused(outcome, USAGE, "134217728")
+        self.refused(outcome, USAGE, "167772160")
 
     def test_frames_that_are_not_whole_wait_for_each_other(self):
-        a = Node(self, "a", "--buffer-bytes-max", "128MB")
-        share = ((128 << 20) - (32 << 20)) // 4
+        a = Node(self, "a", "--buffer-bytes-max", "160MB")
+        share = ((160 << 20) - (32 << 20)) // 4
         body = 16 << 20
         opened = [connected(a.url) for _ in range(6)]
         for one in opened:
@@ -300,7 +300,7 @@ class Budget(Case):
         self.assertEqual(a.value("one"), "\x01" * 1_000_000)  # the largest of one value is no problem
 
     def test_large_answers_that_are_not_read_have_a_budget(self):
-        a = Node(self, "a", "--buffer-bytes-max", "128MB", listen=None)
+        a = Node(self, "a", "--buffer-bytes-max", "160MB", listen=None)
         for n in range(5):
             self.assertEqual(a.ops({"op": "put", "key": "m", "field": f"f{n}", "value": "x" * 1_000_000})[0], 200)
 
@@ -320,7 +320,7 @@ class Budget(Case):
         eventually("and counted so", lambda: a.status()["http_bytes"] == 0)
 
     def test_large_bodies_wait_for_each_other(self):
-        a = Node(self, "a", "--buffer-bytes-max", "128MB", listen=None)
+        a = Node(self, "a", "--buffer-bytes-max", "160MB", listen=None)
         begun = []
         for _ in range(12):
             connection = UnixConnection(a.dir / "control.sock")

@@ -153,7 +153,11 @@ class Commands(Case):
         self.node.do("incr", "n", "5")
         self.assertRegex(self.node.do("snapshot"), r"^snapshot at log run 1, \d+ bytes$")
         status = self.node.status()
-        self.assertEqual([one["log_run"] for one in status["snapshots"]], [1])
+        self.assertEqual([(one["log_run"], one["why"]) for one in status["snapshots"]], [(1, "what a start reads")])
+        [held] = status["log_held"]
+        self.assertEqual((held["first_run"], held["end_run"], held["bytes"]), (0, 1, status["log_bytes"]))
+        self.assertIn(f"log runs 0 to 1, {held['bytes']} B: until there are two snapshots", self.node.do("status"))
+        self.assertRegex(self.node.do("status"), r"snapshot at log run 1, \d+ B: what a start reads")
         self.assertFalse(status["snapshot_under_way"])
         self.assertEqual(status["snapshot_bytes_written"], 0)
         self.node.do("incr", "n")

@@ -133,7 +133,7 @@ BOOST_AUTO_TEST_CASE(a_ceiling_is_persisted_without_waiting) {
     bool answered = false;
     identity later = someone();
     later.ceiling = hlc::at_ms(2'000);
-    store_identity_later(place.disk, later, [&](const result<void>& done) {
+    auto kept = store_identity_later(place.disk, place.loop, later, [&](const result<void>& done) {
         BOOST_TEST(done.has_value());
         answered = true;
     });
@@ -143,6 +143,21 @@ BOOST_AUTO_TEST_CASE(a_ceiling_is_persisted_without_waiting) {
     place.directory.crash(random);
     sim_disk again{place.directory, place.loop, place.loop, [] { return 5; }};
     BOOST_CHECK(load_identity(again).value() == later);
+}
+
+BOOST_AUTO_TEST_CASE(one_that_nobody_wants_any_more_takes_no_other_s_place) {
+    identity_place place;
+    REQUIRE_GOOD(store_identity(place.disk, someone()));
+    identity later = someone();
+    later.ceiling = hlc::at_ms(2'000);
+    auto kept = store_identity_later(place.disk, place.loop, later,
+                                     [](const result<void>&) { BOOST_ERROR("it was given up"); });
+    kept.reset();
+    identity last = someone();
+    last.ceiling = hlc::at_ms(3'000);
+    REQUIRE_GOOD(store_identity(place.disk, last));
+    place.loop.run();
+    BOOST_CHECK(load_identity(place.disk).value() == last);
 }
 
 BOOST_AUTO_TEST_CASE(whatever_fails_while_it_is_replaced_the_old_identity_or_the_new_is_there) {
@@ -157,13 +172,15 @@ BOOST_AUTO_TEST_CASE(whatever_fails_while_it_is_replaced_the_old_identity_or_the
                     identity changed = someone();
                     changed.ceiling = hlc::at_ms(2'000);
                     place.directory.fail(sim_fault{at, errc::io_failed, mode == 1});
+                    std::shared_ptr<void> kept;
                     result<void> stored;
                     bool answered = !later;
                     if (later) {
-                        store_identity_later(place.disk, changed, [&](const result<void>& done) {
-                            stored = done;
-                            answered = true;
-                        });
+                        kept = store_identity_later(place.disk, place.loop, changed,
+                                                    [&](const result<void>& done) {
+                                                        stored = done;
+                                                        answered = true;
+                                                    });
                         place.loop.run();
                     } else {
                         stored = store_identity(place.disk, changed);

@@ -42,12 +42,17 @@ BOOST_AUTO_TEST_CASE(what_may_go_ends_where_a_segment_starts_that_everybody_saw)
     BOOST_CHECK(nothing.first == log_index{0});
     BOOST_TEST(!nothing.by_limit);
     BOOST_TEST(nothing.lacked.at(replica_id{1}) > 0U);
+    BOOST_CHECK(nothing.needed > log_index{20} && nothing.needed <= log_index{30});
+    BOOST_TEST(nothing.held_bytes > world.log->size_bytes() / 2);
+    BOOST_TEST(nothing.held_bytes < world.log->size_bytes(), "the last segment is needed");
+    BOOST_TEST(nothing.going_bytes == 0U);
 
     auto some = world.log->find_cut(log_index{30}, up_to(14), UINT64_MAX);
     BOOST_TEST(number(some.first) > 8U);
     BOOST_TEST(number(some.first) <= 14U);
     BOOST_TEST(some.floor.at(replica_id{1}) == number(some.first), "one operation a run");
     BOOST_TEST(some.lacked.at(replica_id{1}) > 14U);
+    BOOST_TEST(some.going_bytes + some.held_bytes == nothing.held_bytes);
 
     auto all = world.log->find_cut(log_index{20}, up_to(30), UINT64_MAX);
     BOOST_TEST(number(all.first) <= 20U);
@@ -86,6 +91,29 @@ BOOST_AUTO_TEST_CASE(what_was_dropped_is_gone_and_the_rest_goes_on) {
     BOOST_TEST(recovered_from(world, log_index{20}));
     BOOST_CHECK(world.log->first() == first);
     BOOST_TEST(world.log->floor().at(replica_id{1}) == number(first));
+}
+
+// A start that waits for space reads the log before it may write to it.
+BOOST_AUTO_TEST_CASE(what_is_to_go_before_the_start_goes_after_it) {
+    log_world world;
+    fill(world);
+    REQUIRE_GOOD(world.log->close_clean());
+    world.stop();
+    REQUIRE_GOOD(world.open());
+    world.log->drop_later(log_index{20});
+    REQUIRE_GOOD(world.log->settle());
+    world.loop.run();
+    BOOST_CHECK(world.log->first() == log_index{0});
+    REQUIRE_GOOD(world.log->start());
+    REQUIRE_GOOD(world.append(1));
+    REQUIRE_GOOD(world.sync());
+    world.loop.run();
+    BOOST_TEST(number(world.log->first()) > 15U);
+    REQUIRE_GOOD(world.log->close_clean());
+    world.stop();
+    world.options.from = log_index{20};
+    REQUIRE_GOOD(world.open_and_start());
+    BOOST_TEST(recovered_from(world, log_index{20}));
 }
 
 BOOST_AUTO_TEST_CASE(the_last_segment_stays_whatever_is_asked) {

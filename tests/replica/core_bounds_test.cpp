@@ -107,6 +107,88 @@ BOOST_AUTO_TEST_CASE(links_that_do_not_drain_share_one_budget) {
     BOOST_TEST(a.count<send_message>() > 0);
 }
 
+BOOST_AUTO_TEST_CASE(what_peers_state_of_themselves_has_a_budget_and_the_largest_goes) {
+    replica_options options{.name = "a"};
+    options.buffer_bytes_max = limits::buffer_bytes_min;
+    engine a(options);
+    std::size_t share = limits::buffer_share(options.buffer_bytes_max);
+    std::size_t closed = 0;
+    bool small_one_closed = false;
+    for (std::uint32_t n = 1; n <= 30; ++n) {
+        a.happens(link_up{session_id{n}, {}, "test:" + std::to_string(n)});
+        hello_message hello = hello_of("m" + std::to_string(n), replica_id{1'000'000 + n});
+        hello.process_nonce = n + 100;
+        std::uint64_t ids = n == 1 ? 10 : 30'000;
+        for (std::uint64_t id = 100; id < 100 + ids; ++id)
+            hello.applied.push_back({replica_id{id}, 1, {}});
+        a.happens(received{session_id{n}, hello, 100});
+        for (const effect& e : a.asked) {
+            const auto* gone = std::get_if<close_link>(&e);
+            closed += gone != nullptr ? 1 : 0;
+            small_one_closed = small_one_closed || (gone && gone->session == session_id{1});
+        }
+        BOOST_TEST(a.decisions.status(a.now).vector_bytes <= share);
+    }
+    BOOST_TEST(closed > 0U);
+    BOOST_TEST(closed < 25U);
+    BOOST_TEST(!small_one_closed);
+    BOOST_TEST(a.decisions.status(a.now).vector_bytes > share / 2);
+    for (std::uint32_t n = 1; n <= 30; ++n)
+        a.happens(link_down{session_id{n}, {errc::link_lost, "it ends"}});
+    BOOST_TEST(a.decisions.status(a.now).vector_bytes == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(what_subscribers_are_told_of_one_frame_is_bounded_and_the_rest_comes_again) {
+    replica_options options{.name = "a"};
+    options.buffer_bytes_max = limits::buffer_bytes_min;
+    engine a(options);
+    BOOST_REQUIRE(a.decisions.subscribe({"", true}, [](const change_event&) {}));
+    std::size_t share = limits::buffer_share(options.buffer_bytes_max);
+    std::string key(limits::key_bytes_max, 'k'); // once in a run, however often it is written
+    std::string_view name = key;
+    std::uint64_t operations = share / key.size();
+    runs_message frame;
+    run_hash previous{};
+    for (std::uint64_t n = 0; n < 3; ++n) {
+        run_encoder encoder;
+        operation op;
+        op.path = {&name, 1};
+        op.type = {type_kind::counter};
+        op.what = action::increment;
+        op.amount = 1;
+        encoder.begin_change(hlc::at_ms(wall_ms), {});
+        for (std::uint64_t i = 0; i < operations; ++i) encoder.add(op);
+        encoder.end_change();
+        shared_bytes run(
+            encoder.seal(replica_id{20}, 1 + n * operations, previous, {"m", "", {}}, codec::none));
+        previous = hash_of(run.view);
+        frame.runs.push_back(std::move(run));
+    }
+    a.meets("b", replica_id{20});
+    for (std::uint64_t n = 1; n <= 3; ++n) {
+        a.happens(received{wire, frame, 100});
+        BOOST_TEST(a.decisions.applied().at(replica_id{20}) == n * operations);
+        BOOST_TEST(a.count<notify>() == 1U);
+    }
+    // After the last there was nothing left to ask for; after those before there was.
+    engine b(options);
+    BOOST_REQUIRE(b.decisions.subscribe({"", true}, [](const change_event&) {}));
+    b.meets("b", replica_id{20});
+    b.happens(received{wire, frame, 100});
+    bool asked = false;
+    for (int look = 0; look < 10 && !asked; ++look) {
+        b.now = b.now.after_ms(limits::repair_ms);
+        b.happens(woken{});
+        for (const effect& e : b.asked) {
+            const auto* sent = std::get_if<send_message>(&e);
+            const auto* want = sent ? std::get_if<interest_message>(&sent->what) : nullptr;
+            asked =
+                asked || (want && want->resend && want->applied.at(replica_id{20}) == operations);
+        }
+    }
+    BOOST_TEST(asked);
+}
+
 // Its pings are answered each time; nothing of that is ever read.
 BOOST_AUTO_TEST_CASE(a_peer_that_pings_and_does_not_read_is_told_and_dropped) {
     engine a({.name = "a"});

@@ -109,6 +109,37 @@ BOOST_AUTO_TEST_CASE(state_and_digest_are_a_function_of_the_set_of_operations) {
     }
 }
 
+// However large an object is, a step of a join takes no more time for it.
+BOOST_AUTO_TEST_CASE(a_large_object_is_joined_in_slices) {
+    constexpr std::uint64_t count = 3'000;
+    for (bool in_a_map : {false, true}) {
+        std::vector<std::string_view> path{"large"};
+        if (in_a_map) path.push_back("set");
+        std::vector<state_join::side> sides(2);
+        for (std::uint64_t n = 0; n < 2 * count; ++n) {
+            operation op;
+            op.path = path;
+            op.type = {type_kind::add_wins_set};
+            op.what = action::add;
+            op.argument = value(static_cast<std::int64_t>(n));
+            state_join::side& one = sides[n % 2];
+            dot at{replica_id{1 + n % 2}, 1 + n / 2};
+            (void)one.objects.apply(op, at, hlc::at_ms(1), {}, nullptr);
+            one.seen.advance(at.replica, at.counter);
+        }
+        state_join join(sides[0], sides[1]);
+        std::size_t steps = 0;
+        for (; !join.done(); ++steps) join.step(100);
+        BOOST_TEST(steps >= 2 * count / 100);
+        keyspace joined = join.take();
+        const object* set = joined.find(path, {type_kind::add_wins_set});
+        BOOST_REQUIRE(set != nullptr);
+        BOOST_TEST(set->as<add_wins_store<value>>().size() == 2 * count);
+        BOOST_TEST(join.changed() == std::vector<std::string>{"large"});
+        joined.check_invariants();
+    }
+}
+
 // Joining two states gives what applying the operations of both would: nothing removed comes back, nothing
 // that one side alone knows is lost.
 BOOST_AUTO_TEST_CASE(a_join_of_states_is_the_state_of_all_their_operations) {
@@ -134,7 +165,7 @@ BOOST_AUTO_TEST_CASE(a_join_of_states_is_the_state_of_all_their_operations) {
                 progress = true;
             }
         }
-        state_join join({mine.state, mine.seen}, {theirs.state, theirs.seen});
+        state_join join({mine.state, mine.seen}, {theirs.state, theirs.seen}, random.below(6));
         while (!join.done()) join.step(1 + random.below(3));
         std::vector<std::string> changed = join.changed();
         keyspace joined = join.take();

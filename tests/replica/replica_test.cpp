@@ -452,6 +452,33 @@ BOOST_AUTO_TEST_CASE(what_is_removed_by_name_is_removed_at_once_or_not_at_all) {
     BOOST_TEST(code_of(r->remove("k")) == errc::closed);
 }
 
+// A callback on the loop cannot wait for the loop to take to the log what it writes.
+BOOST_AUTO_TEST_CASE(what_callbacks_write_at_once_is_bounded) {
+    place here;
+    auto r = here.open("a", {}, {}, {.packed = codec::none});
+    std::string large(limits::value_bytes_max, 'x');
+    // Each is counted twice: in the run, and in what subscribers are to be told.
+    constexpr std::size_t most = limits::unlogged_on_loop_bytes_max / limits::value_bytes_max / 2;
+    std::atomic<std::size_t> rounds = 0;
+    std::vector<std::size_t> written(2);
+    std::vector<result<void>> ended(2);
+    BOOST_REQUIRE(r->subscribe_key("go", [&](const change_event&) {
+        std::size_t round = rounds;
+        while (ended[round] && written[round] < 2 * most) {
+            ended[round] = r->lww_register<std::string>("k").set(large);
+            if (ended[round]) ++written[round];
+        }
+        ++rounds;
+    }));
+    for (std::size_t round = 0; round < 2; ++round) {
+        BOOST_REQUIRE(r->counter("go").increment());
+        wait_until([&] { return rounds > round; });
+        BOOST_TEST(code_of(ended[round]) == errc::over_budget);
+        BOOST_TEST(written[round] >= most - 1);
+        BOOST_TEST(written[round] <= most + 1);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(an_acknowledgement_that_cannot_be_is_known_before) {
     place here;
     auto r = here.open("a", {}, {"unix:/nowhere"});

@@ -251,6 +251,7 @@ public:
     }
 
     result<void> sync() override {
+        ++disk_.on_.waits_;
         if (auto good = begin_sync(); !good) return good;
         if (!disk_.on_.lies_) sim_directory::make_durable(*what_, writes());
         disk_.on_.changed();
@@ -403,6 +404,7 @@ result<void> sim_disk::remove(std::string_view name) {
 }
 
 result<void> sim_disk::sync_directory() {
+    ++on_.waits_;
     if (sync_outcome_) sync_outcome_ = begin(sim_operations::syncs, "sync", "");
     if (!sync_outcome_) return sync_outcome_;
     for (const auto& done : on_.unsynced_) sim_directory::perform(on_.durable_names_, done);

@@ -48,6 +48,7 @@ public:
 
     void fail(std::optional<sim_fault> fault); // nullopt heals it; counting starts again
     [[nodiscard]] std::uint64_t operations() const { return operations_; } // since `fail`
+    [[nodiscard]] std::uint64_t waits() const { return waits_; } // syncs that somebody waited for
 
     // Called after each operation that changes what a power cut would leave, from inside it.
     std::function<void()> on_change;
@@ -123,6 +124,7 @@ private:
     bool locked_ = false;
     std::optional<sim_fault> fault_;
     std::uint64_t operations_ = 0;
+    std::uint64_t waits_ = 0;
     std::uint64_t changes_ = 0;
     bool lies_ = false;
 };

@@ -64,6 +64,7 @@ void life::settle() {
         if (!one->up()) start(*one);
     }
     wait([this] { return equal(); }, 60'000);
+    run_ms(1'000); // what waits for an identity is in the log by then
 }
 
 version_vector life::left() {

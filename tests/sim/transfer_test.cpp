@@ -104,7 +104,41 @@ BOOST_AUTO_TEST_CASE(a_member_that_confirmed_nothing_holds_the_log_and_status_sa
     s.run_ms(2'000);
     replica_status status = a->status().value();
     BOOST_TEST(status.log_first == 0U);
-    BOOST_TEST(status.log_held.find("sim:b") != std::string::npos, status.log_held);
+    BOOST_REQUIRE(status.log_held.size() == 2U);
+    const held_log& unconfirmed = status.log_held[0];
+    const held_log& needed = status.log_held[1];
+    BOOST_TEST(unconfirmed.why == "not confirmed by 'sim:b'");
+    BOOST_TEST(unconfirmed.first == 0U);
+    BOOST_TEST(unconfirmed.end == needed.first);
+    BOOST_TEST(unconfirmed.bytes > 1'000U);
+    BOOST_TEST(needed.why == "what follows the oldest snapshot");
+    BOOST_TEST(needed.first <= static_cast<std::uint64_t>(status.snapshots[0].what.at));
+    BOOST_TEST(needed.end == status.log_runs);
+    BOOST_TEST(unconfirmed.bytes + needed.bytes == status.log_bytes);
+}
+
+BOOST_AUTO_TEST_CASE(the_log_is_held_until_there_is_a_snapshot_to_fall_back_on_and_goes_then) {
+    story s;
+    host& a = s.add("a", {});
+    a.options().log_segment_bytes = 1'000;
+    s.start(a);
+    for (std::size_t snapshots = 0; snapshots < limits::snapshots_kept; ++snapshots) {
+        write_many(s, a, 50);
+        replica_status before = a->status().value();
+        BOOST_TEST(before.snapshots.size() == snapshots);
+        BOOST_REQUIRE(before.log_held.size() == 1U);
+        BOOST_TEST(before.log_held[0].why == "until there are two snapshots");
+        BOOST_TEST(before.log_held[0].bytes == before.log_bytes);
+        a->snapshot([](const result<snapshot_info>&) {});
+        s.wait_until([&] { return a->status()->snapshots.size() > snapshots; });
+    }
+    s.run_ms(2'000);
+    replica_status after = a->status().value();
+    BOOST_REQUIRE(after.log_held.size() == 1U);
+    BOOST_TEST(after.log_held[0].why == "what follows the oldest snapshot");
+    BOOST_TEST(after.log_held[0].first > 0U);
+    BOOST_TEST(after.snapshots[0].why == "to fall back on if the newest is damaged");
+    BOOST_TEST(after.snapshots[1].why == "what a start reads");
 }
 
 BOOST_AUTO_TEST_CASE(a_replica_without_its_disk_gets_the_state) {
@@ -288,6 +322,7 @@ BOOST_AUTO_TEST_CASE(a_snapshot_waits_so_long_for_who_was_fetching_it_and_then_a
     s.run_ms(limits::transfer_return_ms_max / 2);
     write_many(s, s.a, 60);
     BOOST_TEST(s.a->status().value().snapshots.size() == 3U);
+    BOOST_TEST(s.a->status().value().snapshots[0].why == "fetched by 'b'");
     s.run_ms(limits::transfer_return_ms_max / 2 + 10'000);
     write_many(s, s.a, 1);
     BOOST_TEST(s.a->status().value().snapshots.size() == 2U);
@@ -301,7 +336,7 @@ BOOST_AUTO_TEST_CASE(a_snapshot_waits_so_long_for_who_was_fetching_it_and_then_a
 // A byte flips while the replica runs. It is not sent; the file is put aside, and a good one sent.
 BOOST_AUTO_TEST_CASE(a_snapshot_that_rots_is_not_served_but_replaced) {
     small_transfer s;
-    auto newest = s.a->status().value().snapshots.back().at;
+    auto newest = s.a->status().value().snapshots.back().what.at;
     std::string name = snapshot_name(newest);
     bytes content = s.a.directory().contents(name);
     content[content.size() / 2] ^= std::byte{1};
@@ -450,7 +485,7 @@ BOOST_AUTO_TEST_CASE(a_member_that_dials_finds_its_log_after_the_hub_restarted) 
     s.run_ms(10'000);
     write_many(s, hub, 1);
     BOOST_TEST(hub->status().value().log_first == 0U);
-    std::string held = hub->status().value().log_held;
+    std::string held = hub->status().value().log_held.at(0).why;
     BOOST_TEST(held.find("did not come back") != std::string::npos, held);
     s.start(b);
     s.expect_equal();

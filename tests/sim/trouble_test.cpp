@@ -279,6 +279,79 @@ BOOST_AUTO_TEST_CASE(a_full_disk_refuses_writes_until_there_is_space) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(a_start_on_a_full_disk_reads_and_sends_and_writes_once_there_is_space) {
+    for (auto policy : {sync_policy::commit, sync_policy::interval}) {
+        for (bool clean : {false, true}) {
+            story s;
+            auto& a = s.open("a", {"b"}, policy);
+            auto& b = s.open("b", {"a"}, policy);
+            add_to(a, "visits", 1);
+            s.expect_equal();
+            auto end_it = [&] {
+                if (clean) {
+                    (void)a.stop();
+                } else {
+                    a.kill(false);
+                }
+            };
+            end_it();
+            a.set_disk_fault(sim_fault{0, errc::disk_full, true, sim_operations::growth});
+            for (int start = 0; start < 2; ++start) {
+                if (start > 0) end_it();
+                s.start(a);
+                BOOST_TEST(a->status().value().disk_full);
+                BOOST_TEST(count_of(a, "visits") == 1);
+                auto refused =
+                    a->transact([](transaction& t) { (void)t.counter("visits").increment(); });
+                BOOST_REQUIRE(!refused.has_value());
+                BOOST_TEST((refused.error().code == errc::disk_full));
+            }
+            add_to(b, "visits", 100);
+            auto& c = s.open("c", {"a"}, policy);
+            s.wait_until([&] { return count_of(c, "visits") == 1; }); // sending goes on
+            s.run_ms(2'000);
+            BOOST_TEST(count_of(a, "visits") == 1, "nothing is taken that cannot be logged");
+            a.set_disk_fault(std::nullopt);
+            s.wait_until([&] { return !a->status().value().disk_full; });
+            add_to(a, "visits", 10);
+            s.expect_equal();
+            BOOST_TEST(count_of(c, "visits") == 111);
+            a.kill(true);
+            s.start(a);
+            s.expect_equal();
+            BOOST_TEST(count_of(a, "visits") == 111);
+            s.expect_sound();
+        }
+    }
+}
+
+// Ceilings of the clock, snapshots and cuts of the log all need the identity file to be written again.
+BOOST_AUTO_TEST_CASE(a_replica_at_work_waits_for_no_sync) {
+    for (auto policy : {sync_policy::commit, sync_policy::interval}) {
+        story s;
+        host& a = s.add("a", {"b"}, policy);
+        a.options().snapshot_log_bytes = 2'000;
+        a.options().log_segment_bytes = 1'000;
+        s.start(a);
+        s.open("b", {"a"}, policy);
+        s.expect_equal();
+        std::uint64_t before = a.directory().waits();
+        for (int i = 0; i < 200; ++i) {
+            add_to(a, "visits");
+            s.run_ms(100);
+        }
+        s.expect_equal();
+        BOOST_TEST(a.count("snapshot.written") > 1U);
+        BOOST_TEST(a->status().value().log_first > 0U);
+        BOOST_TEST(a.directory().waits() == before);
+        a.kill(true);
+        s.start(a);
+        add_to(a, "visits");
+        s.expect_equal();
+        s.expect_sound();
+    }
+}
+
 BOOST_AUTO_TEST_CASE(a_member_that_syncs_rarely_still_says_what_is_durable) {
     story s;
     auto& a = s.open("a", {"b"});

@@ -122,9 +122,9 @@ BUGS = [
      "        if (log_index{s.first} > before) break;",
      "        if (!PLANTED && log_index{s.first} > before) break;"),
     ("transfer_resurrects", "replica/state_join.cpp",
-     "        one.join(there ? theirs_at_->value : object::of_type(key.type().kind), mine_.seen,\n"
+     "        one.join(theirs != nullptr ? *theirs : object::of_type(type.kind), mine_.seen,\n"
      "                 theirs_.seen);",
-     "        one.join(there ? theirs_at_->value : object::of_type(key.type().kind),\n"
+     "        one.join(theirs != nullptr ? *theirs : object::of_type(type.kind),\n"
      "                 PLANTED ? version_vector{} : mine_.seen, theirs_.seen);"),
     ("transfer_does_not_catch_up", "replica/core_snapshot.cpp",
      "    if (joined) transfer_->at = transfer_phase::catching_up;",
