@@ -162,10 +162,10 @@ static_assert(run_bytes_max + (1U << 20U) < frame_bytes_max, "a run fits one fra
 static_assert(credit_bytes >= 4 * batch_bytes_target);
 static_assert(heartbeat_ms * 3 < silence_ms_max, "three lost heartbeats, then the link");
 static_assert(clock_ceiling_ms < clock_drift_ms_max, "a restarted clock stays inside the bound");
+static_assert(clock_ceiling_left_ms < clock_ceiling_ms);
 static_assert(message_nesting_max < 64);
 static_assert(unlogged_bytes_max >= change_bytes_max + run_bytes_target);
-static_assert(2 * unlogged_bytes_max + change_bytes_max <= log_tail_bytes_max,
-static_assert(clock_ceiling_left_ms < clock_ceiling_ms);
+static_assert(unlogged_on_loop_bytes_max + change_bytes_max <= log_tail_bytes_max,
               "all of it is sent from memory");
 static_assert(import_line_bytes_max < http_body_bytes_max);
 static_assert(buffer_share(buffer_bytes_min) > frame_bytes_max + frame_header_bytes);
