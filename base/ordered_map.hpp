@@ -16,8 +16,8 @@
 
 namespace weft {
 
-// Whether an object may be moved by moving its bytes, and what was there forgotten without a destructor: true of
-// everything that holds no pointer into itself. A class says so by a static member of this name.
+// Whether an object may be moved by moving its bytes, and what was there forgotten without a destructor: true
+// of everything that holds no pointer into itself. A class says so by a static member of this name.
 //   source  O'Dwyer, P1144, "std::is_trivially_relocatable", 2018 on
 template <class T>
 inline constexpr bool trivially_relocatable =
@@ -30,8 +30,8 @@ inline constexpr bool trivially_relocatable =
 //   cost     find, insert, erase: O(log n) comparisons plus a move inside one leaf; a full leaf splits
 //   order    of Less, which may compare Key with other types (transparent); with `Less::tag(key)`, eight bits
 //            of a hash that are equal for equal keys, and `Less::equal`, what is sought is found in a leaf at
-//            one look, and almost always so is that it is not there; with `Less::head(key)`, 64 bits that are not greater
-//            for a key that is less, the way to the leaf mostly compares these
+//            one look, and almost always so is that it is not there; with `Less::head(key)`, 64 bits that are
+//            not greater for a key that is less, the way to the leaf mostly compares these
 //   copy     O(1): one atomic increment; what either changes from then on, it copies first, leaf by leaf
 //   threads  one map belongs to one thread at a time; different copies are independent
 //   invalid  insert and erase move other entries, and after a copy so does every access that may change
@@ -436,8 +436,8 @@ private:
         if constexpr (headed) marks<fence>(into)[at] = Less::head(of.first);
     }
 
-    // A node with room for `room` and the items of `from` in [begin, end), which leave it if nobody shares it:
-    // then they are its last.
+    // A node with room for `room` and the items of `from` in [begin, end), which leave it if nobody shares
+    // it: then they are its last.
     template <class Item>
     static node_pointer taken(node_pointer& from, std::size_t begin, std::size_t end,
                               std::size_t room) {

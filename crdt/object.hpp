@@ -136,7 +136,7 @@ public:
     [[nodiscard]] const object* find(child_ref child) const; // also without a live dot
     [[nodiscard]] object* find(child_ref child);
     // `alone`, if given, becomes true where a child is new and it is known, without another look, that none
-    // of another type is under its name; else it stays as it is. `found` is what is known of that name already.
+    // of another type is under its name; else it stays as it is. `found` is what is known of that name.
     [[nodiscard]] object& find_or_insert(child_ref child, bool* alone = nullptr,
                                          const children_type::glimpse* found = nullptr);
     void erase(child_ref child);

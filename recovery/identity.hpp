@@ -66,9 +66,9 @@ struct identity_decision {
 // synced. Do this before wal::start.
 [[nodiscard]] result<void> store_identity(disk& files, const identity& who);
 
-// The same without waiting; `done` is called once, on the loop. One at a time. After an error either is there,
-// the old identity or this one. What it gives is to be kept until then: without it nothing more happens, and
-// `done` is not called.
+// The same without waiting; `done` is called once, on the loop. One at a time. After an error either is
+// there, the old identity or this one. What it gives is to be kept until then: without it nothing more
+// happens, and `done` is not called.
 [[nodiscard]] std::shared_ptr<void> store_identity_later(disk& files, loop& run,
                                                          const identity& who,
                                                          std::function<void(result<void>)> done);

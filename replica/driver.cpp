@@ -134,7 +134,8 @@ void driver::woken_up() {
 
 // Much came since the last step, for the time. Then changes gather for a moment after it, the longer the more
 // come, so that a run holds many of them: each costs system calls and wake-ups, here and at the peers. A lone
-// change never waits, for which this is 0. Nor do any where each waits for its own sync: that is their moment.
+// change never waits, for which this is 0. Nor do any where each waits for its own sync: that is their
+// moment.
 std::int64_t driver::gather_us() const {
     std::size_t came = unlogged_bytes_;
     if (options_.sync == sync_policy::commit || came >= gather_bytes) return 0;

@@ -113,8 +113,8 @@ public:
     [[nodiscard]] std::uint64_t wall_ms() { return parts_.doors.time.wall_ms(); }
     [[nodiscard]] std::uint64_t log_bytes() const { return log_bytes_; }
     [[nodiscard]] std::vector<std::string> listening() const { return listening_; }
-    // Waits while callers write faster than the loop takes it to the log; over_budget on the loop, which cannot
-    // wait for itself. Not inside.
+    // Waits while callers write faster than the loop takes it to the log; over_budget on the loop, which
+    // cannot wait for itself. Not inside.
     [[nodiscard]] result<void> wait_for_room();
     [[nodiscard]] std::size_t writers_waiting() const { return writers_waiting_; }
     [[nodiscard]] std::uint64_t snapshot_bytes_written() const {

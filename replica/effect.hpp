@@ -15,8 +15,8 @@
 
 namespace weft {
 
-// All that a replica can ask for. Performed in order, and runs are in the log before they are sent. An identity
-// is written while other effects are performed, but for what needs it: those wait.
+// All that a replica can ask for. Performed in order, and runs are in the log before they are sent. An
+// identity is written while other effects are performed, but for what needs it: those wait.
 
 struct persist_identity {
     replica_identity who;

@@ -3,6 +3,7 @@
 #include "base/check.hpp"
 #include "base/frame.hpp"
 #include "base/limits.hpp"
+#include "transport/send_queue.hpp"
 #include "transport/stream_url.hpp"
 
 #include <boost/asio/as_tuple.hpp>
@@ -19,7 +20,6 @@
 
 #include <chrono>
 #include <cstring>
-#include <deque>
 #include <filesystem>
 #include <optional>
 #include <set>
@@ -36,9 +36,6 @@ using dial_handler = std::function<void(result<std::unique_ptr<link>>)>;
 
 constexpr auto as_result = net::as_tuple(net::use_awaitable);
 constexpr std::size_t read_bytes = 256U << 10U;
-constexpr std::size_t large_bytes = 16U << 10U; // of a frame that is not worth a copy
-constexpr std::size_t chunk_bytes_target = 64U << 10U;
-constexpr std::size_t buffers_per_write_max = 63; // what one system call gathers, or one more
 constexpr milliseconds accept_retry{100};
 constexpr milliseconds arrival_retry{10};
 
@@ -89,26 +86,21 @@ public:
         WEFT_CHECK(body.size() <= limits::frame_bytes_max);
         if (closed_ || lost_ || write_failure_) return;
         std::size_t size = limits::frame_header_bytes + body.size();
-        if (queued_bytes_ + size > limits::link_queue_bytes_max) {
+        if (queue_.bytes() + size > limits::link_queue_bytes_max) {
             lose(errc::over_limit, "the peer does not read; send queue above " +
                                        std::to_string(limits::link_queue_bytes_max) + " bytes");
             return;
         }
-        // Small frames share a chunk, but never one that is being written: it must not move.
-        if (queue_.size() == chunks_in_write_ || !queue_.back().large.empty() ||
-            queue_.back().size() + size > chunk_bytes_target) {
-            queue_.emplace_back();
-        }
         enqueue(std::move(body));
     }
 
-    [[nodiscard]] std::size_t queued_bytes() const { return queued_bytes_; }
+    [[nodiscard]] std::size_t queued_bytes() const { return queue_.bytes(); }
     [[nodiscard]] std::uint64_t taken_bytes() {
         unsent_bytes in_system;
         error_code ignored; // then none is known of
         socket_.io_control(in_system, ignored);
         std::uint64_t waiting =
-            queued_bytes_ + static_cast<std::uint64_t>(std::max(in_system.count, 0));
+            queue_.bytes() + static_cast<std::uint64_t>(std::max(in_system.count, 0));
         // A Unix socket counts more than the bytes.
         taken_bytes_ = std::max(taken_bytes_, sent_bytes_ - std::min(waiting, sent_bytes_));
         return taken_bytes_;
@@ -129,32 +121,15 @@ public:
         if (!writing_) end_sending();
     }
 
-    // A chunk is whole frames, so one of which a part has left is all that has to stay.
     void close_with(bytes last) {
         if (!closed_ && !lost_ && !write_failure_) {
-            std::size_t stay =
-                std::max<std::size_t>(chunks_in_write_, written_of_first_ > 0 ? 1 : 0);
-            for (; queue_.size() > stay; queue_.pop_back()) queued_bytes_ -= queue_.back().size();
-            queue_.emplace_back();
+            queue_.drop_unbegun();
             enqueue(std::move(last));
         }
         close();
     }
 
 private:
-    // Whole frames, back to back. The body of a large one is not copied behind the others.
-    struct chunk {
-        bytes frames;
-        bytes large; // of the last, whose header ends `frames`
-
-        [[nodiscard]] std::size_t size() const { return frames.size() + large.size(); }
-        void add(bytes&& body) {
-            if (body.size() < large_bytes) return append_frame(frames, body);
-            append_frame_header(frames, body);
-            large = std::move(body);
-        }
-    };
-
     // Asks how much of what was written to it a socket still holds.
     struct unsent_bytes {
         int count = 0;
@@ -164,10 +139,9 @@ private:
 
     void enqueue(bytes&& body) {
         std::size_t size = limits::frame_header_bytes + body.size();
-        queue_.back().add(std::move(body));
+        queue_.add(std::move(body));
         sent_bytes_ += size;
-        queued_bytes_ += size;
-        peak_bytes_ = std::max(peak_bytes_, queued_bytes_);
+        peak_bytes_ = std::max(peak_bytes_, queue_.bytes());
         if (!writing_) {
             writing_ = true;
             spawn(write(shared_from_this()));
@@ -241,26 +215,19 @@ private:
     // The only writer. It starts one turn of the loop after the first `send`, so frames that are
     // sent together leave together.
     net::awaitable<void> write([[maybe_unused]] std::shared_ptr<connection> self) {
+        std::vector<byte_view> parts;
         std::vector<net::const_buffer> gathered;
         while (!queue_.empty()) {
+            queue_.gather(parts);
             gathered.clear();
-            std::size_t skip = written_of_first_;
-            for (const chunk& c : queue_) {
-                if (gathered.size() >= buffers_per_write_max) break;
-                for (const bytes* part : {&c.frames, &c.large}) {
-                    std::size_t left_out = std::min(skip, part->size());
-                    if (left_out < part->size()) gathered.push_back(net::buffer(*part) + left_out);
-                    skip -= left_out;
-                }
-                ++chunks_in_write_;
-            }
+            for (byte_view part : parts) gathered.emplace_back(part.data(), part.size());
             auto [failure, size] = co_await socket_.async_write_some(gathered, as_result);
-            chunks_in_write_ = 0;
+            queue_.written(size);
             if (failure) {
                 stop_writing(failure);
                 break;
             }
-            was_written(size);
+            tell_drained();
         }
         writing_ = false;
         if (closed_) end_sending();
@@ -269,22 +236,14 @@ private:
     // What the peer sent before it went away is still to be read; the reader then tells.
     void stop_writing(error_code failure) {
         queue_.clear();
-        queued_bytes_ = 0;
         write_failure_ = failure;
         error_code ignored;
         socket_.shutdown(stream::socket::shutdown_both, ignored);
     }
 
-    void was_written(std::size_t size) {
-        if (!socket_.is_open()) return; // nothing is queued any more
-        queued_bytes_ -= size;
-        written_of_first_ += size;
-        while (!queue_.empty() && written_of_first_ >= queue_.front().size()) {
-            written_of_first_ -= queue_.front().size();
-            queue_.pop_front();
-        }
-        if (queued_bytes_ > peak_bytes_ / 2) return;
-        peak_bytes_ = queued_bytes_;
+    void tell_drained() {
+        if (!socket_.is_open() || queue_.bytes() > peak_bytes_ / 2) return;
+        peak_bytes_ = queue_.bytes();
         if (auto handlers = handlers_; handlers && handlers->on_drained) handlers->on_drained();
     }
 
@@ -315,7 +274,6 @@ private:
         socket_.close(ignored);
         linger_.cancel();
         queue_.clear();
-        queued_bytes_ = 0;
         slot_.reset();
     }
 
@@ -328,13 +286,10 @@ private:
     frame_decoder frames_;
     arrivals::part part_; // of the next
     std::uint64_t frames_read_ = 0;
-    std::deque<chunk> queue_;
-    std::size_t written_of_first_ = 0; // bytes of the first chunk
-    std::size_t chunks_in_write_ = 0;  // from the front
-    std::uint64_t sent_bytes_ = 0;     // all that was queued, or dropped from the queue
-    std::uint64_t taken_bytes_ = 0;    // of them, as far as was seen
-    std::size_t queued_bytes_ = 0;
-    std::size_t peak_bytes_ = 0; // since on_drained was last due
+    send_queue queue_;
+    std::uint64_t sent_bytes_ = 0;  // all that was queued, or dropped from the queue
+    std::uint64_t taken_bytes_ = 0; // of them, as far as was seen
+    std::size_t peak_bytes_ = 0;    // since on_drained was last due
     std::optional<error_code> write_failure_;
     std::optional<error> lost_;
     bool started_ = false;
