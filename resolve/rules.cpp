@@ -116,11 +116,13 @@ result<rules> rules::make(std::vector<rule> all) {
     return out;
 }
 
-rules rules::with_strategies(const std::function<strategy(const strategy&)>& around) const {
+rules rules::with_functions(const std::function<strategy(const strategy&)>& around_strategy,
+                            const std::function<bound_check(const rule&)>& around_check) const {
     rules out = *this;
     for (rule& one : out.all_) {
         std::vector<strategy> chain;
-        for (const strategy& each : one.how.chain()) chain.push_back(around(each));
+        for (const strategy& each : one.how.chain()) chain.push_back(around_strategy(each));
+        if (one.check) one.check = around_check(one);
         one.how = resolver(std::move(chain));
     }
     return out;
