@@ -67,7 +67,8 @@ inline constexpr unsigned digest_narrow_steps_max = 64;
 // Conflicts: what a resolver is given. More, and it waits for a person.
 inline constexpr std::size_t siblings_max = 1'000;
 inline constexpr std::size_t sibling_bytes_max = 8U << 20U;
-inline constexpr std::size_t strategies_max = 16; // in a chain
+inline constexpr std::size_t strategies_max = 16;             // in a chain
+inline constexpr std::size_t strategy_says_bytes_max = 1'024; // of why it could not
 inline constexpr std::size_t rules_max = 1'000;
 inline constexpr std::size_t who_bytes_max = 256; // of who settled a conflict
 // The audit trail: larger values are kept as their hash, and what is old or too much goes, by segments.

@@ -11,7 +11,9 @@
 
 namespace weft {
 
-// A value as the trail keeps it: as it is, or, of a large text or binary, its XXH3-128 and its size.
+// A value as the trail keeps it: as it is, or, of a large text or binary, its XXH3-128 and its size. What no
+// write can hold, and no resolver lets pass, it keeps as it can: absent as null, text that is not UTF-8 as
+// bytes. So whatever is written can be read.
 struct audited_value {
     value content;                  // of a large one 16 bytes
     std::uint64_t hashed_bytes = 0; // 0: it is there as it is
