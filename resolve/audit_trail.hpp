@@ -111,7 +111,7 @@ public:
     // A page of what matches. It looks at a bounded part of the trail, so a page may be empty and still have
     // a `next`.
     [[nodiscard]] virtual result<audit_page> find(const audit_query& asked) = 0;
-    [[nodiscard]] virtual std::uint64_t size_bytes() const = 0;
+    [[nodiscard]] virtual std::uint64_t size_bytes() const = 0; // from any thread
 };
 
 } // namespace weft

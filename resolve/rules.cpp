@@ -69,7 +69,7 @@ std::optional<error> wrong(const rule& one) {
         return bad(to_string(type_id{*one.type}) + " settles by itself; it may have bounds only");
     if (one.type && !counts && !is_register(*one.type)) {
         return bad(to_string(type_id{*one.type}) +
-                   " settles by itself; rules are for mv_register and lww_register");
+                   " settles by itself; rules are for register and mv_register");
     }
     return std::nullopt;
 }

@@ -325,6 +325,9 @@ class Configuration(Case):
                                 ("[[rule]]\nsize = 1", 2, "no part of a rule 'size'"),
                                 ('[[rule]]\nkey="a"\n[[rule]]\nkey="a"', 1, "apply to the same"),
                                 ("[rule]\n", 1, "two brackets"), ("sync = 'often'", 1, "commit"),
+                                ("audit_days = 0", 1, "a whole number from 1 to 36500"),
+                                ("audit_bytes_max = 10", 1, "a whole number from 2097152 to"),
+                                ('[[rule]]\ntype = "set"', 1, "rules are for register and mv_register"),
                                 ("log_bytes_max = -1", 1, "a whole number"), ("name =", 1, "no TOML")]:
             outcome = run("serve", "--dir", self.place / "a", "--config", self.config(text))
             self.assertEqual(outcome.returncode, USAGE, text)
