@@ -211,6 +211,8 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
     for (audit_entry& entry : replayed) {
         entry.replica = who.id;
         entry.member = options.name;
+        // In a replay they have the stamps of changes, which may be ahead of our clock.
+        entry.at = std::min(entry.at, hlc::at_ms(doors.time.wall_ms()));
     }
     if (auto taken = (*audits)->take_replayed(replayed); !taken) {
         doors.events.on({severity::warning, "audit.not_written", to_string(taken.error())});
