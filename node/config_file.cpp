@@ -2,6 +2,7 @@
 
 #include "base/limits.hpp"
 
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -202,10 +203,16 @@ result<void> parse_config(std::string_view text, const std::string& file_name,
 }
 
 result<void> read_config_file(const std::string& file_name, serve_command& into) {
+    auto unread = [&](const std::string& why) {
+        return fail(errc::not_found, file_name + ": cannot be read" + why);
+    };
+    std::error_code unknown;
+    if (std::filesystem::is_directory(file_name, unknown)) return unread(": it is a directory");
     std::ifstream file(file_name, std::ios::binary);
-    if (!file) return fail(errc::not_found, file_name + ": cannot be read");
+    if (!file) return unread("");
     std::string text(file_bytes_max + 1, '\0');
     file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    if (file.bad()) return unread(", or not to its end");
     text.resize(static_cast<std::size_t>(file.gcount()));
     if (text.size() > file_bytes_max) {
         return fail(errc::over_limit,

@@ -336,6 +336,9 @@ class Configuration(Case):
         outcome = run("serve", "--dir", self.place / "a", "--config", self.place / "missing")
         self.assertEqual(outcome.returncode, USAGE)
         self.assertIn("cannot be read", outcome.err)
+        outcome = run("serve", "--dir", self.place / "a", "--config", self.place)
+        self.assertEqual(outcome.returncode, USAGE)
+        self.assertIn("cannot be read: it is a directory", outcome.err)
 
     def test_who_has_other_rules_is_named(self):
         a = Node(self, "a", "--config", self.config('[[rule]]\nresolve = "max"'))
