@@ -91,8 +91,14 @@ void core::hand_out_audits() {
         if (entry.failed.empty()) continue;
         std::string where;
         for (const std::string& part : entry.path) where += (where.empty() ? "" : "/") + part;
-        report_seldom(severity::warning, "conflict.strategy_failed",
-                      to_string(entry.type) + " '" + where + "'", entry.failed.front());
+        std::string what = to_string(entry.type) + " '" + where + "'";
+        bool bound = entry.kind == conflict_kind::bound; // which is the last reason
+        if (bound)
+            report_seldom(severity::warning, "conflict.bound_crossed", what, entry.failed.back());
+        if (!bound || entry.failed.size() > 1) {
+            report_seldom(severity::warning, "conflict.strategy_failed", what,
+                          entry.failed.front());
+        }
     }
     effects_.push_back(record_audit{std::exchange(decided_.entries, {})});
 }
