@@ -75,6 +75,16 @@ scanned scan(std::uint64_t start, byte_view content, std::size_t at, const visit
     return out;
 }
 
+// Whether a record that is whole begins before `at` and ends behind it.
+bool splits_record(std::uint64_t start, byte_view content, std::size_t at) {
+    if (at <= segment_header_bytes || at >= content.size()) return false;
+    scanned before = scan(start, content.first(at), segment_header_bytes,
+                          [](std::uint64_t, audit_entry&&) { return true; });
+    if (before.gaps.empty() || before.gaps.back().end != at) return false;
+    std::size_t cut = before.gaps.back().first;
+    return !parse_record(start + cut, content.subspan(cut)).empty();
+}
+
 // A record's checksum covers its place, which the name states, too: so what is behind a damaged header is
 // read all the same. Behind one of another format it is not.
 result<void> check_header(std::uint64_t start, byte_view content) {
@@ -402,7 +412,14 @@ result<audit_page> audit_log::find(const audit_query& asked) {
             }
             if (header.error().code == errc::incompatible) continue;
         }
-        if (asked.from > here.start + at) at = static_cast<std::size_t>(asked.from - here.start);
+        if (asked.from > here.start + at) {
+            at = static_cast<std::size_t>(asked.from - here.start);
+            if (splits_record(here.start, *content, at)) {
+                return fail(errc::invalid_argument, "no entry begins at " +
+                                                        std::to_string(asked.from) +
+                                                        "; go on from a page's \"next\"");
+            }
+        }
         scanned found = scan(here.start,
                              byte_view(*content).first(std::min<std::size_t>(
                                  content->size(), static_cast<std::size_t>(here.size))),

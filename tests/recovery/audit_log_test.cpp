@@ -112,6 +112,25 @@ BOOST_AUTO_TEST_CASE(entries_come_back_in_order_over_segments_and_restarts) {
     BOOST_TEST(w.events.all.empty());
 }
 
+BOOST_AUTO_TEST_CASE(a_page_begins_with_an_entry_and_nowhere_else) {
+    trail_world w;
+    w.options.segment_bytes = 4'000;
+    w.open();
+    w.add(4);
+    auto first = w.trail->find({.entries_max = 1});
+    BOOST_REQUIRE((first && first->next));
+    for (std::uint64_t from = 29; from <= w.trail->size_bytes(); ++from) {
+        auto page = w.trail->find({.from = from});
+        if (page) BOOST_TEST(page->damaged.empty());
+        bool begins = from == *first->next || from == w.trail->size_bytes();
+        if (begins) BOOST_TEST(page.has_value());
+        if (from < *first->next) {
+            BOOST_REQUIRE(!page);
+            BOOST_TEST((page.error().code == errc::invalid_argument));
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(what_was_synced_survives_every_power_cut) {
     for (std::uint64_t seed = 0; seed < 200; ++seed) {
         trail_world w;
