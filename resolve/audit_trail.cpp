@@ -189,7 +189,11 @@ bool audit_query::matches(const audit_entry& entry) const {
     const std::string& of = entry.path.front();
     std::string_view how = entry.strategy;
     bool named = strategy.empty() || how == strategy || how.substr(0, how.find('(')) == strategy;
-    bool there = replica.empty() || replica == entry.member || replica == to_string(entry.replica);
+    bool there = replica.empty() ||
+                 std::any_of(entry.siblings.begin(), entry.siblings.end(), [&](const auto& s) {
+                     return s.member == replica ||
+                            (s.at.replica != replica_id{} && to_string(s.at.replica) == replica);
+                 });
     return (key.empty() || of == key) && of.starts_with(prefix) && named && there &&
            entry.at >= since && entry.at <= until;
 }

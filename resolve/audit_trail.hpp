@@ -84,7 +84,7 @@ struct audit_query {
     std::string key = {};
     std::string prefix = {};   // of the key
     std::string strategy = {}; // "priority" finds "priority(berlin)", too
-    std::string replica = {};  // name or id of who recorded it
+    std::string replica = {};  // name or id of who wrote a sibling that is kept
     hlc since = {};
     hlc until = {UINT64_MAX};
     std::uint64_t from = 0; // a page's `next`: where to go on

@@ -298,9 +298,22 @@ class Settling(Pair):
         self.assertEqual(self.trail(self.a, "--since", "2999-01-01T00:00:00Z"), [])
         self.assertEqual(len(self.trail(self.a, "--since", "2001-01-01T00:00:00.500Z")), 2)
         self.assertEqual([e["outcome"] for e in self.trail(self.a, "--strategy", "overwritten")], ["settled"])
-        self.assertEqual(len(self.trail(self.a, "--replica", "berlin")), 2)
-        self.assertEqual(self.trail(self.a, "--replica", "oslo"), [])
-        self.refused(self.a.weft("audit", "--since", "yesterday"), USAGE, "is no time")
+        for writer in ("berlin", "oslo", self.b.status()["replica_id"]):
+            self.assertEqual(len(self.trail(self.a, "--replica", writer)), 2, writer)
+        self.assertEqual(self.trail(self.a, "--replica", "rome"), [])
+        for time in ("yesterday", "2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z"):
+            self.refused(self.a.weft("audit", "--since", time), USAGE, "is no time")
+
+    def test_a_page_goes_on_where_an_entry_begins(self):
+        for key in ("k1", "k2"):
+            self.write(key)
+        first = self.a.http("GET", "/v1/audit?limit=1")[1]
+        self.assertEqual((len(first["entries"]), first["damaged"]), (1, []))
+        rest = self.a.http("GET", f"/v1/audit?from={first['next']}")[1]
+        self.assertEqual((len(rest["entries"]), rest["damaged"]), (1, []))
+        for inside in (31, first["next"] + 3):
+            status, answer = self.a.http("GET", f"/v1/audit?from={inside}")
+            self.assertEqual((status, answer["code"]), (400, "invalid_argument"))
 
 
 class Configuration(Case):

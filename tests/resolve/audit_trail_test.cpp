@@ -104,9 +104,10 @@ BOOST_AUTO_TEST_CASE(what_is_asked_for_is_found) {
     BOOST_TEST(finds({.strategy = "priority"}));
     BOOST_TEST(finds({.strategy = "priority(berlin)"}));
     BOOST_TEST(!finds({.strategy = "prio"}));
-    BOOST_TEST(finds({.replica = "rome"}));
-    BOOST_TEST(finds({.replica = to_string(replica_id{3})}));
-    BOOST_TEST(!finds({.replica = "oslo"}));
+    for (const char* writer : {"berlin", "oslo"}) BOOST_TEST(finds({.replica = writer}));
+    BOOST_TEST(finds({.replica = to_string(replica_id{2})}));
+    BOOST_TEST(!finds({.replica = "rome"})); // which recorded it, as all of its trail
+    BOOST_TEST(!finds({.replica = to_string(replica_id{3})}));
     BOOST_TEST(finds({.since = hlc::at_ms(100), .until = hlc::at_ms(100)}));
     BOOST_TEST(!finds({.since = hlc::at_ms(101)}));
     BOOST_TEST(!finds({.until = hlc::at_ms(99)}));
