@@ -295,8 +295,10 @@ void command_line::describe_reading() {
         directory(get, given.dir);
         get.add_option("KEY", given.key, "the object's key")->required();
         typed(get, given.type);
-        get.add_flag("--siblings", given.siblings,
-                     "of a register all that was written concurrently, by whom and when");
+        get.add_flag(
+            "--siblings", given.siblings,
+            "of a register, or of those in a map, all that was written concurrently, by whom "
+            "and when");
         get.add_flag("--json", given.json, "one JSON object");
     }
     {

@@ -289,6 +289,21 @@ class Settling(Pair):
         self.assertEqual([e["outcome"] for e in pages], ["waits", "settled"])
         self.assertEqual(self.a.http("GET", "/v1/audit?since=x")[0], 400)
 
+    def test_siblings_of_the_fields_of_a_map_are_given(self):
+        self.apart(lambda a: a.do("put", "place:1", "name", "Wien"),
+                   lambda b: b.do("put", "place:1", "name", "Vienna"))
+        self.a.do("put", "place:1", "size", "2")
+        fields = self.a.http("GET", "/v1/objects/place:1?siblings=true")[1]["field_siblings"]
+        self.assertEqual([(f["field"], f["type"]) for f in fields], [(["name"], "register")])
+        self.assertEqual(sorted(s["value"] for s in fields[0]["siblings"]), ["Vienna", "Wien"])
+        text = self.a.do("get", "place:1", "--siblings")
+        self.assertIn("name  register\n", text)
+        self.assertIn('"Vienna"  oslo (north)', text)
+        self.a.do("incr", "n")
+        outcome = self.a.weft("get", "n", "--siblings")
+        self.assertNotEqual(outcome.returncode, DONE)
+        self.assertIn("a counter has no siblings", outcome.err)
+
     def test_the_trail_is_asked_by_time_strategy_and_replica(self):
         self.write("k")
         self.a.do("set", "k", "over")
