@@ -341,7 +341,7 @@ void audit_log::retain() {
 }
 
 void audit_log::look_again() {
-    if (will_look_) return;
+    if (will_look_ || looks_ == nullptr) return;
     will_look_ = std::any_of(segments_.begin(), segments_.end(),
                              [](const segment& one) { return one.readable(); });
     if (will_look_) looks_->set(doors_.time.now().after_ms(limits::audit_look_ms));

@@ -45,6 +45,7 @@ public:
     void sync_later(std::function<void(result<void>)> done) override;
     [[nodiscard]] result<audit_page> find(const audit_query& asked) override;
     [[nodiscard]] std::uint64_t size_bytes() const override { return size_bytes_; }
+    void stop() override { looks_.reset(); }
 
 private:
     struct segment {

@@ -85,6 +85,7 @@ void driver::abandon() {
     timer_.reset();
     gather_timer_.reset();
     space_timer_.reset();
+    parts_.audits->stop();
     tell_writers();
 }
 

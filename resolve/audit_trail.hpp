@@ -112,6 +112,8 @@ public:
     // a `next`.
     [[nodiscard]] virtual result<audit_page> find(const audit_query& asked) = 0;
     [[nodiscard]] virtual std::uint64_t size_bytes() const = 0; // from any thread
+    // Nothing happens by itself any more, and the loop need not outlive the trail.
+    virtual void stop() = 0;
 };
 
 } // namespace weft
