@@ -1,5 +1,7 @@
 #include "base/bytes.hpp"
 
+#include <algorithm>
+
 namespace weft {
 
 std::string to_hex(byte_view data) {
@@ -52,6 +54,18 @@ bool is_utf8(std::string_view text) {
         }
     }
     return true;
+}
+
+std::string presentable(std::string text, std::size_t bytes_max) {
+    if (text.size() > bytes_max) {
+        text.resize(bytes_max);
+        for (int cut = 0; cut < 3 && !text.empty() && !is_utf8(text); ++cut) text.pop_back();
+    }
+    if (!is_utf8(text)) {
+        auto beyond_ascii = [](char c) { return static_cast<unsigned char>(c) >= 0x80; };
+        std::replace_if(text.begin(), text.end(), beyond_ascii, '?');
+    }
+    return text;
 }
 
 } // namespace weft

@@ -63,4 +63,8 @@ struct shared_bytes {
 // True if `text` is well-formed UTF-8 (Unicode 15, table 3-7: no surrogates, no overlong forms).
 [[nodiscard]] bool is_utf8(std::string_view text);
 
+// Text for people that may quote anything: cut to `bytes_max` between two characters, and, if it is no UTF-8,
+// with '?' for every byte beyond ASCII.
+[[nodiscard]] std::string presentable(std::string text, std::size_t bytes_max);
+
 } // namespace weft

@@ -67,7 +67,8 @@ inline constexpr unsigned digest_narrow_steps_max = 64;
 // Conflicts: what a resolver is given. More, and it waits for a person.
 inline constexpr std::size_t siblings_max = 1'000;
 inline constexpr std::size_t sibling_bytes_max = 8U << 20U;
-inline constexpr std::size_t strategies_max = 16; // in a chain
+inline constexpr std::size_t strategies_max = 16;             // in a chain
+inline constexpr std::size_t strategy_says_bytes_max = 1'024; // of why it could not
 inline constexpr std::size_t rules_max = 1'000;
 inline constexpr std::size_t who_bytes_max = 256; // of who settled a conflict
 // The audit trail: larger values are kept as their hash, and what is old or too much goes, by segments.
@@ -77,6 +78,13 @@ inline constexpr std::size_t audit_entry_bytes_max = 1U << 20U;
 inline constexpr std::size_t audit_segment_bytes = 1U << 20U;
 inline constexpr std::uint64_t audit_bytes_max = 64U << 20U; // what a replica starts with
 inline constexpr std::uint64_t audit_age_ms_max = 90ULL * 24 * 3'600'000;
+// The least that can be asked for: two segments; and an age that the steps below divide well.
+inline constexpr std::uint64_t audit_bytes_min = 2 * audit_segment_bytes;
+inline constexpr std::uint64_t audit_age_ms_min = 3'600'000;
+inline constexpr std::uint64_t audit_segments_an_age = 8; // at least, where there are entries
+inline constexpr std::uint64_t audit_look_ms = 600'000;   // what is too old is looked for so often
+static_assert(audit_look_ms < audit_age_ms_min && audit_age_ms_min <= audit_age_ms_max &&
+              audit_bytes_min <= audit_bytes_max);
 inline constexpr std::size_t audit_page_entries = 1'000; // in one answer
 inline constexpr std::size_t audit_waiting_max = 10'000; // in memory, for a disk that takes nothing
 inline constexpr std::int64_t strategy_ms_slow = 20;     // reported, once in …

@@ -42,6 +42,57 @@ void describe_bound(json::object& out, const object& there, replica_id self) {
     out["rights"] = chosen.rights_of(self);
 }
 
+// Registers at and below a place, and the fields on the way there.
+using visit_register =
+    std::function<void(std::vector<std::string_view>&, type_id, const register_store<value>&)>;
+void walk_registers(const object& there, type_id type, std::vector<std::string_view>& fields,
+                    const visit_register& visit) {
+    if (const auto* writes = std::get_if<register_store<value>>(&there.data())) {
+        visit(fields, type, *writes);
+    } else if (const auto* map = std::get_if<map_store>(&there.data())) {
+        for (const auto& child : map->children()) {
+            fields.push_back(child.key.name());
+            walk_registers(child.value, child.key.type(), fields, visit);
+            fields.pop_back();
+        }
+    }
+}
+
+// What was written concurrently: of a register, or, of a map, of each register in it that holds more than one
+// write. Nothing if it is more than an answer holds.
+std::optional<json::array> siblings_of(const object& there, type_id type,
+                                       const conflict_index& conflicts) {
+    constexpr std::size_t around = 150; // dot, names, stamp
+    std::size_t left = limits::http_answer_bytes_max;
+    bool fits = true;
+    bool is_map = type.kind == type_kind::map;
+    json::array out;
+    std::vector<std::string_view> fields;
+    auto visit = [&](const std::vector<std::string_view>& at, type_id of,
+                     const register_store<value>& writes) {
+        if (!fits || (is_map && writes.size() < 2)) return;
+        json::array all;
+        for (const sibling& s : conflicts.siblings(writes)) {
+            std::size_t bytes = around + (s.content ? text_bytes(*s.content) : 0);
+            fits = fits && bytes <= left;
+            if (!fits) return;
+            left -= bytes;
+            all.push_back(json_of(s));
+        }
+        if (!is_map) {
+            out = std::move(all);
+            return;
+        }
+        json::array path;
+        for (std::string_view field : at) path.push_back(json::string(field));
+        out.push_back(json::object{
+            {"field", std::move(path)}, {"type", to_string(of)}, {"siblings", std::move(all)}});
+    };
+    walk_registers(there, type, fields, visit);
+    if (!fits) return std::nullopt;
+    return out;
+}
+
 // An object that no answer holds.
 http_response too_large(const std::string& key, type_id type, const object& there) {
     std::size_t parts = 1;
@@ -225,11 +276,19 @@ http_response api::object_at(const http_request& request) const {
         (*out)["value"] = content ? std::move(*content) : json::value();
         if (there.front().kind == type_kind::bounded_counter)
             describe_bound(*out, chosen, now.self);
-        if (siblings && is_register(there.front().kind)) {
-            json::array all;
-            for (const sibling& s : now.conflicts.siblings(chosen.as<register_store<value>>()))
-                all.push_back(json_of(s));
-            (*out)["siblings"] = std::move(all);
+        bool map = there.front().kind == type_kind::map;
+        if (siblings && (map || is_register(there.front().kind))) {
+            auto all = siblings_of(chosen, there.front(), now.conflicts);
+            if (!all) {
+                refused = too_large(key, there.front(), chosen);
+                return;
+            }
+            (*out)[map ? "field_siblings" : "siblings"] = std::move(*all);
+        } else if (siblings) {
+            refused = refusal({errc::wrong_type, "a " + to_string(there.front()) +
+                                                     " has no siblings: registers have, also those "
+                                                     "in a map"});
+            return;
         }
         // A rule may say of what is there that it is not; who asks for siblings sees why.
         if (!content && !siblings) out.reset();

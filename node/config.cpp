@@ -295,8 +295,10 @@ void command_line::describe_reading() {
         directory(get, given.dir);
         get.add_option("KEY", given.key, "the object's key")->required();
         typed(get, given.type);
-        get.add_flag("--siblings", given.siblings,
-                     "of a register all that was written concurrently, by whom and when");
+        get.add_flag(
+            "--siblings", given.siblings,
+            "of a register, or of those in a map, all that was written concurrently, by whom "
+            "and when");
         get.add_flag("--json", given.json, "one JSON object");
     }
     {
@@ -459,7 +461,9 @@ void command_line::describe_conflicts() {
     audit.add_option("--prefix", given.prefix, "of keys that begin so")->type_name("P");
     audit.add_option("--strategy", given.strategy, "last_writer_wins, priority, manual, …")
         ->type_name("S");
-    audit.add_option("--replica", given.replica, "recorded by that member or replica id")
+    audit
+        .add_option("--replica", given.replica,
+                    "between writes of which that member or replica id made one")
         ->type_name("R");
     audit.add_flag("--json", given.json, "a JSON object a line");
 }

@@ -2,6 +2,7 @@
 
 #include "base/limits.hpp"
 
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -71,18 +72,22 @@ public:
             return {};
         };
     }
-    [[nodiscard]] auto whole(std::uint64_t& into, std::uint64_t times, std::uint64_t most) const {
-        return [this, &into, times, most](const toml::node& there) -> result<void> {
+    [[nodiscard]] auto whole(std::uint64_t& into, std::uint64_t times, std::uint64_t most,
+                             std::uint64_t least = 0) const {
+        return [this, &into, times, most, least](const toml::node& there) -> result<void> {
             auto content = there.value_exact<std::int64_t>();
-            if (!content || *content < 0 || static_cast<std::uint64_t>(*content) > most) {
-                return fail(at(there, "a whole number from 0 to " + std::to_string(most) +
-                                          " belongs there"));
+            if (!content || *content < 0 || static_cast<std::uint64_t>(*content) < least ||
+                static_cast<std::uint64_t>(*content) > most) {
+                return fail(at(there, "a whole number from " + std::to_string(least) + " to " +
+                                          std::to_string(most) + " belongs there"));
             }
             into = static_cast<std::uint64_t>(*content) * times;
             return {};
         };
     }
-    [[nodiscard]] auto bytes_of(std::uint64_t& into) const { return whole(into, 1, 1ULL << 50U); }
+    [[nodiscard]] auto bytes_of(std::uint64_t& into, std::uint64_t least = 0) const {
+        return whole(into, 1, 1ULL << 50U, least);
+    }
     [[nodiscard]] auto numeral(std::optional<value>& into) const {
         return [this, &into](const toml::node& there) -> result<void> {
             if (auto number = there.value_exact<std::int64_t>()) {
@@ -181,8 +186,8 @@ result<void> parse_config(std::string_view text, const std::string& file_name,
          {"snapshot_interval_s", reader.whole(o.snapshot_interval_ms, 1'000, seconds_max)},
          {"log_bytes_max", reader.bytes_of(o.log_bytes_max)},
          {"buffer_bytes_max", reader.bytes_of(o.buffer_bytes_max)},
-         {"audit_bytes_max", reader.bytes_of(o.audit_bytes_max)},
-         {"audit_days", reader.whole(o.audit_age_ms_max, 86'400'000, days_max)},
+         {"audit_bytes_max", reader.bytes_of(o.audit_bytes_max, limits::audit_bytes_min)},
+         {"audit_days", reader.whole(o.audit_age_ms_max, 86'400'000, days_max, 1)},
          {"sync",
           [&](const toml::node& there) -> result<void> {
               auto name = there.value_exact<std::string>();
@@ -198,10 +203,16 @@ result<void> parse_config(std::string_view text, const std::string& file_name,
 }
 
 result<void> read_config_file(const std::string& file_name, serve_command& into) {
+    auto unread = [&](const std::string& why) {
+        return fail(errc::not_found, file_name + ": cannot be read" + why);
+    };
+    std::error_code unknown;
+    if (std::filesystem::is_directory(file_name, unknown)) return unread(": it is a directory");
     std::ifstream file(file_name, std::ios::binary);
-    if (!file) return fail(errc::not_found, file_name + ": cannot be read");
+    if (!file) return unread("");
     std::string text(file_bytes_max + 1, '\0');
     file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    if (file.bad()) return unread(", or not to its end");
     text.resize(static_cast<std::size_t>(file.gcount()));
     if (text.size() > file_bytes_max) {
         return fail(errc::over_limit,

@@ -439,6 +439,7 @@ json::object json_of(const replica_status& status) {
         {"conflicts", status.conflicts},
         {"conflicts_waiting", status.conflicts_waiting},
         {"conflicts_failing", status.conflicts_failing},
+        {"conflicts_out_of_bounds", status.conflicts_out_of_bounds},
         {"rules", status.rules},
         {"rules_version", to_hex(status.rules_version)},
         {"audit_bytes", status.audit_bytes},

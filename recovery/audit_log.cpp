@@ -75,6 +75,16 @@ scanned scan(std::uint64_t start, byte_view content, std::size_t at, const visit
     return out;
 }
 
+// Whether a record that is whole begins before `at` and ends behind it.
+bool splits_record(std::uint64_t start, byte_view content, std::size_t at) {
+    if (at <= segment_header_bytes || at >= content.size()) return false;
+    scanned before = scan(start, content.first(at), segment_header_bytes,
+                          [](std::uint64_t, audit_entry&&) { return true; });
+    if (before.gaps.empty() || before.gaps.back().end != at) return false;
+    std::size_t cut = before.gaps.back().first;
+    return !parse_record(start + cut, content.subspan(cut)).empty();
+}
+
 // A record's checksum covers its place, which the name states, too: so what is behind a damaged header is
 // read all the same. Behind one of another format it is not.
 result<void> check_header(std::uint64_t start, byte_view content) {
@@ -110,6 +120,14 @@ std::optional<std::uint64_t> parse_audit_name(std::string_view name) {
     return static_cast<std::uint64_t>(*digits);
 }
 
+audit_log::audit_log(env& doors, audit_log_options options) : doors_(doors), options_(options) {
+    looks_ = doors_.run.make_timer([this, alive = std::weak_ptr<const bool>(alive_)] {
+        if (!alive.lock()) return;
+        will_look_ = false;
+        retain();
+    });
+}
+
 result<std::unique_ptr<audit_log>> audit_log::open(env& doors, audit_log_options options) {
     std::unique_ptr<audit_log> out(new audit_log(doors, options));
     if (auto read = out->read_segments(); !read) return fail(read.error());
@@ -126,6 +144,8 @@ result<void> audit_log::read_segments() {
     for (std::uint64_t start : starts) {
         if (auto read = read_segment(start, start == starts.back()); !read) return read;
     }
+    count_bytes();
+    look_again();
     return {};
 }
 
@@ -228,6 +248,7 @@ result<void> audit_log::begin_segment() {
     open_ = std::move(*made);
     new_names_ = true;
     segments_.push_back({start, header.size()});
+    count_bytes();
     return {};
 }
 
@@ -242,6 +263,8 @@ result<void> audit_log::write(byte_view records, hlc oldest, hlc newest) {
     here.oldest = std::min(here.oldest, oldest);
     here.newest = std::max(here.newest, newest);
     if (unsynced_.empty() || unsynced_.back() != open_) unsynced_.push_back(open_);
+    count_bytes();
+    look_again();
     return {};
 }
 
@@ -256,7 +279,7 @@ result<void> audit_log::append(std::vector<audit_entry>& entries) {
 
 // As many as the open segment has room for, in one write.
 result<void> audit_log::append_some(std::span<const audit_entry> entries, std::size_t& written) {
-    if (open_ == nullptr || segments_.back().size >= options_.segment_bytes) {
+    if (open_ == nullptr || !takes_more()) {
         if (auto begun = begin_segment(); !begun) return begun;
         retain();
     }
@@ -280,20 +303,54 @@ result<void> audit_log::append_some(std::span<const audit_entry> entries, std::s
     return {};
 }
 
+bool audit_log::takes_more() const {
+    const segment& newest = segments_.back();
+    std::uint64_t span_ms = options_.age_ms_max / limits::audit_segments_an_age;
+    bool spans = newest.readable() && newest.oldest.ms() + span_ms < doors_.time.wall_ms();
+    return newest.size < options_.segment_bytes && !spans;
+}
+
+bool audit_log::too_old(const segment& one) const {
+    return one.readable() && one.newest.ms() + options_.age_ms_max < doors_.time.wall_ms();
+}
+
 void audit_log::retain() {
-    std::uint64_t now_ms = doors_.time.wall_ms();
+    // The last one goes as well, but not its name: it says where the trail goes on.
+    if (!segments_.empty() && too_old(segments_.back())) {
+        if (auto begun = begin_segment(); !begun) {
+            doors_.events.on({severity::warning, "audit.not_removed", to_string(begun.error())});
+        } else {
+            unsynced_.push_back(open_);
+        }
+    }
     while (segments_.size() > 1) {
-        const segment& oldest = segments_.front();
-        // What nothing could be read of has no age: it goes when there is too much.
-        bool too_old = oldest.readable() && oldest.newest.ms() + options_.age_ms_max < now_ms;
-        if (!too_old && size_bytes() <= options_.bytes_max) return;
-        auto gone = doors_.files.remove(audit_name(oldest.start));
+        // What nothing could be read of is as old as what is behind it.
+        auto aged = std::find_if(segments_.begin(), segments_.end(),
+                                 [](const segment& one) { return one.readable(); });
+        bool expired = aged != segments_.end() && too_old(*aged) && &*aged != &segments_.back();
+        if (!expired && size_bytes() <= options_.bytes_max) break;
+        auto gone = doors_.files.remove(audit_name(segments_.front().start));
         if (!gone) {
             doors_.events.on({severity::warning, "audit.not_removed", to_string(gone.error())});
-            return;
+            break;
         }
         segments_.erase(segments_.begin());
+        count_bytes();
     }
+    look_again();
+}
+
+void audit_log::look_again() {
+    if (will_look_ || looks_ == nullptr) return;
+    will_look_ = std::any_of(segments_.begin(), segments_.end(),
+                             [](const segment& one) { return one.readable(); });
+    if (will_look_) looks_->set(doors_.time.now().after_ms(limits::audit_look_ms));
+}
+
+void audit_log::count_bytes() {
+    std::uint64_t total = 0;
+    for (const segment& one : segments_) total += one.size;
+    size_bytes_ = total;
 }
 
 void audit_log::sync_later(sync_callback done) {
@@ -355,7 +412,14 @@ result<audit_page> audit_log::find(const audit_query& asked) {
             }
             if (header.error().code == errc::incompatible) continue;
         }
-        if (asked.from > here.start + at) at = static_cast<std::size_t>(asked.from - here.start);
+        if (asked.from > here.start + at) {
+            at = static_cast<std::size_t>(asked.from - here.start);
+            if (splits_record(here.start, *content, at)) {
+                return fail(errc::invalid_argument, "no entry begins at " +
+                                                        std::to_string(asked.from) +
+                                                        "; go on from a page's \"next\"");
+            }
+        }
         scanned found = scan(here.start,
                              byte_view(*content).first(std::min<std::size_t>(
                                  content->size(), static_cast<std::size_t>(here.size))),
@@ -376,12 +440,6 @@ result<audit_page> audit_log::find(const audit_query& asked) {
         }
         if (out.next) return out;
     }
-    return out;
-}
-
-std::uint64_t audit_log::size_bytes() const {
-    std::uint64_t out = 0;
-    for (const segment& one : segments_) out += one.size;
     return out;
 }
 

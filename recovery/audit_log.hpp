@@ -3,6 +3,7 @@
 #include "base/limits.hpp"
 #include "resolve/audit_trail.hpp"
 
+#include <atomic>
 #include <memory>
 #include <set>
 #include <string>
@@ -22,8 +23,12 @@ struct audit_log_options {
 //
 //   damage     never stops a start, and never gives a wrong entry: what is behind it is still found, also
 //              behind a damaged header, and it is reported by name and offset. A torn tail is cut, with a
-//              warning; nothing else is, and what cannot be read at all stays until there is too much
-//   retention  the oldest segments go, whole, when they are too old or too much
+//              warning; nothing else is, and what cannot be read at all stays until there is too much, or
+//              until something behind it is too old
+//   retention  the oldest segments go, whole, when they are too old or too much. A segment takes entries of an
+//              eighth of the age (limits::audit_segments_an_age), and what is too old is looked for every
+//              limits::audit_look_ms while there are entries: so no entry stays longer than the age, an
+//              eighth of it and that. Of what is too much the newest segment stays
 //   restart    a replay decides again what it decided before; `take_replayed` passes over what is here, and
 //              over a bound that is known to be crossed: which write crossed it a snapshot does not tell
 class audit_log final : public audit_trail {
@@ -39,7 +44,8 @@ public:
     [[nodiscard]] result<void> append(std::vector<audit_entry>& entries) override;
     void sync_later(std::function<void(result<void>)> done) override;
     [[nodiscard]] result<audit_page> find(const audit_query& asked) override;
-    [[nodiscard]] std::uint64_t size_bytes() const override;
+    [[nodiscard]] std::uint64_t size_bytes() const override { return size_bytes_; }
+    void stop() override { looks_.reset(); }
 
 private:
     struct segment {
@@ -50,7 +56,7 @@ private:
 
         [[nodiscard]] bool readable() const { return newest != hlc{}; } // some entry of it is
     };
-    audit_log(env& doors, audit_log_options options) : doors_(doors), options_(options) {}
+    audit_log(env& doors, audit_log_options options);
     [[nodiscard]] result<void> read_segments();
     [[nodiscard]] result<void> read_segment(std::uint64_t start, bool last);
     [[nodiscard]] bool is_new(const audit_entry& entry);
@@ -58,7 +64,11 @@ private:
     [[nodiscard]] result<void> append_some(std::span<const audit_entry> entries,
                                            std::size_t& written);
     [[nodiscard]] result<void> write(byte_view records, hlc oldest, hlc newest);
+    [[nodiscard]] bool takes_more() const; // the newest segment, without being too old for it
+    [[nodiscard]] bool too_old(const segment& one) const;
     void retain();
+    void look_again(); // for what will be too old, in a while
+    void count_bytes();
     using sync_callback = std::function<void(result<void>)>;
     void sync_next(std::vector<std::shared_ptr<file>> left);
     void synced(const result<void>& outcome);
@@ -66,11 +76,14 @@ private:
     env doors_; // they outlive it
     audit_log_options options_;
     std::vector<segment> segments_; // oldest first
-    std::shared_ptr<file> open_;    // the newest one, if it can be appended to
+    std::atomic<std::uint64_t> size_bytes_{0};
+    std::shared_ptr<file> open_; // the newest one, if it can be appended to
     std::vector<std::shared_ptr<file>> unsynced_;
     bool new_names_ = false;                  // in the directory, not synced
     std::vector<sync_callback> syncing_;      // whom the sync under way serves …
     std::vector<sync_callback> sync_waiters_; // … and the next
+    std::unique_ptr<timer> looks_;
+    bool will_look_ = false;
     std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
     // Until take_replayed: ids of entries, and where a bound is crossed, under which rules.
     std::set<std::array<std::uint64_t, 2>> known_;

@@ -115,6 +115,19 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
                         std::to_string(limits::buffer_bytes_min) + " or more");
     }
 
+    if (options.audit_age_ms_max < limits::audit_age_ms_min) {
+        return fail(errc::invalid_argument,
+                    "an audit trail of " + std::to_string(options.audit_age_ms_max) +
+                        " ms is too short; give " + std::to_string(limits::audit_age_ms_min) +
+                        " or more");
+    }
+    if (options.audit_bytes_max < limits::audit_bytes_min) {
+        return fail(errc::invalid_argument,
+                    "an audit trail of " + std::to_string(options.audit_bytes_max) +
+                        " bytes is too small; give " + std::to_string(limits::audit_bytes_min) +
+                        " or more");
+    }
+
     auto lock = doors.files.lock();
     if (!lock) return fail(lock.error());
     auto facts = doors.files.facts();
@@ -198,6 +211,8 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
     for (audit_entry& entry : replayed) {
         entry.replica = who.id;
         entry.member = options.name;
+        // In a replay they have the stamps of changes, which may be ahead of our clock.
+        entry.at = std::min(entry.at, hlc::at_ms(doors.time.wall_ms()));
     }
     if (auto taken = (*audits)->take_replayed(replayed); !taken) {
         doors.events.on({severity::warning, "audit.not_written", to_string(taken.error())});

@@ -4,8 +4,8 @@
 
 namespace weft {
 
-// The same rules, each strategy with a watch on the time it takes: one that is slow holds the loop, or
-// whoever reads. The core may read no clock, so this is done around it. One that took
+// The same rules, each strategy and each check with a watch on the time it takes: one that is slow holds the
+// loop, or whoever reads. The core may read no clock, so this is done around it. One that took
 // limits::strategy_ms_slow is reported as `conflict.slow_strategy`, also if it threw; of each name once in
 // limits::strategy_slow_said_ms.
 //

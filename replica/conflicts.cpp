@@ -154,7 +154,9 @@ std::optional<reading> conflict_index::read(path_view path, type_id type,
 void conflict_index::count(const open_conflict& one, bool comes) {
     std::size_t step = comes ? 1 : std::size_t{0} - 1;
     if (one.waits()) waiting_ += step;
-    if (!one.made.failed.empty()) failing_ += step;
+    bool bound = one.what.kind == conflict_kind::bound; // which is the last reason
+    if (bound) out_of_bounds_ += step;
+    if (one.made.failed.size() > (bound ? 1U : 0U)) failing_ += step;
 }
 
 // What a resolution was about whose conflict is not here any more, for it was settled otherwise meanwhile: of

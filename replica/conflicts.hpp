@@ -105,6 +105,7 @@ public:
     [[nodiscard]] std::size_t waiting() const { return waiting_; }
     // Strategies that failed, in conflicts that are there now.
     [[nodiscard]] std::size_t failing() const { return failing_; }
+    [[nodiscard]] std::size_t out_of_bounds() const { return out_of_bounds_; }
 
 private:
     struct member_name {
@@ -129,6 +130,7 @@ private:
     std::map<place, open_conflict> open_;
     std::size_t waiting_ = 0;
     std::size_t failing_ = 0;
+    std::size_t out_of_bounds_ = 0;
 };
 
 // What a reader of a replica stands on.

@@ -307,8 +307,7 @@ void core::apply_changes(decoded_run& run, origin& from, bool replaying) {
             contested where = left.take(at, change.stamp, from.dependencies, nullptr);
             if (may_touch(op, where)) touch(op, at, where);
         }
-        if (!touched_.empty())
-            settle_touched(change.stamp, replaying ? change.stamp.ms() : wall_ms_);
+        if (!touched_.empty()) settle_touched(replaying ? change.stamp.ms() : wall_ms_);
     }
     hlc newest = run.changes.back().stamp;
     if (clock_.observe(newest, wall_ms_) || replaying || now_ < from.next_ahead_report) return;

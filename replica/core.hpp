@@ -298,7 +298,7 @@ private:
                (op.what == action::remove && !conflicts_.all().empty());
     }
     void touch(const operation& op, dot at, contested where);
-    void settle_touched(hlc stamp, std::uint64_t at_ms);
+    void settle_touched(std::uint64_t at_ms);
     void rebuild_conflicts(std::uint64_t at_ms);
     void decide_anew(std::uint64_t at_ms);
     std::size_t begin_decisions();

@@ -272,7 +272,7 @@ core::committed core::end_change() {
     undo_.clear();
     in_change_ = false;
     if (!change_objects_.empty()) notify_local(out);
-    if (!touched_.empty()) settle_touched(change_stamp_, change_stamp_.ms());
+    if (!touched_.empty()) settle_touched(change_stamp_.ms());
     if (open_run_.body_bytes() >= limits::run_bytes_target ||
         open_run_.operations() >= limits::run_operations_target) {
         seal();

@@ -34,7 +34,7 @@ void core::touch(const operation& op, dot at, contested where) {
         touched_.push_back({std::move(gone)});
 }
 
-void core::settle_touched(hlc stamp, std::uint64_t at_ms) {
+void core::settle_touched(std::uint64_t at_ms) {
     // One place may have been touched several times; who resolved it counts.
     std::sort(touched_.begin(), touched_.end(), [](const auto& a, const auto& b) {
         return std::tie(a.where, b.who) < std::tie(b.where, a.who);
@@ -45,7 +45,7 @@ void core::settle_touched(hlc stamp, std::uint64_t at_ms) {
     std::size_t before = begin_decisions();
     conflicts_.update(state_, touched_, at_ms, decided_);
     touched_.clear();
-    end_decisions(before, std::max(stamp, hlc::at_ms(at_ms)));
+    end_decisions(before, hlc::at_ms(at_ms));
 }
 
 void core::rebuild_conflicts(std::uint64_t at_ms) {
@@ -91,8 +91,14 @@ void core::hand_out_audits() {
         if (entry.failed.empty()) continue;
         std::string where;
         for (const std::string& part : entry.path) where += (where.empty() ? "" : "/") + part;
-        report_seldom(severity::warning, "conflict.strategy_failed",
-                      to_string(entry.type) + " '" + where + "'", entry.failed.front());
+        std::string what = to_string(entry.type) + " '" + where + "'";
+        bool bound = entry.kind == conflict_kind::bound; // which is the last reason
+        if (bound)
+            report_seldom(severity::warning, "conflict.bound_crossed", what, entry.failed.back());
+        if (!bound || entry.failed.size() > 1) {
+            report_seldom(severity::warning, "conflict.strategy_failed", what,
+                          entry.failed.front());
+        }
     }
     effects_.push_back(record_audit{std::exchange(decided_.entries, {})});
 }

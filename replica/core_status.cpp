@@ -124,6 +124,7 @@ replica_status core::status(instant now) const {
     out.conflicts = conflicts_.all().size();
     out.conflicts_waiting = conflicts_.waiting();
     out.conflicts_failing = conflicts_.failing();
+    out.conflicts_out_of_bounds = conflicts_.out_of_bounds();
     out.rules = conflicts_.rules().all().size();
     out.rules_version = conflicts_.rules().version();
     out.clock_ahead = clock_.wall_distrusted();

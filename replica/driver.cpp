@@ -51,7 +51,6 @@ result<void> driver::start() {
         listening_.push_back((*made)->url());
         listeners_.push_back(std::move(*made));
     }
-    audit_bytes_ = parts_.audits->size_bytes();
     if (parts_.disk_full) {
         unpersisted_ = core_.identity();
         identity_first_ = true;
@@ -86,6 +85,7 @@ void driver::abandon() {
     timer_.reset();
     gather_timer_.reset();
     space_timer_.reset();
+    parts_.audits->stop();
     tell_writers();
 }
 
@@ -596,7 +596,6 @@ void driver::perform(record_audit& what) {
 void driver::write_audits() {
     if (unaudited_.empty()) return;
     auto done = parts_.audits->append(unaudited_);
-    audit_bytes_ = parts_.audits->size_bytes();
     if (done) {
         audits_failed_ = false;
         return;

@@ -122,7 +122,7 @@ public:
     }
     // A page of the audit trail; `done` is called once, on the loop, or at once if this is closed.
     void find_audits(audit_query asked, std::function<void(result<audit_page>)> done);
-    [[nodiscard]] std::uint64_t audit_bytes() const { return audit_bytes_; }
+    [[nodiscard]] std::uint64_t audit_bytes() const { return parts_.audits->size_bytes(); }
     [[nodiscard]] std::size_t arriving_bytes() const {
         return parts_.transports.arriving()->bytes();
     }
@@ -196,7 +196,6 @@ private:
     std::atomic<bool> closed_{false};
     std::atomic<bool> wake_posted_{false};
     std::atomic<std::uint64_t> log_bytes_{0};
-    std::atomic<std::uint64_t> audit_bytes_{0};
 
     // Backpressure to callers.
     std::atomic<std::size_t> unlogged_bytes_{0}; // in the core …

@@ -43,7 +43,8 @@ struct replica_options {
     std::uint64_t log_segment_bytes = limits::segment_bytes_target;
     // What settles concurrent writes, and where. The same on every replica: they compare.
     rules conflict_rules = {};
-    // Of the audit trail, what is older or more than that goes.
+    // Of the audit trail, what is older or more than that goes, by segments: limits::audit_age_ms_min and
+    // limits::audit_bytes_min at least.
     std::uint64_t audit_age_ms_max = limits::audit_age_ms_max;
     std::uint64_t audit_bytes_max = limits::audit_bytes_max;
 };

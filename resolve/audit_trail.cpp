@@ -43,19 +43,15 @@ audit_entry about(const conflict& what, std::uint64_t rules_version, audit_outco
     for (const sibling& s : std::span(what.siblings).first(kept)) {
         std::optional<audited_value> content;
         if (s.content) content = audited(*s.content);
-        out.siblings.push_back({s.at, s.stamp, s.member, std::move(content)});
+        out.siblings.push_back(
+            {s.at, s.stamp, presentable(s.member, limits::name_bytes_max), std::move(content)});
     }
     out.siblings_left_out = what.siblings.size() - kept;
     return out;
 }
 
-// Not longer than a kept value, and still UTF-8.
 std::string shortened(std::string text) {
-    std::size_t end = limits::audit_value_bytes_max;
-    if (text.size() <= end) return text;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-    text.resize(end);
-    return text;
+    return presentable(std::move(text), limits::audit_value_bytes_max);
 }
 
 void keep_result(audit_entry& out, const reading& read) {
@@ -78,6 +74,10 @@ audited_value decode_audited_value(byte_reader& in) {
 } // namespace
 
 audited_value audited(const value& content) {
+    if (!is_present(content)) return {};
+    if (auto text = content.as_text();
+        text && text->size() <= limits::audit_value_bytes_max && !is_utf8(*text))
+        return {value::of_bytes(as_bytes(*text))};
     if (content.content_bytes() <= limits::audit_value_bytes_max) return {content};
     auto text = content.as_text();
     byte_view data = text ? as_bytes(*text) : *content.as_binary();
@@ -102,7 +102,9 @@ audit_entry audit_of(const conflict& what, const decision& made, std::uint64_t r
         about(what, rules_version, made.read ? audit_outcome::resolved : audit_outcome::waits);
     out.strategy = shortened(made.strategy);
     if (made.read) keep_result(out, *made.read);
-    for (const error& why : made.failed) out.failed.push_back(shortened(to_string(why)));
+    std::size_t told = std::min(made.failed.size(), limits::strategies_max + 1); // and a bound
+    for (const error& why : std::span(made.failed).first(told))
+        out.failed.push_back(shortened(to_string(why)));
     return out;
 }
 
@@ -110,7 +112,7 @@ audit_entry audit_of_settled(const conflict& was, const reading& read, std::stri
                              std::string who, std::uint64_t rules_version) {
     audit_entry out = about(was, rules_version, audit_outcome::settled);
     out.strategy = strategy;
-    out.who = std::move(who);
+    out.who = presentable(std::move(who), limits::who_bytes_max);
     keep_result(out, read);
     return out;
 }
@@ -187,7 +189,11 @@ bool audit_query::matches(const audit_entry& entry) const {
     const std::string& of = entry.path.front();
     std::string_view how = entry.strategy;
     bool named = strategy.empty() || how == strategy || how.substr(0, how.find('(')) == strategy;
-    bool there = replica.empty() || replica == entry.member || replica == to_string(entry.replica);
+    bool there = replica.empty() ||
+                 std::any_of(entry.siblings.begin(), entry.siblings.end(), [&](const auto& s) {
+                     return s.member == replica ||
+                            (s.at.replica != replica_id{} && to_string(s.at.replica) == replica);
+                 });
     return (key.empty() || of == key) && of.starts_with(prefix) && named && there &&
            entry.at >= since && entry.at <= until;
 }

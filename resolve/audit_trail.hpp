@@ -11,7 +11,9 @@
 
 namespace weft {
 
-// A value as the trail keeps it: as it is, or, of a large text or binary, its XXH3-128 and its size.
+// A value as the trail keeps it: as it is, or, of a large text or binary, its XXH3-128 and its size. What no
+// write can hold, and no resolver lets pass, it keeps as it can: absent as null, text that is not UTF-8 as
+// bytes. So whatever is written can be read.
 struct audited_value {
     value content;                  // of a large one 16 bytes
     std::uint64_t hashed_bytes = 0; // 0: it is there as it is
@@ -82,7 +84,7 @@ struct audit_query {
     std::string key = {};
     std::string prefix = {};   // of the key
     std::string strategy = {}; // "priority" finds "priority(berlin)", too
-    std::string replica = {};  // name or id of who recorded it
+    std::string replica = {};  // name or id of who wrote a sibling that is kept
     hlc since = {};
     hlc until = {UINT64_MAX};
     std::uint64_t from = 0; // a page's `next`: where to go on
@@ -109,7 +111,9 @@ public:
     // A page of what matches. It looks at a bounded part of the trail, so a page may be empty and still have
     // a `next`.
     [[nodiscard]] virtual result<audit_page> find(const audit_query& asked) = 0;
-    [[nodiscard]] virtual std::uint64_t size_bytes() const = 0;
+    [[nodiscard]] virtual std::uint64_t size_bytes() const = 0; // from any thread
+    // Nothing happens by itself any more, and the loop need not outlive the trail.
+    virtual void stop() = 0;
 };
 
 } // namespace weft

@@ -21,7 +21,9 @@ struct reading {
 // every replica that knows the same siblings reads the same.
 //
 //   nothing    it defers to the next strategy of its chain
-//   an error   the same, and it is told: the siblings stay as they are
+//   an error   the same, and it is told: the siblings stay as they are. So it is with a result that no write
+//              could have: absent among the values, text that is not UTF-8, more than the limits of a write
+//              and of a conflict (limits::value_bytes_max, siblings_max, sibling_bytes_max)
 using resolve_function = std::function<result<std::optional<reading>>(const conflict&)>;
 
 struct strategy {
@@ -33,7 +35,7 @@ struct strategy {
 struct decision {
     std::optional<reading> read; // nothing: it waits for a person
     std::string strategy;        // who decided it; "manual" if nobody did
-    std::vector<error> failed;   // strategies that could not say, in their order
+    std::vector<error> failed; // strategies that could not say, in their order; UTF-8, and bounded
 
     bool operator==(const decision&) const = default;
 };

@@ -61,12 +61,15 @@ std::optional<error> wrong(const rule& one) {
     if (one.min && one.max && number_less(*one.max, *one.min)) return bad("min is above max");
     if (one.check && (one.check->name.empty() || !one.check->violated))
         return bad("a check has a name and a function");
+    // Names go into the audit trail.
+    if (!is_utf8(one.how.name()) || (one.check && !is_utf8(one.check->name)))
+        return bad("a strategy's or a check's name is no UTF-8");
     bool counts = one.type == type_kind::counter || one.type == type_kind::grow_counter;
     if (counts && (one.how.name() != "manual" || one.keeps_removes || !one.bounded()))
         return bad(to_string(type_id{*one.type}) + " settles by itself; it may have bounds only");
     if (one.type && !counts && !is_register(*one.type)) {
         return bad(to_string(type_id{*one.type}) +
-                   " settles by itself; rules are for mv_register and lww_register");
+                   " settles by itself; rules are for register and mv_register");
     }
     return std::nullopt;
 }
@@ -116,11 +119,13 @@ result<rules> rules::make(std::vector<rule> all) {
     return out;
 }
 
-rules rules::with_strategies(const std::function<strategy(const strategy&)>& around) const {
+rules rules::with_functions(const std::function<strategy(const strategy&)>& around_strategy,
+                            const std::function<bound_check(const rule&)>& around_check) const {
     rules out = *this;
     for (rule& one : out.all_) {
         std::vector<strategy> chain;
-        for (const strategy& each : one.how.chain()) chain.push_back(around(each));
+        for (const strategy& each : one.how.chain()) chain.push_back(around_strategy(each));
+        if (one.check) one.check = around_check(one);
         one.how = resolver(std::move(chain));
     }
     return out;
@@ -156,7 +161,8 @@ std::string rule::outside(const value& read) const {
     if (max && number_less(*max, read)) return to_string(read) + " is above " + to_string(*max);
     if (!check) return {};
     std::string why = violated(*check, read);
-    return why.empty() ? why : check->name + ": " + why;
+    if (why.empty()) return why;
+    return presentable(check->name + ": " + why, limits::strategy_says_bytes_max);
 }
 
 } // namespace weft

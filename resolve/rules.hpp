@@ -54,9 +54,11 @@ public:
     // The one for the object at a path; null if there is none.
     [[nodiscard]] const rule* find(std::span<const std::string_view> path, type_id type) const;
 
-    // The same rules, each strategy replaced by what `around` makes of it, which has its name.
+    // The same rules, each strategy and each check replaced by what is made of it, which has its name. The
+    // check is that of the rule, which has one.
     [[nodiscard]] rules
-    with_strategies(const std::function<strategy(const strategy&)>& around) const;
+    with_functions(const std::function<strategy(const strategy&)>& around_strategy,
+                   const std::function<bound_check(const rule&)>& around_check) const;
 
     [[nodiscard]] bool empty() const { return all_.empty(); }
     [[nodiscard]] bool any_keeps_removes() const { return any_keeps_removes_; }

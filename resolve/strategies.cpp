@@ -261,11 +261,6 @@ strategy custom(std::string name, merge_function merge, std::optional<value_kind
             return fail(errc::wrong_type, "it returned " + std::string(to_string(made->kind())) +
                                               ", declared is " + std::string(to_string(*kind)));
         }
-        if (made->content_bytes() > limits::value_bytes_max) {
-            return fail(errc::over_limit, "it returned " + std::to_string(made->content_bytes()) +
-                                              " bytes, limit " +
-                                              std::to_string(limits::value_bytes_max));
-        }
         return of_value(std::move(*made));
     };
     return {std::move(name), ask};

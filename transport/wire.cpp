@@ -102,19 +102,6 @@ capnp::uint count(std::size_t size) {
     return static_cast<capnp::uint>(size);
 }
 
-// Details quote paths and foreign text, so they may be too long or no UTF-8.
-std::string presentable(std::string detail) {
-    if (detail.size() > notice_bytes_max) {
-        detail.resize(notice_bytes_max);
-        for (int cut = 0; cut < 3 && !is_utf8(detail); ++cut) detail.pop_back();
-    }
-    if (!is_utf8(detail)) {
-        auto beyond_ascii = [](char c) { return static_cast<unsigned char>(c) >= 0x80; };
-        std::replace_if(detail.begin(), detail.end(), beyond_ascii, '?');
-    }
-    return detail;
-}
-
 void write(wire::Message::Builder out, const hello_message& m) {
     auto to = out.initHello();
     to.setProtocolMin(m.protocol_min);
@@ -180,7 +167,7 @@ void write(wire::Message::Builder out, const heartbeat_message& m) {
 void write(wire::Message::Builder out, const notice_message& m) {
     auto to = out.initNotice();
     to.setCode(text_of(std::string(to_string(m.code))));
-    to.setDetail(text_of(presentable(m.detail)));
+    to.setDetail(text_of(presentable(m.detail, notice_bytes_max)));
     to.setFatal(m.fatal);
 }
 

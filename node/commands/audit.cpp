@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <tuple>
 
 namespace weft {
 namespace json = boost::json;
@@ -43,8 +44,12 @@ result<std::string> time_given(const std::string& text) {
         else
             left.remove_prefix(4);
     }
-    std::int64_t seconds = ::timegm(&parts);
-    if ((!left.empty() && left != "Z") || seconds < 0) {
+    std::tm stated = parts;
+    std::int64_t seconds = ::timegm(&parts); // which makes 2 March of 30 February
+    bool real =
+        std::tie(stated.tm_mon, stated.tm_mday, stated.tm_hour, stated.tm_min, stated.tm_sec) ==
+        std::tie(parts.tm_mon, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+    if ((!left.empty() && left != "Z") || seconds < 0 || !real) {
         return fail(errc::invalid_argument,
                     "'" + text +
                         "' is no time; write 2026-11-22T22:40:11Z, or an age: "

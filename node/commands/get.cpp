@@ -49,6 +49,15 @@ int run(const get_command& given) {
     } else if (const json::value* siblings = answer->as_object().if_contains("siblings")) {
         for (const json::value& one : siblings->as_array())
             std::printf("%s\n", sibling_line(one.as_object()).c_str());
+    } else if (const json::value* fields = answer->as_object().if_contains("field_siblings")) {
+        for (const json::value& field : fields->as_array()) {
+            std::string place;
+            for (const json::value& name : field.at("field").as_array())
+                place += (place.empty() ? "" : "/") + plain(name);
+            std::printf("%s  %s\n", place.c_str(), plain(field.at("type")).c_str());
+            for (const json::value& one : field.at("siblings").as_array())
+                std::printf("   %s\n", sibling_line(one.as_object()).c_str());
+        }
     } else if (content.is_object() && answer->at("type") == "map") {
         print_fields(content.as_object(), 0);
     } else if (const json::array* items = content.if_array()) {

@@ -122,6 +122,11 @@ void print(const json::object& status) {
                                           " conflicts that a strategy could not decide; see 'weft "
                                           "conflicts list --all'");
     }
+    if (status.at("conflicts_out_of_bounds").to_number<std::uint64_t>() > 0) {
+        lines.emplace_back("WARNING", plain_or_dash(status.at("conflicts_out_of_bounds")) +
+                                          " values lie outside of what a rule allows; see 'weft "
+                                          "conflicts list'");
+    }
     lines.emplace_back("ids", plain_or_dash(status.at("known_ids")) + " of " +
                                   plain_or_dash(status.at("known_ids_max")));
     if (!status.at("transfer").is_null())

@@ -289,6 +289,21 @@ class Settling(Pair):
         self.assertEqual([e["outcome"] for e in pages], ["waits", "settled"])
         self.assertEqual(self.a.http("GET", "/v1/audit?since=x")[0], 400)
 
+    def test_siblings_of_the_fields_of_a_map_are_given(self):
+        self.apart(lambda a: a.do("put", "place:1", "name", "Wien"),
+                   lambda b: b.do("put", "place:1", "name", "Vienna"))
+        self.a.do("put", "place:1", "size", "2")
+        fields = self.a.http("GET", "/v1/objects/place:1?siblings=true")[1]["field_siblings"]
+        self.assertEqual([(f["field"], f["type"]) for f in fields], [(["name"], "register")])
+        self.assertEqual(sorted(s["value"] for s in fields[0]["siblings"]), ["Vienna", "Wien"])
+        text = self.a.do("get", "place:1", "--siblings")
+        self.assertIn("name  register\n", text)
+        self.assertIn('"Vienna"  oslo (north)', text)
+        self.a.do("incr", "n")
+        outcome = self.a.weft("get", "n", "--siblings")
+        self.assertNotEqual(outcome.returncode, DONE)
+        self.assertIn("a counter has no siblings", outcome.err)
+
     def test_the_trail_is_asked_by_time_strategy_and_replica(self):
         self.write("k")
         self.a.do("set", "k", "over")
@@ -298,9 +313,22 @@ class Settling(Pair):
         self.assertEqual(self.trail(self.a, "--since", "2999-01-01T00:00:00Z"), [])
         self.assertEqual(len(self.trail(self.a, "--since", "2001-01-01T00:00:00.500Z")), 2)
         self.assertEqual([e["outcome"] for e in self.trail(self.a, "--strategy", "overwritten")], ["settled"])
-        self.assertEqual(len(self.trail(self.a, "--replica", "berlin")), 2)
-        self.assertEqual(self.trail(self.a, "--replica", "oslo"), [])
-        self.refused(self.a.weft("audit", "--since", "yesterday"), USAGE, "is no time")
+        for writer in ("berlin", "oslo", self.b.status()["replica_id"]):
+            self.assertEqual(len(self.trail(self.a, "--replica", writer)), 2, writer)
+        self.assertEqual(self.trail(self.a, "--replica", "rome"), [])
+        for time in ("yesterday", "2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z"):
+            self.refused(self.a.weft("audit", "--since", time), USAGE, "is no time")
+
+    def test_a_page_goes_on_where_an_entry_begins(self):
+        for key in ("k1", "k2"):
+            self.write(key)
+        first = self.a.http("GET", "/v1/audit?limit=1")[1]
+        self.assertEqual((len(first["entries"]), first["damaged"]), (1, []))
+        rest = self.a.http("GET", f"/v1/audit?from={first['next']}")[1]
+        self.assertEqual((len(rest["entries"]), rest["damaged"]), (1, []))
+        for inside in (31, first["next"] + 3):
+            status, answer = self.a.http("GET", f"/v1/audit?from={inside}")
+            self.assertEqual((status, answer["code"]), (400, "invalid_argument"))
 
 
 class Configuration(Case):
@@ -325,6 +353,9 @@ class Configuration(Case):
                                 ("[[rule]]\nsize = 1", 2, "no part of a rule 'size'"),
                                 ('[[rule]]\nkey="a"\n[[rule]]\nkey="a"', 1, "apply to the same"),
                                 ("[rule]\n", 1, "two brackets"), ("sync = 'often'", 1, "commit"),
+                                ("audit_days = 0", 1, "a whole number from 1 to 36500"),
+                                ("audit_bytes_max = 10", 1, "a whole number from 2097152 to"),
+                                ('[[rule]]\ntype = "set"', 1, "rules are for register and mv_register"),
                                 ("log_bytes_max = -1", 1, "a whole number"), ("name =", 1, "no TOML")]:
             outcome = run("serve", "--dir", self.place / "a", "--config", self.config(text))
             self.assertEqual(outcome.returncode, USAGE, text)
@@ -333,6 +364,9 @@ class Configuration(Case):
         outcome = run("serve", "--dir", self.place / "a", "--config", self.place / "missing")
         self.assertEqual(outcome.returncode, USAGE)
         self.assertIn("cannot be read", outcome.err)
+        outcome = run("serve", "--dir", self.place / "a", "--config", self.place)
+        self.assertEqual(outcome.returncode, USAGE)
+        self.assertIn("cannot be read: it is a directory", outcome.err)
 
     def test_who_has_other_rules_is_named(self):
         a = Node(self, "a", "--config", self.config('[[rule]]\nresolve = "max"'))

@@ -112,6 +112,25 @@ BOOST_AUTO_TEST_CASE(entries_come_back_in_order_over_segments_and_restarts) {
     BOOST_TEST(w.events.all.empty());
 }
 
+BOOST_AUTO_TEST_CASE(a_page_begins_with_an_entry_and_nowhere_else) {
+    trail_world w;
+    w.options.segment_bytes = 4'000;
+    w.open();
+    w.add(4);
+    auto first = w.trail->find({.entries_max = 1});
+    BOOST_REQUIRE((first && first->next));
+    for (std::uint64_t from = 29; from <= w.trail->size_bytes(); ++from) {
+        auto page = w.trail->find({.from = from});
+        if (page) BOOST_TEST(page->damaged.empty());
+        bool begins = from == *first->next || from == w.trail->size_bytes();
+        if (begins) BOOST_TEST(page.has_value());
+        if (from < *first->next) {
+            BOOST_REQUIRE(!page);
+            BOOST_TEST((page.error().code == errc::invalid_argument));
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(what_was_synced_survives_every_power_cut) {
     for (std::uint64_t seed = 0; seed < 200; ++seed) {
         trail_world w;
@@ -239,10 +258,58 @@ BOOST_AUTO_TEST_CASE(what_is_old_or_too_much_goes_by_segments) {
     BOOST_TEST(left.front() != "k0");
     w.options.bytes_max = 1U << 20U;
     w.options.age_ms_max = 0;
+    w.loop.run_one(); // some time passes
     w.open();
     std::vector<audit_entry> none;
     BOOST_REQUIRE(w.trail->take_replayed(none));
-    BOOST_TEST(w.keys().size() <= left.size());
+    BOOST_TEST(w.keys().empty());
+}
+
+// Without another decision, and without a restart.
+BOOST_AUTO_TEST_CASE(what_is_too_old_goes_within_a_bounded_time) {
+    trail_world w;
+    w.options = {.age_ms_max = 10 * limits::audit_look_ms};
+    w.open();
+    std::uint64_t last_ms = 0;
+    for (int i = 0; i < 25; ++i) {
+        BOOST_REQUIRE(w.add());
+        last_ms = w.loop.wall_ms();
+        BOOST_REQUIRE(w.loop.run_one()); // the next look
+    }
+    auto left = w.keys();
+    BOOST_TEST(left.size() >= 10U);
+    BOOST_TEST(left.size() <= 14U);
+    BOOST_TEST(left.back() == "k24");
+    w.loop.run();
+    BOOST_TEST(w.keys().empty());
+    BOOST_TEST(w.loop.wall_ms() - last_ms <= w.options.age_ms_max + 2 * limits::audit_look_ms);
+    // What is left says where the trail goes on, also after a power cut.
+    BOOST_TEST(w.directory.names().size() == 1U);
+    BOOST_REQUIRE(w.sync());
+    random_generator random(1);
+    w.directory.crash(random);
+    w.open();
+    BOOST_REQUIRE(w.add());
+    auto page = w.trail->find({.from = *parse_audit_name(w.directory.names().front())});
+    BOOST_REQUIRE(page);
+    BOOST_TEST(page->entries.size() == 1U);
+    BOOST_TEST(*parse_audit_name(w.directory.names().front()) > 0U);
+    BOOST_TEST(w.events.all.empty());
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_read_does_not_keep_what_is_behind_it) {
+    trail_world w;
+    w.options.age_ms_max = 2 * limits::audit_look_ms;
+    w.add(12);
+    BOOST_REQUIRE(w.sync());
+    std::string name = w.directory.names().front();
+    bytes bad = w.directory.contents(name);
+    for (std::size_t at = 0; at < bad.size(); at += 8) bad[at] ^= std::byte{0x40};
+    w.directory.overwrite(name, bad);
+    w.open();
+    w.loop.run();
+    BOOST_TEST(w.keys().empty());
+    BOOST_TEST(w.directory.names().size() == 1U);
 }
 
 BOOST_AUTO_TEST_CASE(a_replay_adds_only_what_is_missing) {

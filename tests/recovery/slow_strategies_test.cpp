@@ -43,7 +43,13 @@ struct watched_world {
             if (throws) throw std::runtime_error("no idea");
             return value(7);
         });
-        all = watched(*rules::make({{.key = "k", .how = resolver({slow})}}), doors);
+        rule checked{.key = "c:*"};
+        checked.check = {"late", [this](const value&) -> std::string {
+                             time.at = time.at.after_ms(takes_ms);
+                             if (throws) throw std::runtime_error("no idea");
+                             return "no";
+                         }};
+        all = watched(*rules::make({{.key = "k", .how = resolver({slow})}, checked}), doors);
     }
     decision decides(std::int64_t ms) {
         takes_ms = ms;
@@ -89,10 +95,34 @@ BOOST_AUTO_TEST_CASE(one_that_throws_late_is_reported_too) {
     BOOST_TEST(w.events.all.front().find("slow took 60 ms") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(so_is_a_slow_check) {
+    watched_world w;
+    auto says = [&](std::int64_t ms) {
+        w.takes_ms = ms;
+        std::string_view path[] = {"c:1"};
+        std::string why = w.all.find(path, {type_kind::mv_register})->outside(value(1));
+        w.run.run();
+        return why;
+    };
+    BOOST_TEST(says(limits::strategy_ms_slow - 1) == "late: no");
+    BOOST_TEST(w.events.all.empty());
+    BOOST_TEST(says(limits::strategy_ms_slow) == "late: no");
+    BOOST_REQUIRE_EQUAL(w.events.all.size(), 1);
+    BOOST_TEST(w.events.all.front() ==
+               "conflict.slow_strategy: the check late took 20 ms for a value of 'c:*'");
+    w.throws = true;
+    w.time.at = w.time.at.after_ms(limits::strategy_slow_said_ms);
+    BOOST_TEST(says(60) == "late: the check threw: no idea");
+    BOOST_TEST(w.events.all.size() == 2U);
+}
+
 BOOST_AUTO_TEST_CASE(the_rules_are_the_same_to_others) {
     watched_world w;
     auto same = custom("slow", [](const conflict&) { return std::optional<value>(); });
-    BOOST_TEST(w.all.version() == rules::make({{.key = "k", .how = resolver({same})}})->version());
+    rule checked{.key = "c:*"};
+    checked.check = {"late", [](const value&) { return std::string(); }};
+    auto others = rules::make({{.key = "k", .how = resolver({same})}, checked});
+    BOOST_TEST(w.all.version() == others->version());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

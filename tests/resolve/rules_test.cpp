@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_meant_is_refused) {
                "have bounds only");
     BOOST_TEST(why({with("", "", type_kind::map)}) ==
                "invalid_argument: rule '* type map: max': map settles by itself; rules are "
-               "for mv_register and lww_register");
+               "for register and mv_register");
     rule bounded{"n", {}, type_kind::counter, {}};
     bounded.min = value(5);
     BOOST_TEST(why({bounded}) == "good");
