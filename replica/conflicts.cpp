@@ -145,7 +145,7 @@ std::optional<open_conflict> conflict_index::look(const keyspace& state, path_vi
 
 std::optional<reading> conflict_index::read(path_view path, type_id type,
                                             const register_store<value>& writes) const {
-    bool plain = rules_.empty() || (writes.size() < 2 && !rules_.any_bounded());
+    bool plain = rules_.empty() || (writes.size() < 2 && !rules_.may_bound(path, type));
     if (plain) return std::nullopt;
     auto found = look(path, type, writes);
     return found ? std::move(found->made.read) : std::nullopt;
@@ -246,11 +246,12 @@ void conflict_index::walk(const map_store& parent, std::vector<std::string_view>
         path.push_back(name);
         if (child.value.live() && ++live == 2) visit(whole_name);
         if (const auto* writes = std::get_if<register_store<value>>(&child.value.data())) {
-            if (writes->size() > 1 || rules_.any_bounded()) visit(child.key.type());
+            if (writes->size() > 1 || rules_.may_bound(path, child.key.type()))
+                visit(child.key.type());
         } else if (const auto* map = std::get_if<map_store>(&child.value.data())) {
             walk(*map, path, visit);
         } else if (std::holds_alternative<counter_store>(child.value.data())) {
-            if (rules_.any_bounded()) visit(child.key.type());
+            if (rules_.may_bound(path, child.key.type())) visit(child.key.type());
         }
         path.pop_back();
     }

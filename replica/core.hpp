@@ -294,7 +294,7 @@ private:
 
     // Conflicts.
     [[nodiscard]] bool may_touch(const operation& op, contested where) const {
-        return where || conflicts_.rules().any_bounded() ||
+        return where || conflicts_.rules().may_bound(op.path, op.type) ||
                (op.what == action::remove && !conflicts_.all().empty());
     }
     void touch(const operation& op, dot at, contested where);

@@ -21,8 +21,7 @@ void core::touch(const operation& op, dot at, contested where) {
         touched_.push_back({{owned_path(op.path), clash ? conflict_index::whole_name : op.type},
                             op.extra->who,
                             at});
-    } else if (where.object || (conflicts_.rules().any_bounded() &&
-                                (is_register(op.type.kind) || counts(op.type.kind)))) {
+    } else if (where.object || conflicts_.rules().may_bound(op.path, op.type)) {
         touched_.push_back({{owned_path(op.path), op.type}});
     }
     for (std::size_t depth = 0; depth < op.path.size() && where.names >> depth != 0; ++depth) {
