@@ -149,6 +149,7 @@ result<void> core::resolve(const conflict& seen, const resolution& how) {
     std::vector<std::string_view> path = path_views(seen.path);
     apply_pending(&undo_);
     auto now = conflicts_.look(state_, path, clash ? conflict_index::whole_name : seen.type);
+    if (now) now = conflict_index::shown(state_, std::move(*now));
     if (!now || !same_siblings(now->what, seen)) {
         return fail(errc::outdated,
                     to_string(seen.type) + " '" + seen.path.back() +
