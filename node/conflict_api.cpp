@@ -73,7 +73,8 @@ api::page_of_conflicts(const http_request& request, const conflict_index::place&
                 next = last;
                 return;
             }
-            out.push_back(json_of(at->second, now.conflicts.rules().version(), now_ms));
+            out.push_back(json_of(conflict_index::shown(now.objects, at->second),
+                                  now.conflicts.rules().version(), now_ms));
             page_bytes += text_bytes(at->second);
             last = to_text(at->first);
         }
@@ -115,8 +116,9 @@ void api::resolve(const http_request& request, const reply_function& reply) {
     auto read = node_.read([&](const state_view& now) {
         std::string_view path[] = {key};
         for (const auto& where : now.conflicts.at_and_below(path)) {
-            const open_conflict& one = now.conflicts.all().at(where);
-            if (id_of(one, now.conflicts.rules().version()) == id->get_string()) seen = one;
+            open_conflict one = conflict_index::shown(now.objects, now.conflicts.all().at(where));
+            if (id_of(one, now.conflicts.rules().version()) == id->get_string())
+                seen = std::move(one);
         }
     });
     if (!read) return reply(refusal(read.error()));

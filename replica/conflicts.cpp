@@ -143,9 +143,19 @@ std::optional<open_conflict> conflict_index::look(const keyspace& state, path_vi
     return std::nullopt;
 }
 
+open_conflict conflict_index::shown(const keyspace& state, open_conflict one) {
+    if (one.what.kind != conflict_kind::type_clash) return one;
+    for (sibling& s : one.what.siblings) {
+        auto type = parse_type(s.content->as_text().value_or(std::string_view()));
+        const object* there = type ? state.find(path_views(one.what.path), *type) : nullptr;
+        if (there != nullptr) s.holds = weigh(path_hash(), *there).digest.words[0];
+    }
+    return one;
+}
+
 std::optional<reading> conflict_index::read(path_view path, type_id type,
                                             const register_store<value>& writes) const {
-    bool plain = rules_.empty() || (writes.size() < 2 && !rules_.any_bounded());
+    bool plain = rules_.empty() || (writes.size() < 2 && !rules_.may_bound(path, type));
     if (plain) return std::nullopt;
     auto found = look(path, type, writes);
     return found ? std::move(found->made.read) : std::nullopt;
@@ -187,7 +197,8 @@ void conflict_index::note(touched&& at, std::optional<open_conflict> now, const 
     bool was = known != open_.end();
     bool resolved = !at.who.empty();
     bool unchanged = was && now && same_siblings(known->second.what, now->what);
-    if (unchanged || (!was && !now && !resolved)) return;
+    // Who settled what looks as before, a clash of which each type was written again, is told all the same.
+    if (!resolved && (unchanged || (!was && !now))) return;
     // A bound that stays crossed was decided when it was crossed: a write beyond it decides nothing.
     bool stays_crossed = was && now && !resolved &&
                          known->second.what.kind == conflict_kind::bound &&
@@ -211,12 +222,12 @@ void conflict_index::note(touched&& at, std::optional<open_conflict> now, const 
         open_.erase(known);
         return;
     }
-    now->since_ms = stays_crossed   ? known->second.since_ms
-                    : stamp_ms != 0 ? stamp_ms
-                                    : newest_ms(now->what);
+    now->since_ms = unchanged || stays_crossed ? known->second.since_ms
+                    : stamp_ms != 0            ? stamp_ms
+                                               : newest_ms(now->what);
     if (out.tells) {
         out.events.push_back({was ? conflict_event::kind::changed : conflict_event::kind::opened,
-                              *now, std::move(at.who)});
+                              shown(state, *now), std::move(at.who)});
     }
     if (was) {
         known->second = std::move(*now);
@@ -248,11 +259,12 @@ void conflict_index::walk(const map_store& parent, std::vector<std::string_view>
         path.push_back(name);
         if (child.value.live() && ++live == 2) visit(whole_name);
         if (const auto* writes = std::get_if<register_store<value>>(&child.value.data())) {
-            if (writes->size() > 1 || rules_.any_bounded()) visit(child.key.type());
+            if (writes->size() > 1 || rules_.may_bound(path, child.key.type()))
+                visit(child.key.type());
         } else if (const auto* map = std::get_if<map_store>(&child.value.data())) {
             walk(*map, path, visit);
         } else if (std::holds_alternative<counter_store>(child.value.data())) {
-            if (rules_.any_bounded()) visit(child.key.type());
+            if (rules_.may_bound(path, child.key.type())) visit(child.key.type());
         }
         path.pop_back();
     }

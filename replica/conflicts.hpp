@@ -100,6 +100,9 @@ public:
     // What is there in a state, known or not.
     [[nodiscard]] std::optional<open_conflict>
     look(const keyspace& state, std::span<const std::string_view> path, type_id type) const;
+    // The same conflict as people are shown it, and as they settle it: of a clash each type with a digest of
+    // what it holds, for that changes while the types stay. As long as what is in the objects takes to read.
+    [[nodiscard]] static open_conflict shown(const keyspace& state, open_conflict one);
     // Those at a path, whatever their type, and below it.
     [[nodiscard]] std::vector<place> at_and_below(std::span<const std::string_view> path) const;
     [[nodiscard]] std::size_t waiting() const { return waiting_; }

@@ -294,7 +294,7 @@ private:
 
     // Conflicts.
     [[nodiscard]] bool may_touch(const operation& op, contested where) const {
-        return where || conflicts_.rules().any_bounded() ||
+        return where || conflicts_.rules().may_bound(op.path, op.type) ||
                (op.what == action::remove && !conflicts_.all().empty());
     }
     void touch(const operation& op, dot at, contested where);
@@ -305,6 +305,20 @@ private:
     void end_decisions(std::size_t before, hlc stamp);
     void hand_out_audits();
     [[nodiscard]] result<void> resolve_clash(const conflict& seen, const resolution& how);
+    [[nodiscard]] result<void> check_bound(std::span<const std::string_view> path, type_id type,
+                                           const value& chosen) const;
+    [[nodiscard]] result<void> set_counter(std::span<const std::string_view> path, type_id type,
+                                           std::int64_t amount);
+    struct piece { // of an object, and what writes it again
+        std::vector<std::string> path;
+        type_id type;
+        action what{};
+        value content;
+        std::int64_t amount = 0; // of a counter
+    };
+    [[nodiscard]] result<void> find_content(const object& here, type_id type,
+                                            std::vector<std::string>& path,
+                                            std::vector<piece>& out) const;
     [[nodiscard]] bool keeps_removes(std::span<const std::string_view> path, type_id type) const;
     using owned_place = std::pair<std::vector<std::string>, type_id>;
     void find_kept(const object& here, type_id type, std::vector<std::string>& path,

@@ -1,4 +1,5 @@
 #include "base/check.hpp"
+#include "base/limits.hpp"
 #include "replica/core.hpp"
 
 #include <algorithm>
@@ -20,8 +21,7 @@ void core::touch(const operation& op, dot at, contested where) {
         touched_.push_back({{owned_path(op.path), clash ? conflict_index::whole_name : op.type},
                             op.extra->who,
                             at});
-    } else if (where.object || (conflicts_.rules().any_bounded() &&
-                                (is_register(op.type.kind) || counts(op.type.kind)))) {
+    } else if (where.object || conflicts_.rules().may_bound(op.path, op.type)) {
         touched_.push_back({{owned_path(op.path), op.type}});
     }
     for (std::size_t depth = 0; depth < op.path.size() && where.names >> depth != 0; ++depth) {
@@ -155,6 +155,7 @@ result<void> core::resolve(const conflict& seen, const resolution& how) {
     std::vector<std::string_view> path = path_views(seen.path);
     apply_pending(&undo_);
     auto now = conflicts_.look(state_, path, clash ? conflict_index::whole_name : seen.type);
+    if (now) now = conflict_index::shown(state_, std::move(*now));
     if (!now || !same_siblings(now->what, seen)) {
         return fail(errc::outdated,
                     to_string(seen.type) + " '" + seen.path.back() +
@@ -181,23 +182,101 @@ result<void> core::resolve(const conflict& seen, const resolution& how) {
             return fail(errc::invalid_argument,
                         "a counter beyond its bound is settled with a whole number");
         }
-        operation brings_back;
-        brings_back.path = path;
-        brings_back.type = seen.type;
-        brings_back.what = action::increment;
-        std::int64_t read = state_.find(path, seen.type)->as<counter_store>().read();
-        if (__builtin_sub_overflow(*wanted, read, &brings_back.amount))
-            return fail(errc::over_limit, "the difference would leave 64 bits");
-        if (auto done = apply(std::move(brings_back)); !done) return done;
+        if (auto within = check_bound(path, seen.type, *wanted); !within) return within;
+        if (auto done = set_counter(path, seen.type, *wanted); !done) return done;
         return apply(std::move(settles));
     }
     settles.argument = value::absent();
     if (taken != nullptr && taken->content) settles.argument = *taken->content;
     if (how.content) settles.argument = *how.content;
+    if (is_present(settles.argument)) {
+        if (auto within = check_bound(path, seen.type, settles.argument); !within) return within;
+    }
     return apply(std::move(settles));
 }
 
-// The type that is taken stays, the others are removed.
+// What settles a conflict must not be the next one.
+result<void> core::check_bound(std::span<const std::string_view> path, type_id type,
+                               const value& chosen) const {
+    const rule* by = conflicts_.rules().find(path, type);
+    std::string why = by == nullptr ? std::string() : by->outside(chosen);
+    if (why.empty()) return {};
+    return fail(errc::bound_exceeded, to_string(type) + " '" + std::string(path.back()) +
+                                          "' cannot be settled so: " + why);
+}
+
+// Takes back what is seen of a counter, and adds what it shall be. Of two who do that at once neither takes
+// back what the other adds.
+result<void> core::set_counter(std::span<const std::string_view> path, type_id type,
+                               std::int64_t amount) {
+    const object* there = state_.find_record(path, type);
+    std::string where = to_string(type) + " '" + std::string(path.back()) + "' ";
+    if (type.kind == type_kind::grow_counter && amount < 0)
+        return fail(errc::invalid_argument, where + "is never below 0");
+    if (there != nullptr && there->as<counter_store>().would_overflow(id_, amount))
+        return fail(errc::over_limit, where + "would take this replica's sum beyond 64 bits");
+    operation one;
+    one.path = path;
+    one.type = type;
+    one.what = action::reset;
+    if (auto done = apply(std::move(one)); !done) return done;
+    one = {};
+    one.path = path;
+    one.type = type;
+    one.what = action::increment;
+    one.amount = amount;
+    return apply(std::move(one));
+}
+
+// What writes again all that is read of an object and of what is below it.
+result<void> core::find_content(const object& here, type_id type, std::vector<std::string>& path,
+                                std::vector<piece>& out) const {
+    auto add = [&](action what, value content) {
+        out.push_back({path, type, what, std::move(content), 0});
+    };
+    if (const auto* map = std::get_if<map_store>(&here.data())) {
+        for (const auto& child : map->children()) {
+            if (!child.value.live()) continue;
+            path.emplace_back(child.key.name());
+            auto done = find_content(child.value, child.key.type(), path, out);
+            path.pop_back();
+            if (!done) return done;
+        }
+    } else if (const auto* writes = std::get_if<register_store<value>>(&here.data())) {
+        auto views = path_views(path);
+        auto open = writes->size() > 1 ? conflicts_.look(state_, views, type) : std::nullopt;
+        auto ruled = conflicts_.read(views, type, *writes);
+        bool several = ruled && ruled->values.size() > 1 && type.kind == type_kind::mv_register;
+        if (several || (open && open->waits())) {
+            return fail(errc::invalid_argument, to_string(type) + " '" + path.back() +
+                                                    "' has several values itself: settle those "
+                                                    "first");
+        }
+        bool as_plain = !ruled || ruled->values.size() > 1;
+        const auto* newest = latest<value>(*writes);
+        if (as_plain && newest != nullptr) add(action::write, newest->payload.content);
+        if (!as_plain && !ruled->values.empty()) add(action::write, ruled->values.front());
+    } else if (const auto* rows = std::get_if<counter_store>(&here.data())) {
+        out.push_back({path, type, action::increment, {}, rows->read()});
+    } else if (const auto* marks = std::get_if<flag_store>(&here.data())) {
+        bool on =
+            type.kind == type_kind::enable_wins_flag ? any_enabled(*marks) : all_enabled(*marks);
+        add(on ? action::enable : action::disable, {});
+    } else if (const auto* adds = std::get_if<add_wins_store<value>>(&here.data())) {
+        for (const auto& e : *adds) add(action::add, e.key);
+    } else if (const auto* both = std::get_if<remove_wins_elements>(&here.data())) {
+        for (const auto& e : both->marks()) {
+            if (all_enabled(e.value)) add(action::add, e.key);
+        }
+    }
+    if (out.size() <= limits::change_operations_max) return {};
+    return fail(errc::over_limit, "what is taken holds more than a change can write again, " +
+                                      std::to_string(limits::change_operations_max) +
+                                      " parts; remove the other types instead");
+}
+
+// The type that is taken is written again, so that it outlives the removal by somebody who takes another one
+// at the same time; the others are removed.
 result<void> core::resolve_clash(const conflict& seen, const resolution& how) {
     if (!how.take) {
         return fail(errc::invalid_argument,
@@ -205,12 +284,29 @@ result<void> core::resolve_clash(const conflict& seen, const resolution& how) {
     }
     std::vector<std::string_view> path = path_views(seen.path);
     std::vector<type_id> types = state_.types_at(path);
-    auto chosen = static_cast<std::size_t>(how.take->counter) - 1;
-    for (std::size_t i = 0; i < types.size(); ++i) {
-        if (i == chosen) continue;
+    type_id chosen = types.at(static_cast<std::size_t>(how.take->counter) - 1);
+    std::vector<piece> content;
+    std::vector<std::string> at = seen.path;
+    if (auto found = find_content(*state_.find(path, chosen), chosen, at, content); !found)
+        return found;
+    for (piece& each : content) {
+        std::vector<std::string_view> where = path_views(each.path);
+        if (counts(each.type.kind)) {
+            if (auto done = set_counter(where, each.type, each.amount); !done) return done;
+            continue;
+        }
+        operation again;
+        again.path = where;
+        again.type = each.type;
+        again.what = each.what;
+        again.argument = std::move(each.content);
+        if (auto done = apply(std::move(again)); !done) return done;
+    }
+    for (type_id other : types) {
+        if (other == chosen) continue;
         operation removal;
         removal.path = path;
-        removal.type = types[i];
+        removal.type = other;
         removal.what = action::remove;
         if (auto done = apply(std::move(removal)); !done) return done;
     }

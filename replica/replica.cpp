@@ -164,7 +164,8 @@ result<std::vector<open_conflict>> replica::conflicts(std::string_view prefix, b
         conflict_index::place from{{std::string(prefix)}, {type_kind{}, element_kind{}}};
         for (auto at = open.lower_bound(from);
              at != open.end() && at->first.path.front().starts_with(prefix); ++at) {
-            if (all || at->second.waits()) out.push_back(at->second);
+            if (all || at->second.waits())
+                out.push_back(conflict_index::shown(now.objects, at->second));
         }
     });
     if (!done) return fail(done.error());

@@ -23,9 +23,9 @@ public:
     // Settles a conflict as a person decides: by a write that has seen its siblings, so it is settled on
     // every replica that gets it, and what is written meanwhile elsewhere stands beside it, as a smaller
     // conflict.
-    //   seen      as it was when that was decided. Of a clash of types one is taken; of a counter beyond its
-    //             bound a whole number is given
-    //   outdated  it is not that conflict any more: nothing is done
+    //   seen      as it was shown. Of a clash of types one is taken; a counter is given a whole number
+    //   outdated        it is not that conflict any more: nothing is done
+    //   bound_exceeded  what is chosen lies outside of the rule's bound
     result<void> resolve(const conflict& seen, const resolution& how);
 
     [[nodiscard]] const std::optional<error>& failure() const { return failure_; }

@@ -23,6 +23,7 @@ std::array<std::uint64_t, 2> id_of(const conflict& what, std::uint64_t rules_ver
         // Only a write's dot says what is there: not that of a part of a counter, nor the number of a type.
         bool whole = named && what.kind != conflict_kind::type_clash;
         if (!whole && s.content) encode(out, *s.content);
+        if (s.holds != 0) out.u64(s.holds);
     }
     out.u64(rules_version);
     out.u8(static_cast<std::uint8_t>(outcome));

@@ -23,7 +23,7 @@ void arrange(std::vector<sibling>& siblings) {
 
 bool same_siblings(const conflict& a, const conflict& b) {
     auto same = [](const sibling& one, const sibling& other) {
-        return one.at == other.at && one.content == other.content;
+        return one.at == other.at && one.content == other.content && one.holds == other.holds;
     };
     return a.kind == b.kind && std::equal(a.siblings.begin(), a.siblings.end(), b.siblings.begin(),
                                           b.siblings.end(), same);

@@ -29,6 +29,8 @@ struct sibling {
     std::optional<value> content; // nothing: a remove that is kept
     std::string member = {};      // who wrote it; empty if that is not known
     std::string region = {};
+    // Of a type, where somebody is shown the clash or settles it: a digest of what the object holds.
+    std::uint64_t holds = 0;
 
     bool operator==(const sibling&) const = default;
 };
@@ -48,7 +50,8 @@ struct conflict {
 void arrange(std::vector<sibling>& siblings);
 
 // Whether both are of one kind and between the same siblings. A write's dot names what it wrote; what a
-// replica added to a counter changes under one dot, when a part of it is reset.
+// replica added to a counter changes under one dot, when a part of it is reset, and the objects
+// of a clash by what they hold, if both are as they are shown.
 [[nodiscard]] bool same_siblings(const conflict& a, const conflict& b);
 
 } // namespace weft

@@ -111,10 +111,22 @@ result<rules> rules::make(std::vector<rule> all) {
     }
     rules out;
     out.all_ = std::move(all);
+    std::vector<std::pair<std::string, bool>> whole;
+    std::vector<std::pair<std::string, bool>> of_fields;
     for (const rule& one : out.all_) {
         out.any_keeps_removes_ = out.any_keeps_removes_ || one.keeps_removes;
-        out.any_bounded_ = out.any_bounded_ || one.bounded();
+        if (!one.bounded()) continue;
+        for (type_kind kind : {type_kind::lww_register, type_kind::mv_register, type_kind::counter,
+                               type_kind::grow_counter}) {
+            if (!one.type || *one.type == kind)
+                out.bounded_kinds_ |= 1U << static_cast<unsigned>(kind);
+        }
+        (one.field.empty() ? whole : of_fields).emplace_back(stem(one), exact(one));
+        if (!one.field.empty()) out.bounded_fields_.push_back(one.field);
     }
+    out.bounded_keys_ = keys(std::move(whole));
+    out.bounded_field_keys_ = keys(std::move(of_fields));
+    std::sort(out.bounded_fields_.begin(), out.bounded_fields_.end());
     if (!out.all_.empty()) out.version_ = version_of(out.all_);
     return out;
 }
@@ -129,6 +141,38 @@ rules rules::with_functions(const std::function<strategy(const strategy&)>& arou
         one.how = resolver(std::move(chain));
     }
     return out;
+}
+
+rules::keys::keys(std::vector<std::pair<std::string, bool>> stems) {
+    std::sort(stems.begin(), stems.end()); // a beginning before the key that is just that
+    for (auto& each : stems) {
+        bool among =
+            !stems_.empty() && !stems_.back().second && each.first.starts_with(stems_.back().first);
+        if (among) continue;
+        if (each.first.empty()) {
+            every_ = true;
+        } else {
+            first_.set(static_cast<unsigned char>(each.first[0]));
+        }
+        stems_.push_back(std::move(each));
+    }
+}
+
+// No stem that is a beginning has another between it and the keys that begin so: it would be among its own.
+bool rules::keys::find(std::string_view key) const {
+    auto after =
+        std::upper_bound(stems_.begin(), stems_.end(), key,
+                         [](std::string_view k, const auto& one) { return k < one.first; });
+    if (after == stems_.begin()) return false;
+    const auto& [stem, whole] = *std::prev(after);
+    return whole ? key == stem : key.starts_with(stem);
+}
+
+bool rules::bounds_field(std::span<const std::string_view> path) const {
+    return path.size() > 1 &&
+           std::binary_search(bounded_fields_.begin(), bounded_fields_.end(), path.back(),
+                              std::less<>()) &&
+           bounded_field_keys_.holds(path.front());
 }
 
 const rule* rules::find(std::span<const std::string_view> path, type_id type) const {

@@ -1,11 +1,13 @@
 #pragma once
 #include "resolve/strategies.hpp"
 
+#include <bitset>
 #include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace weft {
@@ -62,7 +64,12 @@ public:
 
     [[nodiscard]] bool empty() const { return all_.empty(); }
     [[nodiscard]] bool any_keeps_removes() const { return any_keeps_removes_; }
-    [[nodiscard]] bool any_bounded() const { return any_bounded_; }
+    // Whether some rule that states a bound fits the object, the most specific or not. Each change asks:
+    // O(log r), and of most keys that no such rule is about the first byte says so.
+    [[nodiscard]] bool may_bound(std::span<const std::string_view> path, type_id type) const {
+        return (bounded_kinds_ >> static_cast<unsigned>(type.kind) & 1U) != 0 && !path.empty() &&
+               (bounded_keys_.holds(path.front()) || bounds_field(path));
+    }
     [[nodiscard]] std::span<const rule> all() const { return all_; } // most specific first
     // Differs where the rules do; 0 for none. Strategies count by their names.
     [[nodiscard]] std::uint64_t version() const { return version_; }
@@ -71,7 +78,30 @@ private:
     std::vector<rule> all_;
     std::uint64_t version_ = 0;
     bool any_keeps_removes_ = false;
-    bool any_bounded_ = false;
+
+    // The keys that some rules are about, of which no rule's are among another's.
+    class keys {
+    public:
+        keys() = default;
+        explicit keys(std::vector<std::pair<std::string, bool>> stems);
+        [[nodiscard]] bool holds(std::string_view key) const {
+            return every_ ||
+                   (!key.empty() && first_[static_cast<unsigned char>(key[0])] && find(key));
+        }
+
+    private:
+        [[nodiscard]] bool find(std::string_view key) const;
+
+        std::vector<std::pair<std::string, bool>> stems_; // in order; true: just that key
+        std::bitset<256> first_;                          // bytes of them
+        bool every_ = false;
+    };
+    [[nodiscard]] bool bounds_field(std::span<const std::string_view> path) const;
+
+    std::uint32_t bounded_kinds_ = 0; // bit k: of kind k
+    keys bounded_keys_;               // of rules that name no field …
+    keys bounded_field_keys_;         // … and of those that name one of these
+    std::vector<std::string> bounded_fields_;
 };
 
 // One rule in words: "place:* field name type mv_register: max, keeps removes, from 0 to 9".

@@ -96,12 +96,13 @@ struct member {
         decisions.check_invariants();
     }
 
-    [[nodiscard]] std::vector<open_conflict> all() const {
+    [[nodiscard]] std::vector<open_conflict> all() {
         std::vector<open_conflict> out;
-        for (const auto& [where, one] : decisions.conflicts().all()) out.push_back(one);
+        for (const auto& [where, one] : decisions.conflicts().all())
+            out.push_back(conflict_index::shown(decisions.state(), one));
         return out;
     }
-    [[nodiscard]] open_conflict only() const {
+    [[nodiscard]] open_conflict only() {
         auto there = all();
         BOOST_REQUIRE_EQUAL(there.size(), 1);
         return there.front();

@@ -111,6 +111,57 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_meant_is_refused) {
                     with("a", "", type_kind::mv_register)}) == "good");
 }
 
+// Each change asks, so it is answered without a look at each rule: the answers are what such looks give.
+RC_BOOST_PROP(a_bound_is_looked_for_where_a_rule_states_one, ()) {
+    auto word = [](int longest) {
+        std::string out;
+        for (int left = *rc::gen::inRange(0, longest + 1); left > 0; --left)
+            out += *rc::gen::element('a', 'b');
+        return out;
+    };
+    std::vector<rule> all;
+    std::vector<rules> bounded; // each alone
+    for (int left = *rc::gen::inRange(0, 8); left > 0; --left) {
+        rule one = with(word(3) + *rc::gen::element<std::string>("", "*"), word(1), {}, "manual");
+        if (*rc::gen::arbitrary<bool>())
+            one.type = *rc::gen::element(type_kind::lww_register, type_kind::mv_register,
+                                         type_kind::counter, type_kind::grow_counter);
+        if (one.type == type_kind::counter || one.type == type_kind::grow_counter ||
+            *rc::gen::arbitrary<bool>()) {
+            one.max = value(1);
+        }
+        all.push_back(one);
+        if (!rules::make(all)) {
+            all.pop_back(); // to the same as another one
+        } else if (one.bounded()) {
+            bounded.push_back(*rules::make({one}));
+        }
+    }
+    auto made = rules::make(all);
+    RC_ASSERT(made.has_value());
+    for (int left = 20; left > 0; --left) {
+        std::vector<std::string> names{word(4)};
+        while (*rc::gen::inRange(0, 2) == 0 && names.size() < 3) names.push_back(word(1));
+        path at(names.begin(), names.end());
+        for (type_kind kind : {type_kind::lww_register, type_kind::mv_register, type_kind::counter,
+                               type_kind::grow_counter, type_kind::map}) {
+            bool fits = std::any_of(bounded.begin(), bounded.end(), [&](const rules& one) {
+                return kind != type_kind::map && one.find(at, {kind}) != nullptr;
+            });
+            bool applies = fits && made->find(at, {kind})->bounded();
+            RC_ASSERT(made->may_bound(at, {kind}) >= applies);
+            bool one_kind =
+                std::all_of(all.begin(), all.end(), [](const rule& r) { return !r.type; });
+            bool one_field =
+                std::all_of(all.begin(), all.end(), [](const rule& r) { return r.field.empty(); });
+            if (one_kind && one_field) RC_ASSERT(made->may_bound(at, {kind}) == fits);
+        }
+    }
+    RC_ASSERT(!made->may_bound(path{"c"}, {type_kind::counter}) ||
+              std::any_of(all.begin(), all.end(),
+                          [](const rule& r) { return r.key.empty() || r.key == "*"; }));
+}
+
 BOOST_AUTO_TEST_CASE(the_version_tells_rules_apart_and_not_their_order) {
     auto version = [](std::vector<rule> all) { return rules::make(std::move(all))->version(); };
     BOOST_TEST(version({}) == 0U);

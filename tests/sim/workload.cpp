@@ -56,7 +56,9 @@ std::optional<commit> workload::resolve(replica& at) {
     auto done = at.resolve(seen, how);
     if (done) return *done;
     errc code = done.error().code;
-    claim(code == errc::disk_full || code == errc::closed || clash_of_bound,
+    bool beyond = code == errc::bound_exceeded && is_register(seen.type.kind);
+    bool several = code == errc::invalid_argument && seen.kind == conflict_kind::type_clash;
+    claim(code == errc::disk_full || code == errc::closed || clash_of_bound || beyond || several,
           "a conflict could not be settled: " + to_string(done.error()));
     return std::nullopt;
 }

@@ -1,0 +1,343 @@
+#include "tests/replica/conflict_members.hpp"
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <set>
+
+// What people settle, alone and at once.
+using namespace weft;
+using namespace weft::tests;
+
+BOOST_AUTO_TEST_SUITE(resolutions)
+
+BOOST_AUTO_TEST_CASE(a_resolution_dominates_its_siblings_and_names_who) {
+    pair p;
+    p.a.writes(sets("k", "a"));
+    p.b.writes(sets("k", "b"));
+    p.sync();
+    conflict seen = p.a.only().what;
+    p.a.writes([&](transaction& t) {
+        return t.resolve(seen, {.take = seen.siblings.back().at, .who = "Ada"});
+    });
+    BOOST_TEST(p.a.all().empty());
+    p.sync();
+    BOOST_TEST(p.b.mv("k") == R"("b")");
+    BOOST_TEST(p.b.told.back() == "closed write_write k by Ada");
+    for (member* m : {&p.a, &p.b}) {
+        BOOST_REQUIRE_EQUAL(m->trail.size(), 2);
+        BOOST_TEST(m->trail.back().strategy == "manual");
+        BOOST_TEST(m->trail.back().who == "Ada");
+        BOOST_TEST(m->trail.back().siblings.size() == 2);
+        BOOST_TEST((m->trail.back().outcome == audit_outcome::settled));
+    }
+    // Decided on what is not there any more: refused.
+    auto late = p.b.tries([&](transaction& t) { return t.resolve(seen, {.who = "Bob"}); });
+    BOOST_REQUIRE(!late);
+    BOOST_TEST((late.error().code == errc::outdated));
+}
+
+BOOST_AUTO_TEST_CASE(a_resolution_made_before_another_sibling_came_is_refused) {
+    pair p;
+    member c("rome", 30);
+    p.a.writes(sets("k", "a"));
+    p.b.writes(sets("k", "b"));
+    c.writes(sets("k", "c"));
+    p.sync();
+    conflict seen = p.a.only().what;
+    p.a.gets(c);
+    auto late = p.a.tries([&](transaction& t) { return t.resolve(seen, {.content = "x"}); });
+    BOOST_REQUIRE(!late);
+    BOOST_TEST(late.error().detail == "mv_register 'k' has other siblings by now; look again");
+    BOOST_TEST(p.a.only().what.siblings.size() == 3);
+}
+
+BOOST_AUTO_TEST_CASE(two_people_who_resolve_at_once_make_a_smaller_conflict) {
+    pair p;
+    p.a.writes(sets("k", "a"));
+    p.b.writes(sets("k", "b"));
+    p.sync();
+    conflict seen = p.a.only().what;
+    p.a.writes([&](transaction& t) { return t.resolve(seen, {.content = "x", .who = "Ada"}); });
+    p.b.writes([&](transaction& t) { return t.resolve(seen, {.content = "y", .who = "Bob"}); });
+    p.sync();
+    BOOST_TEST(p.a.mv("k") == R"("x" "y")");
+    seen = p.b.only().what;
+    // Each has the other's decision, too, though its conflict was settled here already.
+    for (member* each : {&p.a, &p.b}) {
+        std::set<std::string> named;
+        for (const audit_entry& e : each->trail) {
+            if ((e.outcome == audit_outcome::settled)) named.insert(e.who);
+        }
+        BOOST_TEST((named == std::set<std::string>{"Ada", "Bob"}));
+    }
+    const audit_entry& late = p.a.trail[p.a.trail.size() - 2];
+    BOOST_TEST(late.who == "Bob");
+    BOOST_REQUIRE_EQUAL(late.siblings.size(), 1);
+    BOOST_TEST(to_string(late.siblings.front().content->content) == R"("y")");
+    p.b.writes([&](transaction& t) { return t.resolve(seen, {.who = "Bob"}); }); // neither: removed
+    p.sync();
+    BOOST_TEST(p.a.mv("k").empty());
+    BOOST_TEST(p.a.all().empty());
+}
+
+// Each removes what the other keeps, so each has to write again what it keeps.
+BOOST_AUTO_TEST_CASE(two_people_who_take_different_types_at_once_lose_neither) {
+    using change = std::function<result<void>(transaction&)>;
+    const std::vector<change> all{[](transaction& t) { return t.lww_register("x").set("text"); },
+                                  [](transaction& t) { return t.mv_register("x").set("text"); },
+                                  [](transaction& t) { return t.counter("x").increment(2); },
+                                  [](transaction& t) { return t.grow_counter("x").increment(2); },
+                                  [](transaction& t) { return t.flag("x").enable(); },
+                                  [](transaction& t) { return t.disable_wins_flag("x").disable(); },
+                                  [](transaction& t) { return t.set("x").add("e"); },
+                                  [](transaction& t) { return t.remove_wins_set("x").add("e"); },
+                                  [](transaction& t) { return t.grow_set("x").add("e"); },
+                                  [](transaction& t) {
+                                      if (auto done = t.map("x").put("name", "Wien"); !done)
+                                          return done;
+                                      if (auto done = t.map("x").counter("visits").increment(7);
+                                          !done)
+                                          return done;
+                                      return t.map("x").map("deep").set("tags").add("e");
+                                  }};
+    auto shown = [](member& m) {
+        std::vector<std::string> out;
+        std::string_view at[] = {"x"};
+        for (type_id each : m.decisions.state().types_at(at)) out.push_back(to_string(each));
+        return out;
+    };
+    for (std::size_t mine = 0; mine < all.size(); ++mine) {
+        for (std::size_t theirs = 0; theirs < all.size(); ++theirs) {
+            if (mine == theirs) continue;
+            pair p;
+            p.a.writes(all[mine]);
+            std::string of_a = shown(p.a).front();
+            p.b.writes(all[theirs]);
+            std::string of_b = shown(p.b).front();
+            p.sync();
+            conflict seen = p.a.only().what;
+            BOOST_REQUIRE_EQUAL(seen.siblings.size(), 2);
+            bool first = *seen.siblings.front().content == value(of_a);
+            dot to_a = seen.siblings[first ? 0 : 1].at;
+            dot to_b = seen.siblings[first ? 1 : 0].at;
+            p.a.writes(
+                [&](transaction& t) { return t.resolve(seen, {.take = to_a, .who = "Ada"}); });
+            p.b.writes(
+                [&](transaction& t) { return t.resolve(seen, {.take = to_b, .who = "Bob"}); });
+            BOOST_TEST(shown(p.a) == std::vector{of_a}, boost::test_tools::per_element());
+            BOOST_TEST(shown(p.b) == std::vector{of_b}, boost::test_tools::per_element());
+            auto before =
+                p.a.decisions.state().find(std::array<std::string_view, 1>{"x"}, *parse_type(of_a));
+            BOOST_REQUIRE(before != nullptr);
+            object kept = *before;
+            p.sync();
+            conflict again = p.b.only().what;
+            BOOST_TEST((again.kind == conflict_kind::type_clash));
+            BOOST_TEST(again.siblings.size() == 2);
+            auto after =
+                p.b.decisions.state().find(std::array<std::string_view, 1>{"x"}, *parse_type(of_a));
+            BOOST_REQUIRE(after != nullptr);
+            BOOST_TEST((*after == kept), of_a + " beside " + of_b);
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(what_is_taken_of_a_clash_reads_as_before) {
+    pair p;
+    auto fill = [](transaction& t) {
+        if (auto done = t.map("x").put("name", "Wien"); !done) return done;
+        if (auto done = t.map("x").counter("visits").increment(7); !done) return done;
+        if (auto done = t.map("x").set("tags").add("old"); !done) return done;
+        return t.map("x").flag("open").enable();
+    };
+    p.a.writes(fill);
+    p.a.writes([](transaction& t) { return t.map("x").counter("visits").decrement(2); });
+    p.b.writes([](transaction& t) { return t.lww_register("x").set("text"); });
+    p.sync();
+    conflict seen = p.b.only().what;
+    p.b.writes([&](transaction& t) { return t.resolve(seen, {.take = seen.siblings.back().at}); });
+    p.sync();
+    for (member* each : {&p.a, &p.b}) {
+        BOOST_TEST(each->all().empty());
+        BOOST_TEST(each->lww("x") == "nothing");
+        auto name = each->reads([](transaction& t) { return t.map("x").get("name"); });
+        BOOST_REQUIRE(name.has_value());
+        BOOST_TEST(to_string(*name) == R"("Wien")");
+        BOOST_TEST(
+            each->reads([](transaction& t) { return t.map("x").counter("visits").read(); }) == 5);
+        BOOST_TEST(
+            each->reads([](transaction& t) { return t.map("x").set("tags").contains("old"); }));
+        BOOST_TEST(each->reads([](transaction& t) { return t.map("x").flag("open").enabled(); }));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_clash_whose_objects_were_written_is_another_conflict) {
+    pair p;
+    p.a.writes([](transaction& t) { return t.counter("x").increment(3); });
+    p.b.writes([](transaction& t) { return t.lww_register("x").set("text"); });
+    p.sync();
+    conflict seen = p.a.only().what;
+    p.a.writes([](transaction& t) { return t.counter("x").increment(); });
+    conflict now = p.a.only().what;
+    BOOST_TEST((audit_of(seen, {}, 1).id != audit_of(now, {}, 1).id));
+    dot to_text = seen.siblings.front().at;
+    auto late = p.a.tries([&](transaction& t) { return t.resolve(seen, {.take = to_text}); });
+    BOOST_REQUIRE(!late);
+    BOOST_TEST((late.error().code == errc::outdated));
+    BOOST_TEST(p.a.reads([](transaction& t) { return t.counter("x").read(); }) == 4);
+    p.a.writes([&](transaction& t) { return t.resolve(now, {.take = to_text}); });
+    p.sync();
+    BOOST_TEST(p.b.all().empty());
+}
+
+// What was not seen keeps the clash as it is, of the same types.
+BOOST_AUTO_TEST_CASE(a_resolution_that_leaves_the_same_types_is_recorded) {
+    pair p;
+    p.a.writes([](transaction& t) { return t.counter("x").increment(3); });
+    p.b.writes([](transaction& t) { return t.lww_register("x").set("text"); });
+    p.sync();
+    conflict seen = p.a.only().what;
+    p.a.writes([&](transaction& t) {
+        return t.resolve(seen, {.take = seen.siblings.front().at, .who = "Ada"});
+    });
+    p.b.writes([](transaction& t) { return t.counter("x").increment(); });
+    p.sync();
+    BOOST_TEST(p.b.reads([](transaction& t) { return t.counter("x").read(); }) == 1);
+    for (member* each : {&p.a, &p.b}) {
+        BOOST_TEST((each->only().what.kind == conflict_kind::type_clash));
+        auto by_her = [](const audit_entry& e) {
+            return e.outcome == audit_outcome::settled && e.who == "Ada";
+        };
+        BOOST_TEST(std::count_if(each->trail.begin(), each->trail.end(), by_her) == 1);
+        BOOST_TEST((each->trail.back().outcome == audit_outcome::waits));
+    }
+    BOOST_TEST(p.b.told.back() == "changed type_clash x by Ada");
+}
+
+// One write cannot stand for several siblings, so taking them would choose one unasked.
+BOOST_AUTO_TEST_CASE(a_register_that_waits_itself_is_settled_before_its_clash) {
+    pair p;
+    p.a.writes([](transaction& t) { return t.map("m").mv_register("x").set("a"); });
+    p.b.writes([](transaction& t) { return t.map("m").mv_register("x").set("b"); });
+    p.sync();
+    p.a.writes([](transaction& t) { return t.counter("m").increment(); });
+    auto all = p.a.all();
+    BOOST_REQUIRE_EQUAL(all.size(), 2);
+    conflict clash = all[0].what;
+    BOOST_REQUIRE((clash.kind == conflict_kind::type_clash));
+    auto refused = p.a.tries(
+        [&](transaction& t) { return t.resolve(clash, {.take = clash.siblings.back().at}); });
+    BOOST_REQUIRE(!refused);
+    BOOST_TEST(refused.error().detail ==
+               "mv_register 'x' has several values itself: settle those first");
+    BOOST_TEST(p.a.all().size() == 2);
+    p.a.writes([&](transaction& t) { return t.resolve(all[1].what, {.content = "c"}); });
+    clash = p.a.only().what;
+    p.a.writes(
+        [&](transaction& t) { return t.resolve(clash, {.take = clash.siblings.back().at}); });
+    p.sync();
+    BOOST_TEST(p.b.all().empty());
+    BOOST_TEST(p.b.reads([](transaction& t) { return t.map("m").mv_register("x").get(); }).size() ==
+               1);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_too_large_to_be_written_again_is_not_taken) {
+    pair p;
+    for (int part = 0; part < 2; ++part) {
+        p.a.writes([&](transaction& t) {
+            result<void> done;
+            for (int i = 0; done && i < 60'000; ++i) done = t.set("x").add(part * 60'000 + i);
+            return done;
+        });
+    }
+    p.a.writes([](transaction& t) { return t.counter("x").increment(); });
+    conflict seen = p.a.only().what;
+    BOOST_REQUIRE(*seen.siblings.back().content == value("set"));
+    auto refused = p.a.tries(
+        [&](transaction& t) { return t.resolve(seen, {.take = seen.siblings.back().at}); });
+    BOOST_REQUIRE(!refused);
+    BOOST_TEST((refused.error().code == errc::over_limit));
+    BOOST_TEST(refused.error().detail.find("remove the other types instead") != std::string::npos);
+    BOOST_TEST(p.a.all().size() == 1);
+}
+
+// Neither takes back what the other chose, so what is read is beyond the bound again, and waits.
+BOOST_AUTO_TEST_CASE(two_people_who_settle_a_counter_at_once_get_the_sum_of_both) {
+    for (type_kind kind : {type_kind::counter, type_kind::grow_counter}) {
+        rule seats{"seats", {}, kind, {}};
+        seats.max = value(100);
+        pair p(rules_of({seats}));
+        auto adds = [&](std::int64_t by) {
+            return [=](transaction& t) {
+                return kind == type_kind::counter ? t.counter("seats").increment(by)
+                                                  : t.grow_counter("seats").increment(by);
+            };
+        };
+        auto read = [&](member& m) {
+            return m.reads([&](transaction& t) {
+                return kind == type_kind::counter ? t.counter("seats").read()
+                                                  : t.grow_counter("seats").read();
+            });
+        };
+        p.a.writes(adds(80));
+        p.b.writes(adds(70));
+        p.sync();
+        conflict seen = p.a.only().what;
+        p.a.writes([&](transaction& t) { return t.resolve(seen, {.content = 100, .who = "Ada"}); });
+        BOOST_TEST(read(p.a) == 100);
+        BOOST_TEST(p.a.all().empty());
+        p.b.writes([&](transaction& t) { return t.resolve(seen, {.content = 90, .who = "Bob"}); });
+        BOOST_TEST(read(p.b) == 90);
+        p.sync();
+        BOOST_TEST(read(p.a) == 190);
+        seen = p.a.only().what;
+        BOOST_TEST((seen.kind == conflict_kind::bound));
+        p.a.writes([&](transaction& t) { return t.resolve(seen, {.content = 95, .who = "Ada"}); });
+        p.sync();
+        BOOST_TEST(read(p.b) == 95);
+        BOOST_TEST(p.b.all().empty());
+    }
+}
+
+BOOST_AUTO_TEST_CASE(what_settles_a_conflict_lies_within_the_bound) {
+    rule seats{"seats", {}, type_kind::counter, {}};
+    seats.max = value(100);
+    rule grows{"grows", {}, type_kind::grow_counter, {}};
+    grows.max = value(10);
+    rule places{"places", {}, type_kind::mv_register, *parse_resolver("sum")};
+    places.max = value(10);
+    pair p(rules_of({seats, grows, places}));
+    for (member* each : {&p.a, &p.b}) {
+        each->writes([&](transaction& t) {
+            if (auto done = t.counter("seats").increment(80); !done) return done;
+            if (auto done = t.grow_counter("grows").increment(8); !done) return done;
+            return t.mv_register("places").set(each == &p.a ? 20 : 3);
+        });
+    }
+    p.sync();
+    auto all = p.a.all();
+    BOOST_REQUIRE_EQUAL(all.size(), 3); // grows, places, seats
+    auto refused = [&](std::size_t which, const resolution& how) {
+        auto done = p.a.tries([&](transaction& t) { return t.resolve(all[which].what, how); });
+        return done ? std::string("settled") : to_string(done.error());
+    };
+    BOOST_TEST(refused(0, {.content = -1}) ==
+               "invalid_argument: grow_counter 'grows' is never below 0");
+    BOOST_TEST(refused(0, {.content = 11}) ==
+               "bound_exceeded: grow_counter 'grows' cannot be settled so: 11 is above 10");
+    BOOST_TEST(refused(1, {.content = 99}) ==
+               "bound_exceeded: mv_register 'places' cannot be settled so: 99 is above 10");
+    BOOST_TEST(refused(1, {.take = all[1].what.siblings.front().at}) ==
+               "bound_exceeded: mv_register 'places' cannot be settled so: 20 is above 10");
+    BOOST_TEST(refused(2, {.content = 400}) ==
+               "bound_exceeded: counter 'seats' cannot be settled so: 400 is above 100");
+    BOOST_TEST(p.a.all().size() == 3);
+    BOOST_TEST(refused(1, {.take = all[1].what.siblings.back().at}) == "settled");
+    BOOST_TEST(refused(2, {.content = 100}) == "settled");
+    BOOST_TEST(refused(0, {.content = 10}) == "settled");
+    p.sync();
+    BOOST_TEST(p.b.all().empty());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
