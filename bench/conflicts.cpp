@@ -132,7 +132,7 @@ constexpr std::size_t known_rounds = 10; // whose names are written again and ag
     }
 }
 
-// What does a change cost at both of two replicas, with one conflict in a hundred changes, and without any; and
+// What does a change cost at both of two replicas, with one conflict in a hundred changes, and without, and
 // beside so many rules that state bounds of other keys? `./dev instructions` counts the same in instructions.
 void change(benchmark::State& state, names which, std::size_t bounds) {
     bool conflicts = state.range(0) > 0;
