@@ -14,7 +14,7 @@ enum class errc : std::uint8_t {
     wrong_type,         // the object or value there has another type
     not_found,          // no such object, field, peer or file
     outdated,           // what a caller decided on has changed since it looked
-    bound_exceeded,     // a bounded counter lacks local rights
+    bound_exceeded,     // beyond the local rights of a bounded counter, or beyond a rule's bound
     nested_transaction, // a transaction was started inside a transaction
     aborted,            // the transaction's function asked to roll back
     closed,             // the replica, link or file is closed

@@ -132,12 +132,16 @@ constexpr std::size_t known_rounds = 10; // whose names are written again and ag
     }
 }
 
-// What does a change cost at both of two replicas, with one conflict in a hundred changes, and without any?
-// `./dev instructions` counts the same in instructions.
-void change(benchmark::State& state, names which) {
+// What does a change cost at both of two replicas, with one conflict in a hundred changes, and without, and
+// beside so many rules that state bounds of other keys? `./dev instructions` counts the same in instructions.
+void change(benchmark::State& state, names which, std::size_t bounds) {
     bool conflicts = state.range(0) > 0;
     bench::scratch place;
-    auto all = rules::make({{.key = "ruled:*", .how = *parse_resolver("last_writer_wins")}});
+    std::vector<rule> stated{{.key = "ruled:*", .how = *parse_resolver("last_writer_wins")}};
+    for (std::size_t i = 0; i < bounds; ++i)
+        stated.push_back({.key = "stock:" + bench::key(i) + ":*", .min = value(0)});
+    auto all = rules::make(std::move(stated));
+    WEFT_CHECK(all.has_value());
     member a(place, "a", 1, *all);
     member b(place, "b", 2, *all);
     exchange(a, b, link_up{link, {}, "bench:"});
@@ -150,16 +154,21 @@ void change(benchmark::State& state, names which) {
         return state.SkipWithError("there are not the conflicts that there should be");
     state.SetItemsProcessed(static_cast<std::int64_t>(rounds * 100));
 }
-BENCHMARK_CAPTURE(change, known_names, names::known)
+BENCHMARK_CAPTURE(change, known_names, names::known, 0)
     ->ArgName("conflicts_in_a_hundred")
     ->Arg(0)
     ->Arg(1)
     ->Iterations(1)
     ->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(change, every_other_name_new, names::every_other_new)
+BENCHMARK_CAPTURE(change, every_other_name_new, names::every_other_new, 0)
     ->ArgName("conflicts_in_a_hundred")
     ->Arg(0)
     ->Arg(1)
+    ->Iterations(1)
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(change, bounds_of_other_keys, names::known, 300)
+    ->ArgName("conflicts_in_a_hundred")
+    ->Arg(0)
     ->Iterations(1)
     ->Unit(benchmark::kMillisecond);
 

@@ -1,5 +1,6 @@
 #include "resolve/rules.hpp"
 
+#include "base/bytes.hpp"
 #include "base/codec.hpp"
 #include "base/limits.hpp"
 
@@ -29,6 +30,11 @@ auto reach(const rule& one) {
 // Differs for any two rules that do not apply to just the same.
 auto scope(const rule& one) {
     return std::tuple(exact(one), stem(one), std::string_view(one.field), one.type);
+}
+
+// What most texts differ in already.
+std::uint64_t head_of(std::string_view text) {
+    return text.size() < 8 ? first_bytes(text) : first_bytes(text.substr(0, 8));
 }
 
 bool is_number(const value& v) {
@@ -160,9 +166,11 @@ rules::keys::keys(std::vector<std::pair<std::string, bool>> stems) {
 
 // No stem that is a beginning has another between it and the keys that begin so: it would be among its own.
 bool rules::keys::find(std::string_view key) const {
-    auto after =
-        std::upper_bound(stems_.begin(), stems_.end(), key,
-                         [](std::string_view k, const auto& one) { return k < one.first; });
+    auto after = std::upper_bound(stems_.begin(), stems_.end(), key,
+                                  [head = head_of(key)](std::string_view k, const auto& one) {
+                                      std::uint64_t other = head_of(one.first);
+                                      return head != other ? head < other : k < one.first;
+                                  });
     if (after == stems_.begin()) return false;
     const auto& [stem, whole] = *std::prev(after);
     return whole ? key == stem : key.starts_with(stem);

@@ -65,7 +65,7 @@ public:
     [[nodiscard]] bool empty() const { return all_.empty(); }
     [[nodiscard]] bool any_keeps_removes() const { return any_keeps_removes_; }
     // Whether some rule that states a bound fits the object, the most specific or not. Each change asks:
-    // O(log r), and of most keys that no such rule is about the first byte says so.
+    // O(log r), and a first byte that no such rule's key has says so at once.
     [[nodiscard]] bool may_bound(std::span<const std::string_view> path, type_id type) const {
         return (bounded_kinds_ >> static_cast<unsigned>(type.kind) & 1U) != 0 && !path.empty() &&
                (bounded_keys_.holds(path.front()) || bounds_field(path));

@@ -92,7 +92,7 @@ std::vector<strategy> all_strategies() {
 
 BOOST_AUTO_TEST_SUITE(strategies)
 
-// Past `arrange`, which would hand both the same. A sum, an average and dominance take what is there twice for
+// Past `arrange`, which would hand both the same. Sum, average and dominance take what is there twice for
 // two siblings, so of those only the order may be any.
 RC_BOOST_PROP(no_strategy_depends_on_the_order_of_siblings_or_on_their_repetition,
               (bool only_numbers)) {
@@ -102,8 +102,8 @@ RC_BOOST_PROP(no_strategy_depends_on_the_order_of_siblings_or_on_their_repetitio
         for (std::size_t i = other.siblings.size(); i-- > 1;)
             std::swap(other.siblings[i], other.siblings[*rc::gen::inRange<std::size_t>(0, i + 1)]);
     };
-    auto alike = [](const result<std::optional<reading>>& a,
-                    const result<std::optional<reading>>& b) {
+    using made = result<std::optional<reading>>;
+    auto alike = [](const made& a, const made& b) {
         return a && b ? *a == *b : !a && !b && a.error() == b.error();
     };
     shuffle();
