@@ -25,8 +25,8 @@ struct audit_log_options {
 //              behind a damaged header, and it is reported by name and offset. A torn tail is cut, with a
 //              warning; nothing else is, and what cannot be read at all stays until there is too much, or
 //              until something behind it is too old
-//   retention  the oldest segments go, whole, when they are too old or too much. A segment takes entries of an
-//              eighth of the age (limits::audit_segments_an_age), and what is too old is looked for every
+//   retention  the oldest segments go, whole, when they are too old or too much. A segment takes entries of
+//              an eighth of the age (limits::audit_segments_an_age), and what is too old is looked for every
 //              limits::audit_look_ms while there are entries: so no entry stays longer than the age, an
 //              eighth of it and that. Of what is too much the newest segment stays
 //   restart    a replay decides again what it decided before; `take_replayed` passes over what is here, and

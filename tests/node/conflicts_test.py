@@ -167,6 +167,10 @@ class Settling(Pair):
         self.apart(lambda a: a.do("incr", "stock", "-2"), lambda b: b.do("incr", "stock", "-2"))
         [over] = self.queue(self.b)
         self.assertEqual((over["kind"], over["failed"]), ("bound", ["bound_exceeded: -1 is below 0"]))
+        self.assertEqual([self.a.status()[f"conflicts_{what}"] for what in ("out_of_bounds", "failing")], [1, 0])
+        self.assertIn("1 values lie outside of what a rule allows", self.a.do("status"))
+        self.assertIn("conflict.bound_crossed", self.a.events())
+        self.assertNotIn("strategy_failed", self.a.events())
         self.refused(self.b.weft("conflicts resolve", "stock", "--value", "-5"), DATA, "-5 is below 0")
         self.b.do("conflicts resolve", "stock", "--value", "0")
         self.alike()
@@ -331,7 +335,7 @@ class Settling(Pair):
         self.assertEqual((len(rest["entries"]), rest["damaged"]), (1, []))
         for inside in (31, first["next"] + 3):
             status, answer = self.a.http("GET", f"/v1/audit?from={inside}")
-            self.assertEqual((status, answer["code"]), (400, "invalid_argument"))
+            self.assertEqual((status, answer["error"]["code"]), (400, "invalid_argument"))
 
 
 class Configuration(Case):
