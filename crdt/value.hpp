@@ -36,7 +36,7 @@ inline constexpr bool fits_integer = sizeof(I) < sizeof(std::int64_t) ||
 // A scalar: a JSON scalar made precise. An immutable regular type of 16 bytes; text and binary of
 // up to 14 bytes lie inside it, longer ones on the heap, where all copies share them.
 //
-//   cost    copy and move: O(1)
+//   cost    copy and move: O(1); a copy of a lent one: its content
 //   threads each value belongs to one thread at a time; copies are independent
 //   order   by kind, then by content; doubles by IEEE total order, with one NaN, so that every
 //           replica sorts alike; 1 and 1.0 are two values

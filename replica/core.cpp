@@ -210,7 +210,6 @@ void core::seal() {
 
 // Appended and kept: it must not keep alive the frame that it came in. The same bytes for both, for the
 // driver knows by them what is not in the log yet.
-
 void core::log_run(const run_header& header, const shared_bytes& in, run_hash hash) {
     shared_bytes run = in.compact();
     origins_[header.origin].last = hash;

@@ -8,7 +8,7 @@
 namespace weft {
 
 // Operations of the open change that the state does not hold yet. Those that look at nothing wait for the end
-// of the change, or for who reads. Applied together, they wait for memory together (keyspace::fetch); what
+// of the change, or for who reads. Applied together, they wait for memory together (keyspace::series); what
 // was never applied need not be taken back.
 class pending_operations {
 public:
