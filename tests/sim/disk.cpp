@@ -148,6 +148,9 @@ void sim_directory::overwrite(const std::string& name, bytes contents) {
     fresh->durable = std::move(contents);
     names_[name] = fresh;
     durable_names_[name] = fresh;
+    for (entry_change& done : unsynced_) { // else its sync would put the file back that was there
+        if (done.put && done.name == name) done.put = fresh;
+    }
 }
 
 void sim_directory::alter(const std::string& name, bytes contents) {
