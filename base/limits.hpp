@@ -54,10 +54,10 @@ inline constexpr std::uint32_t heartbeat_ms = 1'000;
 inline constexpr std::uint32_t silence_ms_max = 5'000; // then a link counts as lost
 inline constexpr std::uint32_t backoff_ms_min = 50;
 inline constexpr std::uint32_t backoff_ms_max = 5'000;
-// What was applied is acknowledged to who sent it after this, or when enough credit can be returned, or
-// when something that it made became durable; to everybody else after the longer time.
-inline constexpr std::uint32_t ack_delay_ms = 25;
-inline constexpr std::uint32_t acks_delay_ms = 250;
+// What was applied and what is durable is acknowledged to everybody after this, or when enough credit can be
+// returned; and at once for so long after a peer said that somebody there waits for it.
+inline constexpr std::uint32_t ack_delay_ms = 250;
+inline constexpr std::uint32_t ack_at_once_ms = 1'000;
 inline constexpr std::uint32_t repair_ms = 300; // a missing cause is asked for again
 // Where two states differ: parts compared at once, then between two looks, and steps of one.
 inline constexpr std::size_t digest_ranges_max = 16;

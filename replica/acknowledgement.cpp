@@ -65,6 +65,11 @@ std::vector<acknowledgements::due> acknowledgements::cancel(const error& why) {
     return out;
 }
 
+bool acknowledgements::for_others() const {
+    return std::any_of(waiting_.upper_bound(1), waiting_.end(),
+                       [](const auto& queue) { return !queue.second.empty(); });
+}
+
 instant acknowledgements::deadline() const {
     return deadlines_.empty() ? instant::never() : deadlines_.begin()->first;
 }

@@ -28,6 +28,8 @@ public:
     [[nodiscard]] std::vector<due> cancel(const error& why);
 
     [[nodiscard]] instant deadline() const;
+    // Whether somebody waits for another member than this one.
+    [[nodiscard]] bool for_others() const;
     [[nodiscard]] std::size_t size() const { return size_; }
 
 private:

@@ -383,10 +383,7 @@ void core::on_log_synced(log_index durable_end) {
     }
     durable_at_.seen_by(self_member, durable_);
     acks_due();
-    // Who made what is durable now may have callers that wait for it.
-    for (auto& [id, s] : sessions_) {
-        if (s.open && durable_.at(s.their_id) > s.reported_durable.at(s.their_id)) send_ack(s);
-    }
+    for (auto& [id, s] : sessions_) ack_at_once(s);
 }
 
 error core::depends_on_refused(replica_id which) const {

@@ -223,8 +223,10 @@ private:
     void greet(session& s);
     void count_vectors(session_id id);
     void send(session& s, message what);
+    void on_ack(session& s, const ack_message& ack);
     void send_ack(session& s);
     void acks_due();
+    void ack_at_once(session& s);
     [[nodiscard]] log_index first_lacked(const session& s) const;
     void send_heartbeat(session& s, std::uint64_t pong);
 
@@ -454,7 +456,7 @@ private:
     dot missing_; // what the run that was just taken waits for
     stability durable_at_;
     acknowledgements waiting_;
-    instant next_acks_ = instant::never(); // to everybody
+    instant next_acks_ = instant::never();
     bool clock_ahead_reported_ = false;
     std::map<std::string, instant> said_; // by report_seldom, and when
     instant digest_compared_{-1};

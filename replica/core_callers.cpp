@@ -36,13 +36,15 @@ void core::wait(const committed& change, ack_level level, instant deadline,
         return;
     }
     dot last{change.first.replica, change.end - 1};
+    std::size_t members = members_for(level);
+    bool asks_others = members > 1 && !waiting_.for_others();
     // Where it is not durable yet, a sync is due, or asked for here, and its end is a step.
     sync_asked_ = true;
-    if (options_.sync == sync_policy::none || durable_.covers(last) ||
+    if (options_.sync == sync_policy::none || durable_.covers(last) || asks_others ||
         deadline < waiting_.deadline()) {
         call_asks_ = true;
     }
-    waiting_.wait(last, members_for(level), deadline, std::move(whom));
+    waiting_.wait(last, members, deadline, std::move(whom));
 }
 
 std::size_t core::members_for(ack_level level) const {

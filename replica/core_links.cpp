@@ -280,9 +280,7 @@ void core::on_received(const received& got) {
             } else if constexpr (std::same_as<kind, runs_message>) {
                 on_runs(*s, what);
             } else if constexpr (std::same_as<kind, ack_message>) {
-                if (what.taken_bytes > s->acked_bytes) s->moved = now_;
-                s->take_ack(what);
-                note_durable(*s);
+                on_ack(*s, what);
             } else if constexpr (std::same_as<kind, heartbeat_message>) {
                 on_heartbeat(*s, what);
             } else if constexpr (std::same_as<kind, notice_message>) {
@@ -522,7 +520,7 @@ void core::on_hello(session& s, const hello_message& hello) {
     report_event(severity::info, "session.open", hello.name + " (" + s.url + ")");
     // Its stamp is only a hint: what its changes carry decides.
     (void)clock_.observe(hello.clock, wall_ms_);
-    s.next_ack = now_.after_ms(limits::ack_delay_ms);
+    acks_due();
     if (check_their_knowledge(s, hello)) refresh_interests();
 }
 

@@ -53,13 +53,13 @@ void core::on_runs(session& s, const runs_message& runs) {
             s.repairing = true;
         }
     }
+    if (now_ < s.at_once_until) sync_asked_ = true;
     // What was dropped is asked for again at the next look for repair, not at once: else a peer that has
     // more than can be held back would be asked for it without a pause.
     if (s.taken_bytes - s.reported_bytes >= limits::credit_bytes / 4) {
         send_ack(s);
     } else {
         acks_due();
-        s.next_ack = std::min(s.next_ack, now_.after_ms(limits::ack_delay_ms));
     }
 }
 
@@ -71,13 +71,30 @@ void core::on_refused_run(session& s, replica_id origin_id, const error& why) {
 }
 
 void core::send_ack(session& s) {
-    s.next_ack = instant::never();
-    if (auto ack = s.make_ack(applied_, durable_)) send(s, std::move(*ack));
+    bool waiting = waiting_.for_others();
+    if (waiting) s.next_asking = now_.after_ms(limits::ack_at_once_ms / 2);
+    if (auto ack = s.make_ack(applied_, durable_, waiting)) send(s, std::move(*ack));
 }
 
-// Something is to be told to everybody, which may wait: only who sent it or made it has somebody waiting.
+// Something is to be told to everybody, which has time where nobody waits for it.
 void core::acks_due() {
-    if (next_acks_ == instant::never()) next_acks_ = now_.after_ms(limits::acks_delay_ms);
+    if (next_acks_ == instant::never()) next_acks_ = now_.after_ms(limits::ack_delay_ms);
+}
+
+void core::on_ack(session& s, const ack_message& ack) {
+    if (ack.taken_bytes > s.acked_bytes) s.moved = now_;
+    s.take_ack(ack);
+    note_durable(s);
+    if (!ack.waiting) return;
+    s.at_once_until = now_.after_ms(limits::ack_at_once_ms);
+    sync_asked_ = true;
+    ack_at_once(s);
+}
+
+// To a peer that waits: whether something that it made is durable here.
+void core::ack_at_once(session& s) {
+    bool news = durable_.at(s.their_id) > s.reported_durable.at(s.their_id);
+    if (s.open && now_ < s.at_once_until && news) send_ack(s);
 }
 
 // Asks each peer for what should come from it: own changes from everybody, the rest from one of them
@@ -406,14 +423,17 @@ void core::tick() {
     drop_old_snapshots();
     bool everybody = now_ >= next_acks_;
     if (everybody) next_acks_ = instant::never();
+    bool waiting = waiting_.for_others();
+    if (!everybody && !waiting) return;
     for (auto& [id, s] : sessions_) {
-        if (s.open && (everybody || now_ >= s.next_ack)) send_ack(s);
+        if (s.open && (everybody || now_ >= s.next_asking)) send_ack(s);
     }
 }
 
 instant core::deadline() const {
     instant out = std::min({waiting_.deadline(), next_acks_, next_sync_, snapshot_due()});
     if (cut_wanted_) out = std::min(out, next_log_cut_);
+    bool waiting = waiting_.for_others();
     if (!changed_states_.empty()) out = std::min(out, next_telling_);
     bool behind = transfer_ && transfer_->at == transfer_phase::catching_up && !transfer_->reading;
     if (behind) out = now_;
@@ -423,8 +443,8 @@ instant core::deadline() const {
     }
     for (const auto& [id, s] : sessions_) {
         if (s.open) {
-            out = std::min(
-                {out, s.next_ack, s.next_heartbeat, s.last_heard.after_ms(limits::silence_ms_max)});
+            out = std::min({out, s.next_heartbeat, s.last_heard.after_ms(limits::silence_ms_max)});
+            if (waiting) out = std::min(out, s.next_asking);
             if (owes(s)) out = std::min(out, s.moved.after_ms(limits::stall_ms_max));
             if (s.frames_taken < s.frames_bytes)
                 out = std::min(out, s.link_moved.after_ms(limits::stall_ms_max));

@@ -54,13 +54,14 @@ void session::take_ack(const ack_message& ack) {
 }
 
 std::optional<ack_message> session::make_ack(const version_vector& applied,
-                                             const version_vector& durable) {
+                                             const version_vector& durable, bool waiting) {
     ack_message out;
     out.applied = applied.above(reported_applied);
     out.durable = durable.above(reported_durable);
     out.taken_bytes = taken_bytes;
-    if (out.applied.empty() && out.durable.empty() && taken_bytes == reported_bytes)
-        return std::nullopt;
+    out.waiting = waiting;
+    bool news = !out.applied.empty() || !out.durable.empty() || taken_bytes != reported_bytes;
+    if (!news && !waiting) return std::nullopt;
     reported_applied = applied;
     reported_durable = durable;
     reported_bytes = taken_bytes;

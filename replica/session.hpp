@@ -66,9 +66,10 @@ struct session {
     bool repairing = false;  // causes were missing: everything is wanted here until they came
     std::uint64_t taken_bytes = 0;
     std::uint64_t reported_bytes = 0;
-    instant next_ack = instant::never(); // to who sent something here
     version_vector reported_applied;
     version_vector reported_durable;
+    instant at_once_until; // somebody there waits for what is durable here …
+    instant next_asking;   // … and here for what is there: when to say so again
 
     // What the peer said of itself since.
     version_vector their_applied;
@@ -104,9 +105,9 @@ struct session {
     // Takes a new Interest. The cursor is then to be rewound to the first run that is lacked now.
     void take_interest(interest_message fresh);
     void take_ack(const ack_message& ack);
-    // What grew since the last Ack; nothing if nothing is worth telling.
+    // What grew since the last Ack, and whether somebody waits; nothing if nothing is worth telling.
     [[nodiscard]] std::optional<ack_message> make_ack(const version_vector& applied,
-                                                      const version_vector& durable);
+                                                      const version_vector& durable, bool waiting);
 };
 
 } // namespace weft

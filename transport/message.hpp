@@ -59,6 +59,7 @@ struct ack_message {
     std::vector<version_vector::entry> applied; // what grew since the last ack on this session
     std::vector<version_vector::entry> durable;
     std::uint64_t taken_bytes = 0; // run bytes taken on this session so far: returns credit
+    bool waiting = false;          // for such an ack of what the sender made: at once, for a while
 
     bool operator==(const ack_message&) const = default;
 };

@@ -141,8 +141,8 @@ struct Interest {
 # The stream
 
 struct Ack {
-  # Returns credit and tells progress.  Sent when a quarter of the credit was taken, when something
-  # became durable, and otherwise soon after runs were applied.
+  # Returns credit and tells progress.  Sent when a quarter of the credit was taken, when something that
+  # the peer waits for became durable, and otherwise ack_delay_ms after any of it changed.
 
   applied @0 :List(Entry);
   # The entries of the applied vector that grew since the last Ack of this session.
@@ -154,6 +154,10 @@ struct Ack {
   takenBytes @2 :UInt64;
   # Bytes of encoded runs taken off this session since it began, applied or not.  The peer starts no
   # run while it has sent credit_bytes more than this.
+
+  waiting @3 :Bool;
+  # Somebody at the sender waits for its operations to be durable elsewhere: for ack_at_once_ms from now on
+  # each of them that is durable is acknowledged at once.  Said again while they wait.
 }
 
 struct Heartbeat {

@@ -150,6 +150,7 @@ void write(wire::Message::Builder out, const ack_message& m) {
     write_entries(to.initApplied(count(m.applied.size())), m.applied);
     write_entries(to.initDurable(count(m.durable.size())), m.durable);
     to.setTakenBytes(m.taken_bytes);
+    to.setWaiting(m.waiting);
 }
 
 void write(wire::Message::Builder out, const heartbeat_message& m) {
@@ -328,6 +329,7 @@ message read(wire::Ack::Reader from, rules& keep) {
     m.applied = keep.entries(from.getApplied(), "ack: applied");
     m.durable = keep.entries(from.getDurable(), "ack: durable");
     m.taken_bytes = from.getTakenBytes();
+    m.waiting = from.getWaiting();
     return m;
 }
 

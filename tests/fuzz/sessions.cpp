@@ -195,6 +195,7 @@ private:
                 ack.applied.assign(applied.entries().begin(), applied.entries().end());
                 ack.durable.assign(durable.entries().begin(), durable.entries().end());
                 ack.taken_bytes = in_.varint();
+                ack.waiting = ack.taken_bytes % 2 == 1;
                 return send(ack);
             }
             case 5: {

@@ -149,6 +149,94 @@ BOOST_AUTO_TEST_CASE(one_disk_is_one_member_for_acknowledgements) {
     BOOST_TEST(!a.decisions.find_peer("").has_value(), "no entry is left that nobody stands for");
 }
 
+// Nobody waits for most changes: an Ack for each would double the messages.
+BOOST_AUTO_TEST_CASE(an_acknowledgement_has_time_unless_somebody_waits_for_it) {
+    engine a;
+    a.meets("b", replica_id{20});
+    a.happens(log_synced{log_index{0}});
+    auto later = [&](std::uint32_t ms) {
+        a.now = a.now.after_ms(ms);
+        a.happens(woken{});
+        return a.sent<ack_message>();
+    };
+    shared_bytes last;
+    std::uint64_t end = 1;
+    auto comes_and_is_durable = [&] { // how many Acks that took
+        last = run_of(replica_id{20}, end, last.view.empty() ? run_hash{} : hash_of(last.view));
+        ++end;
+        a.receives(last);
+        std::size_t acks = a.sent<ack_message>().size();
+        a.happens(log_synced{a.decisions.log_end()});
+        return acks + a.sent<ack_message>().size();
+    };
+    (void)later(limits::ack_delay_ms); // what the Hello showed
+    BOOST_TEST(comes_and_is_durable() == 0U);
+    BOOST_TEST((a.decisions.deadline() <= a.now.after_ms(limits::ack_delay_ms)));
+    auto acks = later(limits::ack_delay_ms);
+    BOOST_REQUIRE(acks.size() == 1U);
+    BOOST_TEST(acks[0].durable.size() == 1U);
+    BOOST_TEST(!acks[0].waiting, "nobody waits here");
+
+    BOOST_TEST(comes_and_is_durable() == 0U);
+    ack_message waiting;
+    waiting.waiting = true;
+    a.happens(received{wire, waiting, 100});
+    BOOST_TEST(a.sent<ack_message>().size() == 1U, "what was durable before");
+    BOOST_TEST(comes_and_is_durable() == 1U, "what is from here on");
+    (void)later(limits::ack_at_once_ms);
+    BOOST_TEST(comes_and_is_durable() == 0U, "it did not say so again");
+}
+
+BOOST_AUTO_TEST_CASE(who_waits_for_others_says_so_for_as_long_as_it_waits) {
+    engine a({.name = "a", .peers = {"test:b", "test:c"}});
+    a.meets("b", replica_id{20}, peer_id{0});
+    auto later = [&](std::uint32_t ms) {
+        a.now = a.now.after_ms(ms);
+        a.happens(woken{});
+        auto acks = a.sent<ack_message>();
+        return std::any_of(acks.begin(), acks.end(), [](auto& ack) { return ack.waiting; });
+    };
+    auto made = a.writes();
+    auto waits = [&](ack_level level) {
+        a.decisions.wait(made, level, instant::never(), [](const result<void>&) {});
+    };
+    waits(ack_level::disk());
+    BOOST_TEST(!later(1), "for this replica alone");
+    BOOST_TEST(!a.decisions.wants_step());
+    waits(ack_level::majority());
+    BOOST_TEST(a.decisions.wants_step(), "it is said at once");
+    BOOST_TEST(later(0));
+    BOOST_TEST(!later(1), "once");
+    BOOST_TEST((a.decisions.deadline() <= a.now.after_ms(limits::ack_at_once_ms / 2)));
+    BOOST_TEST(later(limits::ack_at_once_ms / 2), "and again");
+    a.happens(link_down{wire, {errc::link_lost, ""}});
+    a.meets("b", replica_id{20}, peer_id{0});
+    BOOST_TEST(a.sent<ack_message>().at(0).waiting, "to one that comes, too");
+    ack_message has_it;
+    has_it.applied = has_it.durable = {{replica_id{10}, made.end - 1}};
+    a.happens(received{wire, has_it, 100});
+    BOOST_TEST(later(limits::ack_at_once_ms), "what is not durable here has no majority yet");
+    a.happens(log_synced{a.decisions.log_end()});
+    BOOST_TEST(a.count<answer>() == 2U);
+    BOOST_TEST(!later(limits::ack_at_once_ms), "nobody waits any more");
+}
+
+// Else it would come as late as this replica's own policy lets it be.
+BOOST_AUTO_TEST_CASE(who_never_hurries_with_a_sync_does_where_a_peer_waits) {
+    engine a({.name = "a", .sync = sync_policy::none});
+    a.meets("b", replica_id{20});
+    shared_bytes first = run_of(replica_id{20});
+    a.receives(first);
+    BOOST_TEST(a.count<sync_log>() == 0U);
+    ack_message waiting;
+    waiting.waiting = true;
+    a.happens(received{wire, waiting, 100});
+    BOOST_TEST(a.count<sync_log>() == 1U);
+    a.happens(log_synced{a.decisions.log_end()});
+    a.receives(run_of(replica_id{20}, 2, hash_of(first.view)));
+    BOOST_TEST(a.count<sync_log>() == 1U);
+}
+
 BOOST_AUTO_TEST_CASE(what_depends_on_a_refused_origin_is_refused_and_not_held_back) {
     engine a;
     a.meets("b", replica_id{20});
@@ -280,15 +368,7 @@ BOOST_AUTO_TEST_CASE(states_that_differ_are_reported_with_their_keys) {
     engine a;
     a.meets("b", replica_id{20});
     a.receives(run_of(replica_id{30}));
-    auto digests_sent = [&] {
-        std::vector<digests_message> out;
-        for (const effect& e : a.asked) {
-            const auto* sent = std::get_if<send_message>(&e);
-            if (sent == nullptr) continue;
-            if (const auto* m = std::get_if<digests_message>(&sent->what)) out.push_back(*m);
-        }
-        return out;
-    };
+    auto digests_sent = [&] { return a.sent<digests_message>(); };
     auto peer = [&] { return a.decisions.status(a.now).peers.at(0); };
     heartbeat_message beat;
     beat.ping = 1;

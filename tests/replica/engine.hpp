@@ -61,6 +61,17 @@ struct engine {
         return static_cast<std::size_t>(std::count_if(
             asked.begin(), asked.end(), [](auto& e) { return std::holds_alternative<Effect>(e); }));
     }
+    // Messages of that kind that are to be sent.
+    template <class Message>
+    [[nodiscard]] std::vector<Message> sent() const {
+        std::vector<Message> out;
+        for (const effect& e : asked) {
+            const auto* one = std::get_if<send_message>(&e);
+            if (one == nullptr) continue;
+            if (const auto* m = std::get_if<Message>(&one->what)) out.push_back(*m);
+        }
+        return out;
+    }
     [[nodiscard]] bool reported(std::string_view what) const {
         return std::any_of(asked.begin(), asked.end(), [&](const effect& e) {
             const auto* said = std::get_if<report>(&e);

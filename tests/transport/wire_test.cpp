@@ -156,6 +156,7 @@ std::vector<bytes> samples() {
     ack.applied = {{replica_id{1}, 2}, {replica_id{2}, 2}};
     ack.durable = {{replica_id{1}, 1}};
     ack.taken_bytes = 12'345;
+    ack.waiting = true;
     heartbeat_message heartbeat{1, 2, hlc{3}, 4, small_vector_of(2), 5, {6, 7}};
     std::vector<bytes> out;
     for (const message& m :
@@ -242,7 +243,8 @@ BOOST_AUTO_TEST_CASE(every_message_comes_back_as_it_was) {
     BOOST_TEST(rc::check("hello", [] { check_round_trip(any_hello()); }));
     BOOST_TEST(rc::check("interest", [] { check_round_trip(any_interest()); }));
     BOOST_TEST(rc::check("ack", [] {
-        check_round_trip(ack_message{any_entries(), any_entries(), any<std::uint64_t>()});
+        check_round_trip(
+            ack_message{any_entries(), any_entries(), any<std::uint64_t>(), any<bool>()});
     }));
     BOOST_TEST(rc::check("heartbeat", [] { check_round_trip(any_heartbeat()); }));
     BOOST_TEST(rc::check("notice", [] {

@@ -19,7 +19,7 @@ BUGS = [
      "    if (own && options_.sync == sync_policy::commit && run.index >= durable_end_) return false;",
      "    if (!PLANTED && own && options_.sync == sync_policy::commit && run.index >= durable_end_) return false;"),
     ("acks_say_applied_is_durable", "replica/core_sync.cpp",
-     "s.make_ack(applied_, durable_)", "s.make_ack(applied_, PLANTED ? applied_ : durable_)"),
+     "s.make_ack(applied_, durable_, waiting)", "s.make_ack(applied_, PLANTED ? applied_ : durable_, waiting)"),
     ("sync_covers_what_came_during_it", "recovery/wal.cpp",
      "        durable_end_ = std::max(durable_end_, sync_.end);",
      "        durable_end_ = PLANTED ? end_ : std::max(durable_end_, sync_.end);"),
