@@ -328,6 +328,15 @@ public:
 
     void clear() { *this = {}; }
 
+    // Frees entries from the last on until `left` of them went, for who cannot wait for all at once; what
+    // other maps hold too goes at once, and costs nothing. `part` does the same with a value, which may be
+    // large, and says whether all of it went. True once nothing is left; before, the map is only to be
+    // released further.
+    template <class Part> // called with Value& and std::size_t& left
+    bool release(std::size_t& left, Part part) {
+        return !root_ || release_below(root_, left, part);
+    }
+
 private:
     // The leaf that holds or would hold `key`.
     template <class K>
@@ -612,6 +621,27 @@ private:
         }
         std::destroy(all + kept, all + which->count);
         which->count = kept;
+    }
+    template <class Part>
+    static bool release_below(node_pointer& which, std::size_t& left, Part& part) {
+        if (!which.shared() && which->height == 0) {
+            entry* all = items<entry>(which.get());
+            for (; which->count > 0; --which->count) {
+                entry& last = all[which->count - 1];
+                if (left == 0 || !part(last.value, left)) return false;
+                std::destroy_at(&last);
+                if (left > 0) --left;
+            }
+        } else if (!which.shared()) {
+            fence* all = items<fence>(which.get());
+            for (; which->count > 0; --which->count) {
+                fence& last = all[which->count - 1];
+                if (last.below && !release_below(last.below, left, part)) return false;
+                std::destroy_at(&last);
+            }
+        }
+        which = {};
+        return true;
     }
     void lower() { // no root without items, and none with a single way down
         while (root_ && root_->height > 0 && root_->count == 1) {

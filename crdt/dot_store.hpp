@@ -239,6 +239,9 @@ public:
     void for_each_dot(Visit visit) const {
         for (const auto& e : entries_) e.value.for_each_dot(visit);
     }
+    bool release(std::size_t& left) { // see ordered_map
+        return entries_.release(left, [](Store&, std::size_t&) { return true; });
+    }
 
     void encode_to(byte_writer& out) const {
         out.u8(partial_ ? 1 : 0);

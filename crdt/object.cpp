@@ -129,6 +129,10 @@ map_store map_store::partial() {
 }
 
 bool map_store::empty() const { return children_.empty(); }
+bool map_store::release(std::size_t& left) {
+    return children_.release(left,
+                             [](object& child, std::size_t& rest) { return child.release(rest); });
+}
 
 const object* map_store::find(child_ref child) const {
     return std::as_const(children_).find(child);

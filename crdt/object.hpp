@@ -156,6 +156,7 @@ public:
     void join(const map_store& other, const Mine& my_seen, const Theirs& their_seen);
     template <class Visit>
     void for_each_dot(Visit visit) const;
+    bool release(std::size_t& left); // see ordered_map
 
     void encode_to(byte_writer& out) const;
     [[nodiscard]] static map_store decode_from(byte_reader& in, std::size_t depth = 0);
@@ -178,6 +179,7 @@ public:
     [[nodiscard]] bool live() const { return present_ > 0; }
     [[nodiscard]] bool is_partial() const { return marks_.is_partial(); }
     [[nodiscard]] bool any_present() const { return marks_.any_present(); }
+    bool release(std::size_t& left) { return marks_.release(left); }
 
     template <seen Mine, seen Theirs>
     const flag_store* join_at(const value& element, const flag_store& theirs, const Mine& my_seen,
@@ -266,6 +268,15 @@ public:
     template <class Visit>
     void for_each_dot(Visit visit) const {
         std::visit([&](const auto& store) { store.for_each_dot(visit); }, data_);
+    }
+
+    bool release(std::size_t& left) { // see ordered_map
+        return std::visit(
+            [&](auto& store) {
+                if constexpr (requires { store.release(left); }) return store.release(left);
+                return true;
+            },
+            data_);
     }
 
     // The delta that removes everything seen here: stores to join, and the dots that it has seen.

@@ -545,8 +545,8 @@ net::awaitable<void> connection::watch(http_request request) {
     co_await write_slice(box.shared().get());
 }
 
-// False if the link broke. A watcher that takes nothing loses what waits for it, and has some time yet to
-// take what is on its way, and to be told.
+// False if the link broke. A watcher that takes nothing loses what waits for it, also where it was dropped
+// already, and has some time yet to take what is on its way, and to be told.
 net::awaitable<bool> connection::write_slice(watcher* to) {
     auto& socket = stream_.socket();
     auto moved = std::chrono::steady_clock::now();
@@ -565,10 +565,11 @@ net::awaitable<bool> connection::write_slice(watcher* to) {
                     box->wake();
                 });
         }
-        auto patience = to->reason() ? idle : stall;
+        bool lost_all = to->reason() && to->next() == nullptr;
+        auto patience = lost_all ? idle : stall;
         if (std::chrono::steady_clock::now() < moved + patience) {
             co_await to->woken_by(moved + patience);
-        } else if (to->reason()) {
+        } else if (lost_all) {
             co_return false;
         } else {
             to->drop("it took nothing for " + std::to_string(limits::http_stall_ms_max / 1000) +

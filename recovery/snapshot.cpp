@@ -6,6 +6,7 @@
 #include "base/limits.hpp"
 #include "recovery/repair.hpp"
 #include "recovery/sealed.hpp"
+#include "replica/state_release.hpp"
 
 #include <xxhash.h>
 
@@ -101,6 +102,7 @@ public:
         (void)files_.remove(fresh_name()); // or the next start does it
     }
     [[nodiscard]] snapshot_info written() const { return {at_, size_}; }
+    [[nodiscard]] keyspace take_state() { return chunks_.take(); }
 
 private:
     std::string fresh_name() const { return snapshot_name(at_) + ".new"; }
@@ -455,6 +457,7 @@ private:
             job_->out.give_up();
         }
         auto done = std::move(job_->done);
+        release_later(run_, job_->out.take_state());
         job_.reset();
         under_way_bytes_ = 0;
         done(std::move(outcome));

@@ -3,6 +3,7 @@
 #include "base/check.hpp"
 #include "recovery/snapshot.hpp"
 #include "replica/state_join.hpp"
+#include "replica/state_release.hpp"
 
 #include <array>
 #include <utility>
@@ -149,6 +150,11 @@ private:
 
     void finish(result<joined_state> outcome) {
         auto done = std::move(job_->done);
+        for (state_image* one : {&job_->mine, &job_->theirs})
+            release_later(run_, std::move(one->objects));
+        if (job_->join) {
+            for (keyspace& side : job_->join->take_sides()) release_later(run_, std::move(side));
+        }
         job_.reset();
         done(std::move(outcome));
     }
@@ -182,7 +188,7 @@ result<std::unique_ptr<transfer_store>> open_transfers(disk& files, loop& run,
         if (!opened) return fail(opened.error());
         auto size = (*opened)->size();
         if (!size) return fail(size.error());
-        if (!staged && *size > 0 && *size < what->snapshot.size) {
+        if (!staged && *size > 0 && *size <= what->snapshot.size) {
             staged = staged_transfer{*what, *size};
         } else if (auto removed = files.remove(name); !removed) {
             return fail(removed.error());

@@ -162,6 +162,7 @@ std::vector<effect> core::step(const event& happened, std::vector<effect> spare)
             }
         },
         happened.what);
+    if (retries_) retry_held_back();
     seal();
     hand_out_audits(); // before a snapshot that holds what they are about
     tick();
@@ -328,12 +329,17 @@ void core::apply_changes(decoded_run& run, origin& from, bool replaying) {
 }
 
 void core::retry_held_back() {
+    retries_ = false;
     for (bool progress = true; progress;) {
         progress = false;
         for (auto [origin_id, first] : held_back_.heads()) {
             held_back_.drop_covered(origin_id, applied_.at(origin_id));
             const held_back::waiting* head = held_back_.find(origin_id, first);
             if (head == nullptr || !applied_.covers(head->missing)) continue;
+            if (much_to_tell()) { // first what it makes of them is told
+                retries_ = true;
+                return;
+            }
             session_id from = head->from;
             shared_bytes run = head->run;
             auto header = read_run_header(run.view);

@@ -17,6 +17,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 
 namespace weft {
 
@@ -157,7 +158,8 @@ private:
         std::optional<session_id> session; // the open one
         std::optional<error> last_error;
         std::optional<error> blocked;
-        version_vector durable;               // what it was last known to have on its disk
+        std::optional<instant> lacks_since; // of one that is away: there is something that it lacks
+        version_vector durable;             // what it was last known to have on its disk
         std::optional<snapshot_ref> fetching; // of ours, when its link was lost …
         instant fetching_until;               // … kept so long for it to go on with
         std::uint64_t bytes_in = 0;
@@ -210,6 +212,7 @@ private:
     [[nodiscard]] std::optional<peer_id> free_entry();
     [[nodiscard]] std::uint64_t known_of_us(const received& got) const;
     void lost_tail(const session& s, std::uint64_t theirs);
+    [[nodiscard]] std::set<replica_id> forked_below(const hello_message& hello) const;
     [[nodiscard]] bool check_their_knowledge(session& s, const hello_message& hello);
     void refresh_interests();
     [[nodiscard]] std::size_t room(const session& s) const;
@@ -279,10 +282,12 @@ private:
     [[nodiscard]] result<run_outcome> take_run(const run_header& header, const shared_bytes& run,
                                                bool replaying);
     void retry_held_back();
+    [[nodiscard]] bool much_to_tell() const;
     void log_run(const run_header& header, const shared_bytes& in, run_hash hash);
     void apply_changes(decoded_run& run, origin& from, bool replaying);
     void want_sync();
     void want_snapshot();
+    void refuse_snapshots();
     [[nodiscard]] bool grew_since_snapshot() const;
     [[nodiscard]] instant snapshot_due() const;
     using snapshot_callbacks = std::vector<std::function<void(result<snapshot_info>)>>;
@@ -453,7 +458,8 @@ private:
     std::size_t sending_bytes_ = 0;              // handed to all links and not drained yet
     std::size_t vector_bytes_ = 0;               // of all sessions
     held_back held_back_;
-    dot missing_; // what the run that was just taken waits for
+    bool retries_ = false; // some of it can be applied, and was left for the next step
+    dot missing_;          // what the run that was just taken waits for
     stability durable_at_;
     acknowledgements waiting_;
     instant next_acks_ = instant::never();

@@ -156,6 +156,8 @@ void core::notify_subscribers(const change_view& change, const run_header& run,
 
 void core::collect_answers() {
     for (auto& due : waiting_.collect(durable_, durable_at_, now_)) {
+        if (!due.outcome && disk_full_)
+            due.outcome.error().detail += ". The disk is full here: it waits for space";
         effects_.push_back(answer{std::move(due.whom), std::move(due.outcome)});
     }
 }

@@ -234,6 +234,7 @@ void core::forget_session(session_id id, const error& why) {
         if (gone.dialed && !gone.open) entry->connecting = false;
         bool was_the_session = entry->session == id;
         if (was_the_session) entry->session.reset();
+        if (was_the_session && gone.probing) entry->lacks_since = gone.probe_at;
         if (gone.blocked) entry->blocked = gone.blocked;
         bool has_it =
             gone.serving && gone.serve_next == gone.serving->size && gone.known.covers(floor_);
@@ -498,6 +499,7 @@ void core::on_hello(session& s, const hello_message& hello) {
     entry.ever_open = true;
     entry.last_error.reset();
     entry.blocked.reset();
+    entry.lacks_since.reset();
     durable_at_.has_at_most(entry.url, has); // it may have lost its disk
 
     s.open = true;
@@ -524,9 +526,38 @@ void core::on_hello(session& s, const hello_message& hello) {
     if (check_their_knowledge(s, hello)) refresh_interests();
 }
 
+// The origins of which the peer has less than there is here, and another history: where it stands no run
+// ends here, or another one. Looks from the newest run back, as far as they are in memory.
+std::set<replica_id> core::forked_below(const hello_message& hello) const {
+    std::vector<origin_state> looked_for;
+    for (const origin_state& theirs : hello.applied) {
+        if (theirs.counter < applied_.at(theirs.origin)) looked_for.push_back(theirs);
+    }
+    std::set<replica_id> out;
+    std::size_t left = looked_for.size();
+    for (log_index at = tail_.end(); left > 0 && at > tail_.begin();) {
+        at = previous(at);
+        const logged_run& run = tail_.at(at);
+        auto theirs = std::lower_bound(
+            looked_for.begin(), looked_for.end(), run.origin,
+            [](const origin_state& one, replica_id id) { return one.origin < id; });
+        bool there = theirs != looked_for.end() && theirs->origin == run.origin &&
+                     run.first <= theirs->counter && theirs->counter > 0;
+        if (!there) continue;
+        bool ends_there = run.end - 1 == theirs->counter;
+        bool in_log = run.end > theirs->counter; // else a state brought it
+        if (in_log && !(ends_there && hash_of(run.bytes.view) == theirs->last))
+            out.insert(run.origin);
+        theirs->counter = 0; // found
+        --left;
+    }
+    return out;
+}
+
 // Compares what the peer has of each origin with what is here: a lost tail, or a fork. False if that made
 // us take a new id: then all sessions start afresh, `s` too.
 bool core::check_their_knowledge(session& s, const hello_message& hello) {
+    std::set<replica_id> forked = forked_below(hello);
     for (const origin_state& theirs : hello.applied) {
         if (theirs.origin == id_ && theirs.counter >= next_counter_) {
             lost_tail(s, theirs.counter);
@@ -537,8 +568,10 @@ bool core::check_their_knowledge(session& s, const hello_message& hello) {
         if (known->second.refused && theirs.counter > applied_.at(theirs.origin)) {
             block(s, *known->second.refused);
         }
-        if (applied_.at(theirs.origin) != theirs.counter) continue;
-        if (known->second.last == theirs.last) continue;
+        bool both_there = applied_.at(theirs.origin) == theirs.counter;
+        bool same =
+            both_there ? known->second.last == theirs.last : !forked.contains(theirs.origin);
+        if (same) continue;
         error fork{errc::dot_reused,
                    "operation " + to_string(dot{theirs.origin, theirs.counter}) +
                        " has another content at '" + s.name +
@@ -588,6 +621,10 @@ void core::block(session& s, const error& why) {
 }
 
 void core::on_notice(session& s, const notice_message& notice) {
+    // It takes some of what is here no more: who looks at this side is to see that, too.
+    peer_entry* entry = entry_of(s);
+    if (notice.code == errc::dot_reused && entry != nullptr)
+        entry->blocked = error{notice.code, "it says: " + notice.detail};
     if (notice.code == errc::clock_ahead) {
         clock_.distrust_wall(true);
         if (!clock_ahead_reported_) {

@@ -56,13 +56,25 @@ state_image core::image() const {
 
 // When the next one is due by itself, as far as can be said now.
 instant core::snapshot_due() const {
-    if (snapshotting_ || !grew_since_snapshot()) return instant::never();
+    if (snapshotting_ || disk_full_ || !grew_since_snapshot()) return instant::never();
     bool by_size =
         options_.snapshot_log_bytes > 0 && bytes_since_snapshot_ >= options_.snapshot_log_bytes;
     return std::max(by_size ? now_ : next_snapshot_, snapshot_not_before_);
 }
 
+// Nothing becomes durable now: who waits for a snapshot need not wait for space. One of a joined state stays.
+void core::refuse_snapshots() {
+    error why{errc::disk_full, "no snapshot is written until there is space"};
+    answer_snapshot(snapshot_waiters_, fail(why));
+    bool joined = transfer_ && transfer_->at == transfer_phase::writing;
+    if (!taken_ || joined) return;
+    taken_.reset();
+    snapshotting_ = false;
+    answer_snapshot(snapshot_served_, fail(why));
+}
+
 void core::want_snapshot() {
+    if (disk_full_ && grew_since_snapshot()) return refuse_snapshots();
     if (!snapshotting_) {
         bool asked = !snapshot_waiters_.empty();
         if (asked && !grew_since_snapshot()) {

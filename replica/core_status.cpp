@@ -155,6 +155,8 @@ replica_status core::status(instant now) const {
             }
             peer.state = s.caught_up ? peer_state::active : peer_state::catching_up;
         } else {
+            peer.lag_ops = applied_.operations_beyond(p.durable);
+            peer.lag_ms = peer.lag_ops > 0 && p.lacks_since ? now.ms_since(*p.lacks_since) : 0;
             bool tried = p.failures > 0 || p.ever_open || p.last_error;
             peer.state = tried ? peer_state::failed : peer_state::initializing;
             if (p.last_error) peer.error = to_string(*p.last_error);

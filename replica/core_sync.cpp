@@ -17,13 +17,16 @@ constexpr std::size_t link_bytes_max = 4 * limits::batch_bytes_target;
 
 // ---- receiving
 
+bool core::much_to_tell() const {
+    return untold_bytes_ > limits::buffer_share(options_.buffer_bytes_max);
+}
+
 void core::on_runs(session& s, const runs_message& runs) {
     peer_entry* entry = entry_of(s);
     for (const shared_bytes& run : runs.runs) {
         s.taken_bytes += run.view.size();
         // Subscribers are told whole paths, which a run does not have: a small frame may make much of it.
-        bool much_to_tell = untold_bytes_ > limits::buffer_share(options_.buffer_bytes_max);
-        if (disk_full_ || much_to_tell) {
+        if (disk_full_ || much_to_tell()) {
             s.ask_resend = true;
             continue;
         }
@@ -324,6 +327,9 @@ void core::on_heartbeat(session& s, const heartbeat_message& beat) {
 
 void core::tick() {
     dial_what_is_due();
+    for (peer_entry& p : peers_) {
+        if (!p.session && !p.lacks_since && !p.durable.covers(applied_)) p.lacks_since = now_;
+    }
     std::vector<std::pair<session_id, error>> lost;
     std::vector<session_id> taking_nothing;
     bool refresh = false;
@@ -436,7 +442,7 @@ instant core::deadline() const {
     bool waiting = waiting_.for_others();
     if (!changed_states_.empty()) out = std::min(out, next_telling_);
     bool behind = transfer_ && transfer_->at == transfer_phase::catching_up && !transfer_->reading;
-    if (behind) out = now_;
+    if (behind || retries_) out = now_;
     for (const peer_entry& p : peers_) {
         if (p.configured && !p.paused && !p.connecting && !p.session)
             out = std::min(out, p.next_dial);

@@ -101,6 +101,10 @@ void core::ask_for_state(session& s) {
     t.peer = s.name;
     t.from = s.id;
     t.moved = now_;
+    if (t.staged > 0 && t.staged == t.what.snapshot.size) { // all came, then the process ended
+        t.at = transfer_phase::waiting;
+        return;
+    }
     t.asked = t.staged + limits::transfer_window_bytes;
     send(s, state_request{t.what.snapshot, t.staged, t.asked});
 }
@@ -148,6 +152,7 @@ void core::give_up_transfer(const error& why, bool blame_peer) {
     session* s = transfer_->from ? find_session(*transfer_->from) : nullptr;
     bool blames = blame_peer && !transfer_->of_earlier_life;
     if (transfer_->at >= transfer_phase::joining) snapshotting_ = false;
+    effects_.push_back(release_state{std::move(transfer_->joined.image.objects)});
     transfer_.reset();
     std::int64_t wait_ms = std::int64_t{limits::transfer_stall_ms}
                            << std::min(transfer_failures_++, 6U);
@@ -285,7 +290,7 @@ void core::stand_on_joined() {
     transfer_failures_ = 0;
     snapshotting_ = false;
     std::uint64_t operations = done.applied.operations_beyond(applied_);
-    state_ = std::move(done.joined.image.objects);
+    effects_.push_back(release_state{std::exchange(state_, std::move(done.joined.image.objects))});
     for (const image_origin& o : done.joined.image.header.origins) {
         origin& known = origins_[o.id];
         known.last = o.last;

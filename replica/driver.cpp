@@ -1,6 +1,7 @@
 #include "replica/driver.hpp"
 
 #include "base/check.hpp"
+#include "replica/state_release.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -479,6 +480,8 @@ void driver::perform(discard_staged&) {
     if (removed) return;
     parts_.doors.events.on({severity::warning, "transfer.not_removed", to_string(removed.error())});
 }
+
+void driver::perform(release_state& what) { release_later(parts_.doors.run, std::move(what.old)); }
 
 void driver::perform(dial& what) {
     parts_.transports.dial(

@@ -155,6 +155,7 @@ private:
     void perform(stage_state& what);
     void perform(join_state& what);
     void perform(discard_staged& what);
+    void perform(release_state& what);
     void perform(dial& what);
     void perform(send_message& what);
     void perform(close_link& what);

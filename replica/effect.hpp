@@ -71,6 +71,9 @@ struct join_state { // what is staged is whole; answered with state_joined
     state_image mine;
 };
 struct discard_staged {};
+struct release_state { // a state that nobody needs any more: not all of it at once
+    keyspace old;
+};
 struct dial { // answered with link_up or dial_failed
     peer_id peer{};
     std::string url;
@@ -105,7 +108,7 @@ struct report {
 using effect =
     std::variant<persist_identity, append_log, sync_log, read_log, write_snapshot, remove_snapshot,
                  verify_snapshot, set_aside_snapshot, find_log_cut, drop_log, read_state,
-                 stage_state, join_state, discard_staged, dial, send_message, close_link, notify,
-                 notify_conflict, record_audit, answer, report>;
+                 stage_state, join_state, discard_staged, release_state, dial, send_message,
+                 close_link, notify, notify_conflict, record_audit, answer, report>;
 
 } // namespace weft

@@ -84,6 +84,10 @@ public:
     [[nodiscard]] const state_digest& digest() const { return weight_.digest; }
     [[nodiscard]] std::uint64_t state_bytes() const { return weight_.state_bytes; }
 
+    // Frees about so many entries of a state that nobody needs any more: objects, elements of sets, fields of
+    // maps. True once nothing is left; before, it is only to be released further.
+    bool release(std::size_t entries) { return root_.release(entries); }
+
     // Recounts everything from the objects: digest, live counts. For tests and for `verify`.
     void check_invariants() const;
 

@@ -55,7 +55,11 @@ public:
     ~image_chunks() = default;
 
     [[nodiscard]] bool done() const { return levels_.empty(); }
-    [[nodiscard]] bytes next(); // not when done
+    [[nodiscard]] bytes next();     // not when done
+    [[nodiscard]] keyspace take() { // the state, for who frees it; nothing else may follow
+        levels_.clear();
+        return std::move(frozen_);
+    }
 
 private:
     struct level { // a map, and where in it

@@ -1,6 +1,7 @@
 #pragma once
 #include "replica/state_image.hpp"
 
+#include <array>
 #include <string>
 #include <variant>
 #include <vector>
@@ -29,6 +30,11 @@ public:
     [[nodiscard]] bool done() const { return levels_.empty(); }
     void step(std::size_t entries); // joins about that many, or what is left of them
     [[nodiscard]] keyspace take() { return std::move(joined_); }
+    // The two states, for who frees them; nothing else may follow.
+    [[nodiscard]] std::array<keyspace, 2> take_sides() {
+        levels_.clear();
+        return {std::move(mine_.objects), std::move(theirs_.objects)};
+    }
     // The keys of what differs between the result so far and the state of this side, in order.
     [[nodiscard]] const std::vector<std::string>& changed() const { return changed_; }
 

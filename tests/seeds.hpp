@@ -31,6 +31,8 @@ struct regression {
 inline constexpr std::array regressions{
     regression{166, "an acknowledgement at level disk that counted other replicas' disks"},
     regression{247, "a disk that failed at a snapshot's end, taken for a damaged snapshot"},
+    regression{382,
+               "a slow disk, on which an identity took longer to write than worlds allowed for"},
     regression{428, "runs that were held back for ever for causes that nobody has any more"},
     regression{499, "a floor that rose through a state transfer, and peers that were not told"},
     regression{1488, "a damaged end of the log that the refusal to open did not name"},

@@ -17,6 +17,7 @@ int run(const repair_command& given) {
         std::printf("nothing to repair: %s opens\n", given.dir.c_str());
     } else if (given.dry_run) {
         std::printf("nothing was changed; what is good would be kept, and the rest put aside\n");
+        return data_problem;
     } else {
         std::printf(
             "repaired: 'weft serve' starts it under a new replica id, and peers bring what they "

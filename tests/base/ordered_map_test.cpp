@@ -153,6 +153,13 @@ void does_what_a_map_does() {
             }
             RC_ASSERT(same(mine, reference));
         }
+        // What one lets go of piece by piece the others still have.
+        for (std::size_t turns = 0;; ++turns) {
+            std::size_t left = 5;
+            if (mine.release(left, [](wide&, std::size_t&) { return true; })) break;
+            RC_ASSERT(left == 0U);
+            RC_ASSERT(turns <= reference.size() / 5);
+        }
         for (const auto& [copy, then] : copies) RC_ASSERT(same(copy, then));
     });
 }

@@ -138,15 +138,11 @@ BOOST_AUTO_TEST_CASE(what_peers_state_of_themselves_has_a_budget_and_the_largest
     BOOST_TEST(a.decisions.status(a.now).vector_bytes == 0U);
 }
 
-BOOST_AUTO_TEST_CASE(what_subscribers_are_told_of_one_frame_is_bounded_and_the_rest_comes_again) {
-    replica_options options{.name = "a"};
-    options.buffer_bytes_max = limits::buffer_bytes_min;
-    engine a(options);
-    BOOST_REQUIRE(a.decisions.subscribe({"", true}, [](const change_event&) {}));
-    std::size_t share = limits::buffer_share(options.buffer_bytes_max);
-    std::string key(limits::key_bytes_max, 'k'); // once in a run, however often it is written
+// Three runs of so many operations each, of which subscribers are told much more than is in them: the key is
+// once in a run, however often it is written.
+static runs_message much_to_tell(std::uint64_t operations, const version_vector& dependencies) {
+    std::string key(limits::key_bytes_max, 'k');
     std::string_view name = key;
-    std::uint64_t operations = share / key.size();
     runs_message frame;
     run_hash previous{};
     for (std::uint64_t n = 0; n < 3; ++n) {
@@ -156,7 +152,8 @@ BOOST_AUTO_TEST_CASE(what_subscribers_are_told_of_one_frame_is_bounded_and_the_r
         op.type = {type_kind::counter};
         op.what = action::increment;
         op.amount = 1;
-        encoder.begin_change(hlc::at_ms(wall_ms), {});
+        encoder.begin_change(hlc::at_ms(wall_ms),
+                             n == 0 ? dependencies.entries() : version_vector{}.entries());
         for (std::uint64_t i = 0; i < operations; ++i) encoder.add(op);
         encoder.end_change();
         shared_bytes run(
@@ -164,6 +161,37 @@ BOOST_AUTO_TEST_CASE(what_subscribers_are_told_of_one_frame_is_bounded_and_the_r
         previous = hash_of(run.view);
         frame.runs.push_back(std::move(run));
     }
+    return frame;
+}
+
+BOOST_AUTO_TEST_CASE(what_subscribers_are_told_of_what_was_held_back_is_bounded_too) {
+    replica_options options{.name = "a"};
+    options.buffer_bytes_max = limits::buffer_bytes_min;
+    engine a(options);
+    BOOST_REQUIRE(a.decisions.subscribe({"", true}, [](const change_event&) {}));
+    std::uint64_t operations =
+        limits::buffer_share(options.buffer_bytes_max) / limits::key_bytes_max;
+    a.meets("b", replica_id{20});
+    a.happens(received{wire, much_to_tell(operations, {{replica_id{30}, 1}}), 100});
+    BOOST_TEST(a.decisions.status(a.now).held_back_runs == 3U);
+    a.receives(run_of(replica_id{30}));
+    for (std::uint64_t n = 1; n <= 3; ++n) {
+        BOOST_TEST(a.decisions.applied().at(replica_id{20}) == n * operations);
+        if (n < 3) BOOST_TEST((a.decisions.deadline() <= a.now), "the rest is for the next step");
+        a.happens(woken{});
+    }
+    BOOST_TEST((a.decisions.deadline() > a.now));
+    BOOST_TEST(a.decisions.status(a.now).held_back_runs == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(what_subscribers_are_told_of_one_frame_is_bounded_and_the_rest_comes_again) {
+    replica_options options{.name = "a"};
+    options.buffer_bytes_max = limits::buffer_bytes_min;
+    engine a(options);
+    BOOST_REQUIRE(a.decisions.subscribe({"", true}, [](const change_event&) {}));
+    std::uint64_t operations =
+        limits::buffer_share(options.buffer_bytes_max) / limits::key_bytes_max;
+    runs_message frame = much_to_tell(operations, {});
     a.meets("b", replica_id{20});
     for (std::uint64_t n = 1; n <= 3; ++n) {
         a.happens(received{wire, frame, 100});

@@ -1,5 +1,7 @@
 #include "replica/keyspace.hpp"
 #include "replica/state_join.hpp"
+#include "replica/state_release.hpp"
+#include "tests/recovery/test_loop.hpp"
 #include "tests/replica/operations.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -138,6 +140,53 @@ BOOST_AUTO_TEST_CASE(a_large_object_is_joined_in_slices) {
         BOOST_TEST(join.changed() == std::vector<std::string>{"large"});
         joined.check_invariants();
     }
+}
+
+// Nor does a turn in which one is freed; and what a copy holds stays.
+BOOST_AUTO_TEST_CASE(a_large_state_is_freed_in_slices) {
+    constexpr std::uint64_t count = 3'000;
+    std::vector<std::vector<std::string_view>> paths{{"set"}, {"map", "set"}};
+    keyspace state;
+    keyspace half; // as it was when half of it was there
+    version_vector seen;
+    for (std::uint64_t n = 0; n < 2 * count; ++n) {
+        if (n == count) half = state;
+        operation op;
+        op.path = paths[n % 2];
+        op.type = {n % 4 < 2 ? type_kind::add_wins_set : type_kind::remove_wins_set};
+        op.what = action::add;
+        op.argument = value(static_cast<std::int64_t>(n));
+        (void)state.apply(op, dot{replica_id{1}, n + 1}, hlc::at_ms(1), seen, nullptr);
+        seen.advance(replica_id{1}, n + 1);
+    }
+    state_digest then = half.digest();
+    std::size_t turns = 1;
+    for (; !state.release(100); ++turns) BOOST_REQUIRE(turns <= 2 * count / 100 + 1);
+    BOOST_TEST(turns >= count / 100, "at least what nobody else holds");
+    half.check_invariants();
+    BOOST_TEST((half.digest() == then));
+    turns = 1;
+    for (; !half.release(100); ++turns) BOOST_REQUIRE(turns <= count / 100 + 1);
+    BOOST_TEST(turns >= count / 100);
+
+    test_loop run;
+    std::size_t others = 0; // what the loop does between the slices
+    release_later(run, [] {
+        keyspace large;
+        for (std::uint64_t n = 1; n <= 10'000; ++n) {
+            std::string key = std::to_string(n);
+            std::string_view name = key;
+            operation op;
+            op.path = {&name, 1};
+            op.type = {type_kind::counter};
+            op.what = action::increment;
+            op.amount = 1;
+            (void)large.apply(op, dot{replica_id{1}, n}, hlc::at_ms(1), {}, nullptr);
+        }
+        return large;
+    }());
+    while (run.run_one()) ++others;
+    BOOST_TEST(others == 2U);
 }
 
 // Joining two states gives what applying the operations of both would: nothing removed comes back, nothing

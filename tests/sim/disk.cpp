@@ -162,6 +162,9 @@ void sim_directory::alter(const std::string& name, bytes contents) {
 void sim_directory::erase(const std::string& name) {
     names_.erase(name);
     durable_names_.erase(name);
+    for (entry_change& done : unsynced_) { // else its sync would bring it back
+        if (done.name == name) done.put = nullptr;
+    }
 }
 
 void sim_directory::restore_in_place(const sim_directory& backup) {

@@ -313,6 +313,30 @@ BOOST_AUTO_TEST_CASE(a_transfer_that_is_cut_at_every_piece_goes_on_with_the_same
     s.expect_sound();
 }
 
+// Most of a transfer is to verify and to join: a process that ends there has all that it needs.
+BOOST_AUTO_TEST_CASE(a_state_that_came_whole_is_not_fetched_again_after_a_kill) {
+    for (bool torn : {false, true}) { // also of a power cut, which may take what was not synced
+        small_transfer s;
+        s.start(s.b);
+        std::uint64_t total = 0;
+        s.wait_until(
+            [&] {
+                auto now = s.b->status().value().transfer;
+                total = now ? now->bytes_total : total;
+                return total > 0 && now && now->bytes == total;
+            },
+            60'000);
+        s.b.kill(torn);
+        std::uint64_t sent = peer_of(s.a, "b").bytes_out;
+        s.start(s.b);
+        s.wait_until([&] { return reported(s.b, "transfer.done"); }, 60'000);
+        if (!torn) BOOST_TEST(peer_of(s.a, "b").bytes_out - sent < total / 2);
+        if (!torn) BOOST_TEST(reported(s.b, "transfer.begin", "from where it was cut"));
+        s.expect_equal(60'000);
+        s.expect_sound();
+    }
+}
+
 BOOST_AUTO_TEST_CASE(a_snapshot_waits_so_long_for_who_was_fetching_it_and_then_another_is_fetched) {
     small_transfer s;
     s.start(s.b);

@@ -265,8 +265,13 @@ BOOST_AUTO_TEST_CASE(a_full_disk_refuses_writes_until_there_is_space) {
         auto refused = a->transact([](transaction& t) { (void)t.counter("visits").increment(); });
         BOOST_REQUIRE(!refused.has_value());
         BOOST_TEST((refused.error().code == errc::disk_full));
+        std::optional<errc> snapshot;
+        a->snapshot([&](const result<snapshot_info>& done) {
+            snapshot = done ? std::optional<errc>() : done.error().code;
+        });
         add_to(b, "visits", 100);
         s.run_ms(2'000);
+        BOOST_TEST((snapshot == errc::disk_full), "it does not wait for space");
         BOOST_TEST(count_of(a, "visits") == 11, "nothing is taken that cannot be logged");
         auto& c = s.open("c", {"a"}, policy);
         s.wait_until([&] { return count_of(c, "visits") == 1; }); // sending goes on

@@ -55,7 +55,7 @@ private:
         std::uint64_t life = 0; // processes so far
         bool restart_planned = false;
         bool disk_full = false;
-        instant full_until; // a replica looks for space once a second
+        instant full_until; // and the time to find that out
         // It was put back and does not know: what it wrote now could be under dots that were used before.
         bool mute = false;
         std::string rotten;                 // the file in which a byte flipped

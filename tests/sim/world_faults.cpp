@@ -7,7 +7,9 @@
 namespace weft::sim {
 namespace {
 
-constexpr std::int64_t space_noticed_ms_max = 2'000;
+// It looks once a second; then the log syncs, perhaps, and the identity and its directory, twice at most.
+constexpr std::int64_t space_retry_ms_max = 1'000;
+constexpr std::int64_t space_syncs_max = 5;
 
 } // namespace
 
@@ -106,7 +108,8 @@ void world::fill_disk(std::size_t index, std::int64_t for_ms) {
     after_ms(for_ms, [this, index] {
         if (!machines_[index].disk_full) return;
         fail_disk(index, std::nullopt);
-        machines_[index].full_until = cluster_.timeline().now().after_ms(space_noticed_ms_max);
+        machines_[index].full_until = cluster_.timeline().now().after_ms(
+            space_retry_ms_max + space_syncs_max * (drawn_.sync_ms_max + 1));
     });
 }
 
