@@ -2,7 +2,7 @@
 
 #include "base/check.hpp"
 #include "base/limits.hpp"
-#include "replica/state_join.hpp"
+#include "replica/state_image.hpp"
 
 #include <algorithm>
 

@@ -242,7 +242,6 @@ private:
     void on_own_log_read(const log_read& read);
     [[nodiscard]] bool caught_up_with(const shared_bytes& run);
     void catch_up();
-    [[nodiscard]] result<void> apply_to_joined(const shared_bytes& run);
     void stand_on_joined();
     void give_up_transfer(const error& why, bool blame_peer);
     [[nodiscard]] std::string fetchers_of(log_index snapshot) const;
@@ -417,8 +416,7 @@ private:
         instant moved;           // when bytes came last
         // Once it was joined: the state that takes the place of ours when it has caught up with our log.
         joined_state joined;
-        version_vector written; // what of it the snapshot holds …
-        version_vector applied; // … and with what our log held since
+        version_vector written; // what of it the snapshot holds
         log_index next{};
         bool reading = false;
     };
