@@ -14,6 +14,13 @@ std::string keys_in(const std::vector<range_digest>& ranges) {
     return out;
 }
 
+std::vector<std::vector<range_digest>>
+counted(const keyspace& state, std::vector<digest_count::range> ranges, std::size_t parts_max) {
+    digest_count all(state, std::move(ranges), parts_max);
+    while (!all.done()) all.step(SIZE_MAX);
+    return all.take();
+}
+
 } // namespace
 
 bool core::stands_at(std::uint64_t vector_hash) const {
@@ -44,7 +51,7 @@ void core::compare_digest(session& s, const heartbeat_message& beat) {
     s.next_narrowing = now_.after_ms(limits::digest_narrow_ms);
     s.narrowing_steps = 0;
     send(s, digests_message{beat.applied_hash,
-                            digest_ranges(state_, "", "", limits::digest_ranges_max)});
+                            counted(state_, {{}}, limits::digest_ranges_max).front()});
 }
 
 void core::on_digests(session& s, const digests_message& digests) {
@@ -57,7 +64,10 @@ void core::on_digests(session& s, const digests_message& digests) {
     }
     if (++s.narrowing_steps > limits::digest_narrow_steps_max)
         return; // each costs a look at the state
-    narrowed_ranges ours = narrow(state_, digests.ranges);
+    std::vector<digest_count::range> asked;
+    for (const range_digest& r : digests.ranges) asked.push_back({r.first, r.end});
+    narrowed_ranges ours =
+        narrow(digests.ranges, counted(state_, std::move(asked), limits::digest_ranges_max / 2));
     bool found = digests.found || ours.found || ours.ranges.empty();
     if (found) {
         entry->mismatch_keys = digests.found ? keys_in(digests.ranges) : keys_in(ours.ranges);
