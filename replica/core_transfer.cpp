@@ -272,6 +272,8 @@ void core::stand_on_joined() {
                  "the state of '" + done.peer +
                      "' was joined with this one: " + std::to_string(operations) + " operations, " +
                      std::to_string(done.joined.changed.size()) + " keys");
+    end_checks({errc::outdated, "a peer's state took the place of the one that was compared, and "
+                                "what it brought is in no log"});
     changed_states_.push_back({done.peer, std::move(done.joined.changed)});
     rebuild_conflicts(wall_ms_);
     retry_held_back();

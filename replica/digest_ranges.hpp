@@ -14,9 +14,9 @@ namespace weft {
 // Of an applied vector, as heartbeats carry it: digests are comparable only where it is equal.
 [[nodiscard]] std::uint64_t hash_of_vector(const version_vector& vector);
 
-// Digests of ranges of a frozen state, recounted from the objects, a little at a time. Each range is divided
-// into at most `parts_max` parts, an even number, that hold about equally many keys: one key each if there are
-// no more; one part if it holds no key.
+// Digests of ranges of a frozen state, counted anew from the objects, a little at a time. Each is divided
+// into at most `parts_max` parts, an even number, that hold about equally many keys: one key each if there
+// are no more; one part if it holds no key.
 //
 //   cost    one pass over each range, in steps of as many entries as the caller likes: elements of sets,
 //           fields of maps, or other objects

@@ -84,7 +84,7 @@ public:
     [[nodiscard]] const state_digest& digest() const { return weight_.digest; }
     [[nodiscard]] std::uint64_t state_bytes() const { return weight_.state_bytes; }
 
-    // Recounts everything from the objects: digest, live counts. For tests and for `verify`.
+    // Recounts everything from the objects: digest, live counts. For tests; `weft verify` does it in slices.
     void check_invariants() const;
 
 private:
