@@ -59,9 +59,13 @@ inline constexpr std::uint32_t backoff_ms_max = 5'000;
 inline constexpr std::uint32_t ack_delay_ms = 250;
 inline constexpr std::uint32_t ack_at_once_ms = 1'000;
 inline constexpr std::uint32_t repair_ms = 300; // a missing cause is asked for again
-// Where two states differ: parts compared at once, then between two looks, and steps of one.
+// Checks of two states: at once, each with a copy of the state; how long one may take, or wait for its turn;
+// how often one is begun because heartbeats showed a mismatch. Where they differ: parts compared at once,
+// and messages of the search.
+inline constexpr std::size_t checks_max = 4;
+inline constexpr std::uint32_t check_ms_max = 60'000;
+inline constexpr std::uint32_t mismatch_check_ms = 10'000;
 inline constexpr std::size_t digest_ranges_max = 16;
-inline constexpr std::uint32_t digest_narrow_ms = 10'000;
 inline constexpr unsigned digest_narrow_steps_max = 64;
 
 // Conflicts: what a resolver is given. More, and it waits for a person.

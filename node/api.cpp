@@ -162,7 +162,7 @@ void api::answer(const http_request& request, const reply_function& reply) {
         {"DELETE", "objects", 3}, {"POST", "ops", 2},      {"POST", "import", 2},
         {"POST", "link", 4},      {"GET", "watch", 2},     {"POST", "snapshot", 2},
         {"GET", "conflicts", 2},  {"GET", "conflicts", 3}, {"POST", "conflicts", 3},
-        {"GET", "audit", 2},
+        {"GET", "audit", 2},      {"POST", "verify", 2},
     };
     const auto& path = request.path;
     bool known = false;
@@ -173,10 +173,11 @@ void api::answer(const http_request& request, const reply_function& reply) {
         allowed = allowed || (here && r.method == request.method);
     }
     if (!known) {
-        return reply(refusal(404, {errc::not_found,
-                                   "no such path; there are /v1/status, keys, objects/KEY, ops, "
-                                   "watch, import, snapshot, conflicts, conflicts/KEY, audit and "
-                                   "link/PEER/pause or resume"}));
+        return reply(
+            refusal(404, {errc::not_found,
+                          "no such path; there are /v1/status, keys, objects/KEY, ops, "
+                          "watch, import, snapshot, verify, conflicts, conflicts/KEY, audit "
+                          "and link/PEER/pause or resume"}));
     }
     if (!allowed) {
         return reply(
@@ -186,6 +187,7 @@ void api::answer(const http_request& request, const reply_function& reply) {
     if (path[1] == "keys") return reply(keys(request));
     if (path[1] == "link") return reply(link(request));
     if (path[1] == "snapshot") return snapshot(reply);
+    if (path[1] == "verify") return verify(request, reply);
     if (path[1] == "audit") return audit(request, reply);
     if (path[1] == "conflicts") {
         if (request.method == "POST") return resolve(request, reply);
@@ -316,6 +318,15 @@ http_response api::link(const http_request& request) {
 void api::snapshot(const reply_function& reply) {
     node_.snapshot([reply](result<snapshot_info> written) {
         reply(written ? ok(json_of(*written)) : refusal(written.error()));
+    });
+}
+
+void api::verify(const http_request& request, const reply_function& reply) {
+    node_.verify(request.parameter("peer"), [reply](result<std::vector<peer_verification>> all) {
+        if (!all) return reply(refusal(all.error()));
+        json::array peers;
+        for (const peer_verification& one : *all) peers.push_back(json_of(one));
+        reply(ok(json::object{{"peers", std::move(peers)}}));
     });
 }
 

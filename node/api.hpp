@@ -77,6 +77,7 @@ private:
     void resolve(const http_request& request, const reply_function& reply);
     void audit(const http_request& request, const reply_function& reply);
     void snapshot(const reply_function& reply);
+    void verify(const http_request& request, const reply_function& reply);
     void write(const http_request& request, std::string_view operations,
                const reply_function& reply);
     void take_lines(const http_request& request, const reply_function& reply);

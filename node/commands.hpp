@@ -31,6 +31,7 @@ int run(const import_command& given);
 int run(const completion_command& given);
 int run(const conflicts_command& given);
 int run(const audit_command& given);
+int run(const verify_command& given);
 
 // Says what went wrong on standard error; gives the exit status for it.
 int complain(const error& why);

@@ -291,6 +291,18 @@ void command_line::describe_reading() {
         directory(snapshot, given.dir);
     }
     {
+        auto [verify, given] = add<verify_command>(
+            "verify",
+            "are the replicas equal? compares the whole state with that of each peer, while "
+            "writing goes on",
+            "  weft verify\n  weft verify --peer oslo --json\n\n"
+            "Exit status: 0 all are equal, 2 one differs, 3 one could not be compared.");
+        directory(verify, given.dir);
+        verify.add_option("--peer", given.peer, "only this one: its name, URL or replica id")
+            ->type_name("NAME");
+        verify.add_flag("--json", given.json, "one JSON object");
+    }
+    {
         auto [get, given] = add<get_command>("get", "print an object", "  weft get user:42 --json");
         directory(get, given.dir);
         get.add_option("KEY", given.key, "the object's key")->required();

@@ -146,15 +146,21 @@ struct import_command {
     bool progress = false;
 };
 
+struct verify_command {
+    std::string dir;
+    std::string peer; // empty: all
+    bool json = false;
+};
+
 struct completion_command {
     std::string script;
 };
 
-using command =
-    std::variant<serve_command, repair_command, link_command, snapshot_command, status_command,
-                 set_command, incr_command, transfer_command, add_command, remove_command,
-                 put_command, delete_command, get_command, keys_command, watch_command,
-                 import_command, completion_command, conflicts_command, audit_command>;
+using command = std::variant<serve_command, repair_command, link_command, snapshot_command,
+                             status_command, set_command, incr_command, transfer_command,
+                             add_command, remove_command, put_command, delete_command, get_command,
+                             keys_command, watch_command, import_command, completion_command,
+                             conflicts_command, audit_command, verify_command>;
 
 // The command, or the exit status if help was asked for (0) or the usage is wrong (1); then all is
 // said.

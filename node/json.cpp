@@ -377,6 +377,21 @@ json::object json_of(const snapshot_info& snapshot) {
     return {{"log_run", static_cast<std::uint64_t>(snapshot.at)}, {"bytes", snapshot.size_bytes}};
 }
 
+json::object json_of(const peer_verification& one) {
+    json::object out{{"peer", one.peer},
+                     {"replica_id", to_string(one.id)},
+                     {"outcome", "not_compared"},
+                     {"keys", nullptr},
+                     {"error", nullptr}};
+    if (!one.outcome) {
+        out["error"] = json_of(one.outcome.error()).at("error");
+        return out;
+    }
+    out["outcome"] = one.outcome->equal ? "equal" : "differs";
+    if (!one.outcome->keys.empty()) out["keys"] = one.outcome->keys;
+    return out;
+}
+
 json::object json_of(const transfer_status& transfer) {
     return {{"peer", transfer.peer},
             {"phase", to_string(transfer.phase)},

@@ -36,6 +36,7 @@ namespace weft {
 
 [[nodiscard]] boost::json::object json_of(const snapshot_info& snapshot);
 [[nodiscard]] boost::json::object json_of(const replica_status& status);
+[[nodiscard]] boost::json::object json_of(const peer_verification& one);
 [[nodiscard]] boost::json::object json_of(const error& failure); // {"error":{"code","detail"}}
 
 // What the change did from its object `at` on, which moves: a line for each key, each with its newline; more

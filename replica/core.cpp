@@ -2,7 +2,7 @@
 
 #include "base/check.hpp"
 #include "base/limits.hpp"
-#include "replica/state_join.hpp"
+#include "replica/state_image.hpp"
 
 #include <algorithm>
 
@@ -168,6 +168,7 @@ std::vector<effect> core::step(const event& happened, std::vector<effect> spare)
     tick();
     join_when_ready();
     catch_up();
+    tend_checks();
     tell_states();
     for (auto& [id, s] : sessions_) {
         pump(s);
@@ -440,6 +441,8 @@ std::vector<effect> core::close() {
     }
     for (auto* whose : {&snapshot_served_, &snapshot_waiters_})
         answer_snapshot(*whose, fail(errc::closed, "the replica was closed"));
+    while (!checks_.empty())
+        forget_checks(checks_.begin()->first, {errc::closed, "the replica was closed"});
     for (auto& [id, s] : sessions_) effects_.push_back(close_link{id});
     sessions_.clear();
     hand_out_audits();

@@ -11,6 +11,7 @@
 #include "replica/log_tail.hpp"
 #include "replica/pending_operations.hpp"
 #include "replica/session.hpp"
+#include "replica/state_check.hpp"
 #include "replica/status.hpp"
 #include "replica/transfer_store.hpp"
 
@@ -93,6 +94,12 @@ public:
     // Takes a snapshot as soon as it can be; calls back, through an effect, when it is durable. If nothing
     // happened since the last one, that is the answer.
     void take_snapshot(std::function<void(result<snapshot_info>)> whom);
+
+    // Compares this state with those of a linked peer, or of all that are linked or configured, each at a
+    // version vector that both reach, while everything goes on; calls back, through an effect, when all
+    // outcomes are known. What does not begin by then is timed_out; once begun it has check_ms_max.
+    using verify_callback = std::function<void(std::vector<peer_verification>)>;
+    void verify(std::optional<peer_id> whom, instant deadline, verify_callback done);
 
     [[nodiscard]] result<subscription_id> subscribe(subscription_filter filter,
                                                     change_callback whom);
@@ -247,7 +254,6 @@ private:
     void on_own_log_read(const log_read& read);
     [[nodiscard]] bool caught_up_with(const shared_bytes& run);
     void catch_up();
-    [[nodiscard]] result<void> apply_to_joined(const shared_bytes& run);
     void stand_on_joined();
     void give_up_transfer(const error& why, bool blame_peer);
     [[nodiscard]] std::string fetchers_of(log_index snapshot) const;
@@ -265,10 +271,38 @@ private:
     [[nodiscard]] std::vector<held_snapshot> held_snapshots() const;
     [[nodiscard]] std::vector<held_log> held_log_parts() const;
 
-    // Digests.
-    [[nodiscard]] bool stands_at(std::uint64_t vector_hash) const;
+    // Digests, and checks: one of each session at a time.
     void compare_digest(session& s, const heartbeat_message& beat);
+    void note_comparison(session& s, const state_digest& ours, const state_digest& theirs);
+    struct checks {
+        std::unique_ptr<state_check> now;
+        std::vector<std::pair<instant, comparison_callback>> waiting; // for the next, until then
+        bool wanted = false;                                          // also by nobody
+    };
+    void want_check(const peer_entry& p, instant deadline, comparison_callback whom);
+    void answer_comparison(const comparison_callback& whom, const result<comparison>& outcome);
+    [[nodiscard]] std::optional<error> cannot_check(const session& s) const;
+    [[nodiscard]] std::size_t checks_under_way() const;
+    [[nodiscard]] state_check& freeze(session& s, std::uint64_t number);
+    void begin_check(session& s, checks& its);
+    void on_check(session& s, const check_message& said);
+    void meet(session& s, state_check& its, const version_vector& theirs);
+    void end_check(session& s, const error& why, bool tell);
+    void finish_check(session& s, const result<comparison>& outcome);
+    void conclude(state_check& done, const result<comparison>& outcome);
+    void end_checks(const error& why);
+    void forget_checks(session_id id, const error& why);
+    void tend_checks();
+    [[nodiscard]] bool has_work(const state_check& its) const;
+    [[nodiscard]] instant checks_due() const;
+    [[nodiscard]] log_index log_for_checks() const;
+    [[nodiscard]] std::string overdue(const state_check& its) const;
+    void advance_check(session& s, state_check& its, std::size_t sharing);
+    void on_check_log_read(const log_read& read);
+    void on_counted(session& s, state_check& its);
+    void compare(session& s, state_check& its);
     void on_digests(session& s, const digests_message& digests);
+    void found_keys(session& s, const std::string& keys);
 
     // Runs.
     void apply_pending(undo_log* undo);
@@ -424,8 +458,7 @@ private:
         instant moved;           // when bytes came last
         // Once it was joined: the state that takes the place of ours when it has caught up with our log.
         joined_state joined;
-        version_vector written; // what of it the snapshot holds …
-        version_vector applied; // … and with what our log held since
+        version_vector written; // what of it the snapshot holds
         log_index next{};
         bool reading = false;
     };
@@ -466,6 +499,9 @@ private:
     bool clock_ahead_reported_ = false;
     std::map<std::string, instant> said_; // by report_seldom, and when
     instant digest_compared_{-1};
+    std::map<session_id, checks> checks_;
+    std::uint64_t checks_begun_ = 0;
+    instant next_check_slice_;
 
     // Subscribers.
     std::map<subscription_id, std::shared_ptr<const subscriber>> subscribers_;

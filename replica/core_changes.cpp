@@ -1,7 +1,7 @@
 #include "base/check.hpp"
 #include "base/limits.hpp"
 #include "replica/core.hpp"
-#include "replica/state_join.hpp"
+#include "replica/state_image.hpp"
 
 // A local change: it begins, takes operations, and ends or is rolled back.
 namespace weft {

@@ -1,73 +1,41 @@
+#include "base/limits.hpp"
 #include "replica/core.hpp"
 #include "replica/digest_ranges.hpp"
 
-// Two replicas with equal version vectors compare what they hold. If it differs, they find out where.
+// Two replicas whose version vectors happen to be equal compare what they hold, as heartbeats tell it.
 namespace weft {
-namespace {
-
-std::string keys_in(const std::vector<range_digest>& ranges) {
-    std::string out;
-    for (const range_digest& r : ranges) {
-        out += (out.empty() ? "keys from '" : ", and from '") + r.first + "'";
-        out += r.end.empty() ? " on" : " before '" + r.end + "'";
-    }
-    return out;
-}
-
-} // namespace
-
-bool core::stands_at(std::uint64_t vector_hash) const {
-    // The digest belongs to the sealed state; an open run would make it another one.
-    return vector_hash != 0 && open_run_.empty() && vector_hash == hash_of_vector(applied_);
-}
 
 void core::compare_digest(session& s, const heartbeat_message& beat) {
+    // The digest belongs to the sealed state; an open run would make it another one.
+    bool same_vector = beat.applied_hash != 0 && open_run_.empty() &&
+                       beat.applied_hash == hash_of_vector(applied_);
     peer_entry* entry = entry_of(s);
-    if (entry == nullptr || !stands_at(beat.applied_hash)) return;
+    if (entry == nullptr || !same_vector) return;
+    note_comparison(s, state_.digest(), {beat.digest});
+    // Where they differ is found on copies, so that writing does not end the search.
+    bool search = entry->digest_mismatch && entry->mismatch_keys.empty();
+    if (!search || now_ < s.next_mismatch_check) return;
+    s.next_mismatch_check = now_.after_ms(limits::mismatch_check_ms);
+    checks_[s.id].wanted = true;
+}
+
+void core::note_comparison(session& s, const state_digest& ours, const state_digest& theirs) {
+    peer_entry* entry = entry_of(s);
+    if (entry == nullptr) return;
     digest_compared_ = now_;
     entry->digest_compared = now_;
-    if (beat.digest == state_.digest().words) {
+    if (ours == theirs) {
         entry->digest_mismatch = false;
         entry->mismatch_keys.clear();
         return;
     }
-    if (!std::exchange(entry->digest_mismatch, true)) {
-        report_event(
-            severity::error, "digest.mismatch",
-            "equal version vectors, but another state at " + s.name + ": here " +
-                to_string(state_.digest()) + ", there " + to_string(state_digest{beat.digest}) +
-                ". One of the two is damaged in memory or by a defect, or a directory that was put "
-                "back wrote under an id that others knew more of; keep both directories");
-    }
-    // It ends early if somebody writes, or if the peer has not seen the mismatch yet: then another is made.
-    if (!entry->mismatch_keys.empty() || now_ < s.next_narrowing) return;
-    s.next_narrowing = now_.after_ms(limits::digest_narrow_ms);
-    s.narrowing_steps = 0;
-    send(s, digests_message{beat.applied_hash,
-                            digest_ranges(state_, "", "", limits::digest_ranges_max)});
-}
-
-void core::on_digests(session& s, const digests_message& digests) {
-    peer_entry* entry = entry_of(s);
-    if (entry == nullptr || !entry->digest_mismatch || !entry->mismatch_keys.empty()) return;
-    if (!stands_at(digests.applied_hash)) return;
-    if (now_ >= s.next_narrowing) { // the peer began
-        s.next_narrowing = now_.after_ms(limits::digest_narrow_ms);
-        s.narrowing_steps = 0;
-    }
-    if (++s.narrowing_steps > limits::digest_narrow_steps_max)
-        return; // each costs a look at the state
-    narrowed_ranges ours = narrow(state_, digests.ranges);
-    bool found = digests.found || ours.found || ours.ranges.empty();
-    if (found) {
-        entry->mismatch_keys = digests.found ? keys_in(digests.ranges) : keys_in(ours.ranges);
-        if (entry->mismatch_keys.empty())
-            entry->mismatch_keys = "no key: only the sums of all differ";
-        report_event(severity::error, "digest.mismatch_keys",
-                     "the states here and at " + s.name + " differ in: " + entry->mismatch_keys);
-        if (digests.found) return;
-    }
-    send(s, digests_message{digests.applied_hash, std::move(ours.ranges), found});
+    if (std::exchange(entry->digest_mismatch, true)) return;
+    report_event(severity::error, "digest.mismatch",
+                 "equal version vectors, but another state at " + s.name + ": here " +
+                     to_string(ours) + ", there " + to_string(theirs) +
+                     ". One of the two is damaged in memory or by a defect, or a directory that "
+                     "was put back wrote under an id that others knew more of; keep both "
+                     "directories");
 }
 
 } // namespace weft

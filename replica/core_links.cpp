@@ -158,6 +158,7 @@ hello_message core::make_hello() const {
     hello.name = options_.name;
     hello.process_nonce = nonce_;
     hello.codecs = all_codecs;
+    hello.features = feature_checks;
     hello.clock = clock_.last();
     hello.floor = floor_;
     hello.rules_version = conflicts_.rules().version();
@@ -228,6 +229,7 @@ void core::forget_session(session_id id, const error& why) {
     sending_bytes_ -= gone.undrained_bytes;
     vector_bytes_ -= gone.counted_bytes;
     std::erase_if(source_of_, [id](const auto& e) { return e.second == id; });
+    forget_checks(id, {errc::link_lost, "the link ended: " + why.detail});
     if (transfer_ && transfer_->from == id) transfer_->from.reset();
     peer_entry* entry = entry_of(gone);
     if (entry != nullptr) {
@@ -288,6 +290,8 @@ void core::on_received(const received& got) {
                 on_notice(*s, what);
             } else if constexpr (std::same_as<kind, digests_message>) {
                 on_digests(*s, what);
+            } else if constexpr (std::same_as<kind, check_message>) {
+                on_check(*s, what);
             } else if constexpr (std::same_as<kind, state_request>) {
                 on_state_request(*s, what);
             } else if constexpr (std::same_as<kind, state_chunk>) {
@@ -511,6 +515,7 @@ void core::on_hello(session& s, const hello_message& hello) {
     s.probe_stale = true;
     s.their_floor = hello.floor;
     s.rules_version = hello.rules_version;
+    s.features = hello.features;
     if (s.rules_version != conflicts_.rules().version()) {
         report_seldom(severity::warning, "conflict.other_rules", hello.name,
                       "it settles conflicts by other rules than this replica: both may read the "
@@ -597,6 +602,11 @@ std::uint64_t core::known_of_us(const received& got) const {
         out = beat->applied.at(id_);
     } else if (const auto* ack = std::get_if<ack_message>(&got.what)) {
         for (const auto& e : ack->applied) out = e.replica == id_ ? std::max(out, e.counter) : out;
+    } else if (const auto* check = std::get_if<check_message>(&got.what)) {
+        if (const auto* begin = std::get_if<check_begin>(&check->step))
+            out = begin->applied.at(id_);
+        if (const auto* answered = std::get_if<check_answer>(&check->step))
+            out = answered->applied.at(id_);
     } else if (const auto* runs = std::get_if<runs_message>(&got.what)) {
         for (const shared_bytes& run : runs->runs) {
             auto header = read_run_header(run.view);

@@ -258,7 +258,8 @@ void core::want_log_cut() {
     cut_wanted_ = false;
     if (snapshots_.size() < limits::snapshots_kept) return;
     cutting_log_ = true;
-    effects_.push_back(find_log_cut{snapshots_.front().at, seen_by_all()});
+    log_index before = std::min(snapshots_.front().at, log_for_checks());
+    effects_.push_back(find_log_cut{before, seen_by_all()});
 }
 
 void core::on_log_cut_found(const log_cut_found& answer) {

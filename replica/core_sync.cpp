@@ -265,6 +265,7 @@ void core::pump(session& s) {
 }
 
 void core::on_log_read(const log_read& read) {
+    if (read.for_check) return on_check_log_read(read);
     if (read.session == session_id{}) return on_own_log_read(read);
     session* s = find_session(read.session);
     if (s == nullptr) return;
@@ -443,6 +444,7 @@ instant core::deadline() const {
     if (!changed_states_.empty()) out = std::min(out, next_telling_);
     bool behind = transfer_ && transfer_->at == transfer_phase::catching_up && !transfer_->reading;
     if (behind || retries_) out = now_;
+    if (!checks_.empty()) out = std::min(out, checks_due());
     for (const peer_entry& p : peers_) {
         if (p.configured && !p.paused && !p.connecting && !p.session)
             out = std::min(out, p.next_dial);

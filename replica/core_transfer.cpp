@@ -1,7 +1,7 @@
 #include "base/check.hpp"
 #include "base/limits.hpp"
 #include "replica/core.hpp"
-#include "replica/state_join.hpp"
+#include "replica/state_image.hpp"
 
 #include <algorithm>
 
@@ -196,7 +196,7 @@ void core::on_state_joined(const state_joined& joined) {
     transfer& t = *transfer_;
     t.at = transfer_phase::writing;
     t.joined = *joined.outcome;
-    t.applied = t.written = t.joined.image.header.vector();
+    t.written = t.joined.image.header.vector();
     t.next = t.joined.image.header.at;
     (void)clock_.observe(t.joined.newest, wall_ms_);
     t.joined.image.header.newest = clock_.last();
@@ -204,42 +204,6 @@ void core::on_state_joined(const state_joined& joined) {
 }
 
 // ---- catching up
-
-result<void> core::apply_to_joined(const shared_bytes& run) {
-    transfer& t = *transfer_;
-    auto header = read_run_header(run.view);
-    WEFT_CHECK(header.has_value());
-    std::uint64_t expected = t.applied.at(header->origin) + 1;
-    if (header->end <= expected) return {};
-    auto& origins = t.joined.image.header.origins;
-    auto at = std::lower_bound(origins.begin(), origins.end(), header->origin,
-                               [](const image_origin& o, replica_id id) { return o.id < id; });
-    if (at == origins.end() || at->id != header->origin) {
-        if (origins.size() >= limits::vector_entries_max) return fail(too_many_origins());
-        at = origins.insert(at, image_origin{header->origin, 0, {}, {}, {}});
-    }
-    if (header->first != expected || header->previous != at->last) {
-        return fail(errc::dot_reused,
-                    "run " + to_string(dot{header->origin, header->first}) +
-                        " of this replica's log does not continue the state that came: two "
-                        "histories under one replica id");
-    }
-    auto decoded = decode_run(*header, run.view);
-    WEFT_CHECK(decoded.has_value()); // it was applied here before
-    if (const auto& who = header->who) at->who = *who;
-    for (const change_view& change : (*decoded)->changes) {
-        for (const auto& e : change.dependencies) at->dependencies.advance(e.replica, e.counter);
-        std::uint64_t counter = change.first;
-        for (const operation& op : change.operations) {
-            t.joined.image.objects.apply(op, {header->origin, counter++}, change.stamp,
-                                         at->dependencies, nullptr);
-        }
-    }
-    at->counter = header->end - 1;
-    at->last = hash_of(run.view);
-    t.applied.advance(header->origin, at->counter);
-    return {};
-}
 
 // Of our own log, for the joined state.
 void core::on_own_log_read(const log_read& read) {
@@ -252,7 +216,9 @@ void core::on_own_log_read(const log_read& read) {
 
 // False if that ended the transfer.
 bool core::caught_up_with(const shared_bytes& run) {
-    auto applied = apply_to_joined(run);
+    auto header = read_run_header(run.view);
+    WEFT_CHECK(header.has_value());
+    auto applied = apply_run(transfer_->joined.image, *header, run);
     if (applied) {
         transfer_->next = next(transfer_->next);
         return true;
@@ -289,7 +255,8 @@ void core::stand_on_joined() {
     transfer_.reset();
     transfer_failures_ = 0;
     snapshotting_ = false;
-    std::uint64_t operations = done.applied.operations_beyond(applied_);
+    version_vector vector = done.joined.image.header.vector();
+    std::uint64_t operations = vector.operations_beyond(applied_);
     effects_.push_back(release_state{std::exchange(state_, std::move(done.joined.image.objects))});
     for (const image_origin& o : done.joined.image.header.origins) {
         origin& known = origins_[o.id];
@@ -299,7 +266,7 @@ void core::stand_on_joined() {
         if (!o.who.member.empty()) conflicts_.know(o.id, o.who);
         held_back_.drop_covered(o.id, o.counter);
     }
-    applied_ = done.applied;
+    applied_ = std::move(vector);
     durable_.join(done.written); // the rest is as durable as the log
     durable_at_.seen_by(self_member, durable_);
     floor_.join(done.joined.image.header.floor);
@@ -310,6 +277,8 @@ void core::stand_on_joined() {
                  "the state of '" + done.peer +
                      "' was joined with this one: " + std::to_string(operations) + " operations, " +
                      std::to_string(done.joined.changed.size()) + " keys");
+    end_checks({errc::outdated, "a peer's state took the place of the one that was compared, and "
+                                "what it brought is in no log"});
     changed_states_.push_back({done.peer, std::move(done.joined.changed)});
     rebuild_conflicts(wall_ms_);
     retry_held_back();

@@ -2,6 +2,8 @@
 #include "replica/keyspace.hpp"
 #include "transport/message.hpp"
 
+#include <string>
+#include <variant>
 #include <vector>
 
 namespace weft {
@@ -12,19 +14,68 @@ namespace weft {
 // Of an applied vector, as heartbeats carry it: digests are comparable only where it is equal.
 [[nodiscard]] std::uint64_t hash_of_vector(const version_vector& vector);
 
-// Digests of at most `parts` parts of [first, end) with equally many keys each, recounted from the
-// objects. An empty `end` is no end. One part if the range has no key or one.
+// Digests of ranges of a frozen state, counted anew from the objects, a little at a time. Each is divided
+// into at most `parts_max` parts, an even number, that hold about equally many keys: one key each if there
+// are no more; one part if it holds no key.
 //
-//   cost    one pass over the range
-[[nodiscard]] std::vector<range_digest> digest_ranges(const keyspace& state, std::string_view first,
-                                                      std::string_view end, std::size_t parts);
+//   cost    one pass over each range, in steps of as many entries as the caller likes: elements of sets,
+//           fields of maps, or other objects
+class digest_count {
+public:
+    struct range { // the keys from `first` on and before `end`; an empty `end` is no end
+        std::string first;
+        std::string end;
+    };
+    digest_count(keyspace frozen, std::vector<range> ranges, std::size_t parts_max);
+    digest_count(const digest_count&) = delete; // its places point into its own state
+    digest_count& operator=(const digest_count&) = delete;
+    ~digest_count() = default;
+
+    [[nodiscard]] bool done() const { return parts_.size() > ranges_.size(); }
+    void step(std::size_t entries); // counts about that many, or what is left of them
+    // When done: the parts of each range, in order.
+    [[nodiscard]] std::vector<std::vector<range_digest>> take();
+
+private:
+    struct level { // a map, and where in it
+        map_store::children_type::const_iterator at;
+        map_store::children_type::const_iterator end;
+        path_hash path;
+    };
+    // Where to go on in a set that one step did not finish.
+    using place = std::variant<std::monostate, add_wins_store<value>::map_type::const_iterator,
+                               remove_wins_store<value>::map_type::const_iterator>;
+
+    void begin_range();
+    void count_next();
+    void leave();
+    template <class Store>
+    void count_elements(const Store& elements, const path_hash& path);
+    void begin_key(std::string_view name);
+    void add(const state_digest& digest);
+
+    keyspace frozen_;
+    std::vector<range> ranges_;
+    std::size_t parts_max_;
+    std::size_t left_ = 0; // of the step
+    std::vector<level> levels_;
+    place inside_;
+    std::vector<std::vector<range_digest>>
+        parts_;                    // the last are of the range that is being counted
+    std::string_view key_;         // counted last …
+    std::size_t keys_in_last_ = 0; // … into the last part …
+    std::size_t keys_a_part_ = 1;  // … which holds no more than that
+};
+
+[[nodiscard]] state_digest sum_of(const std::vector<range_digest>& parts);
 
 struct narrowed_ranges {
     std::vector<range_digest>
         ranges;         // ours, in the lowest and the highest of theirs that differ; may be none
     bool found = false; // they cannot be divided further
 };
-[[nodiscard]] narrowed_ranges narrow(const keyspace& state,
-                                     const std::vector<range_digest>& theirs);
+// `ours` are the parts of each of their ranges.
+[[nodiscard]] narrowed_ranges narrow(const std::vector<range_digest>& theirs,
+                                     std::vector<std::vector<range_digest>> ours);
 
 } // namespace weft

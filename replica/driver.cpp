@@ -385,7 +385,7 @@ void driver::perform(read_log& what) {
     log_index first = std::max(what.first, parts_.log->seek(what.known));
     auto runs = parts_.log->read(first, what.bytes_max);
     if (runs) {
-        post(log_read{what.session, first, std::move(*runs)});
+        post(log_read{what.session, first, std::move(*runs), what.for_check});
     } else {
         fatal(runs.error());
     }

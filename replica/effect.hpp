@@ -34,6 +34,7 @@ struct
     log_index first{};
     version_vector known;
     std::size_t bytes_max = 0; // but one run at least
+    bool for_check = false;    // of that session; else to be sent there, or for a transfer
 };
 struct write_snapshot { // answered with snapshot_written
     state_image image;

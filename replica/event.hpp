@@ -38,6 +38,7 @@ struct log_read { // answers read_log
     session_id session{};
     log_index first{};
     std::vector<shared_bytes> runs;
+    bool for_check = false;
 };
 struct snapshot_written { // answers write_snapshot
     snapshot_info what;

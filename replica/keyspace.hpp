@@ -88,7 +88,7 @@ public:
     // maps. True once nothing is left; before, it is only to be released further.
     bool release(std::size_t entries) { return root_.release(entries); }
 
-    // Recounts everything from the objects: digest, live counts. For tests and for `verify`.
+    // Recounts everything from the objects: digest, live counts. For tests; `weft verify` does it in slices.
     void check_invariants() const;
 
 private:

@@ -1,5 +1,6 @@
 #include "replica/replica.hpp"
 
+#include "base/limits.hpp"
 #include "replica/driver.hpp"
 
 #include <algorithm>
@@ -202,6 +203,35 @@ result<snapshot_info> replica::snapshot() {
                     "the loop");
     }
     return waited_for<result<snapshot_info>>([&](auto answer) { snapshot(std::move(answer)); });
+}
+
+result<std::vector<peer_verification>> replica::verify(std::string_view peer) {
+    if (driver_->inside() || driver_->run().in_loop_thread()) {
+        return fail(errc::invalid_argument,
+                    "waiting here would stop what is waited for: neither in a transaction nor on "
+                    "the loop");
+    }
+    return waited_for<result<std::vector<peer_verification>>>(
+        [&](auto answer) { verify(peer, std::move(answer)); });
+}
+
+void replica::verify(std::string_view peer,
+                     std::function<void(result<std::vector<peer_verification>>)> done) {
+    auto ask = [&](core& c) -> result<void> {
+        if (driver_->closed()) return fail(closed_replica());
+        std::optional<peer_id> whom;
+        if (!peer.empty()) {
+            auto found = c.find_peer(peer);
+            if (!found) return fail(found.error());
+            whom = *found;
+        }
+        c.verify(whom, driver_->now().after_ms(limits::check_ms_max),
+                 [done](std::vector<peer_verification> all) { done(std::move(all)); });
+        return {};
+    };
+    result<void> asked =
+        driver_->inside() ? ask(driver_->unlocked_core()) : driver_->with_core(ask);
+    if (!asked) done(fail(asked.error()));
 }
 
 void replica::snapshot(std::function<void(result<snapshot_info>)> done) {

@@ -109,6 +109,19 @@ public:
     // The same without waiting; `done` is called once, on the loop, or at once if the replica is closed.
     void snapshot(std::function<void(result<snapshot_info>)> done);
 
+    // Are these replicas equal? Compares the whole state, counted anew, with that of one peer, or of all that
+    // are linked or configured, at version vectors that both reach: while everybody writes, and on both sides
+    // on a frozen copy, whose pages cost memory as they are written over. Waits for all outcomes, at most
+    // twice limits::check_ms_max; not on the loop's thread. not_found names the peers.
+    //
+    //   unreachable   the peer is not linked      timed_out   what it has did not come here, or it is slow
+    //   incompatible  it is older than checks     outdated    a state transfer came between
+    //   over_limit    it compares with others     link_lost, dot_reused
+    [[nodiscard]] result<std::vector<peer_verification>> verify(std::string_view peer = "");
+    // The same without waiting; `done` is called once, on the loop, or at once if nothing can be asked.
+    void verify(std::string_view peer,
+                std::function<void(result<std::vector<peer_verification>>)> done);
+
     // Stops and restarts replication with one peer, given by name, URL or id; not_found names the peers.
     result<void> pause_peer(std::string_view peer);
     result<void> resume_peer(std::string_view peer);

@@ -29,6 +29,7 @@ struct session {
     replica_id their_id{};
     std::uint64_t nonce = 0;
     std::uint64_t rules_version = 0; // of what settles conflicts there
+    std::uint64_t features = 0;      // what it can do that others may lack
     version_vector their_start;      // what it had applied then
     version_vector our_start;        // what we had then
     version_vector their_floor;      // what it holds only as state …
@@ -88,10 +89,9 @@ struct session {
     version_vector probe;     // their lag: what was here when it was last measured …
     instant probe_at;         // … and when
     bool probing = false;
-    bool probe_stale = true;      // an acknowledgement came since it was looked at …
-    log_index probed_end{0};      // … when the log ended here
-    instant next_narrowing;       // when to look again where the two states differ …
-    unsigned narrowing_steps = 0; // … and the steps of this look
+    bool probe_stale = true;     // an acknowledgement came since it was looked at …
+    log_index probed_end{0};     // … when the log ended here
+    instant next_mismatch_check; // where heartbeats say that the two states differ
     std::int64_t rtt_us = 0;
 
     std::size_t counted_bytes = 0; // of vectors, in the core's sum

@@ -4,6 +4,8 @@
 #include "base/limits.hpp"
 #include "replica/path_codec.hpp"
 
+#include <algorithm>
+
 namespace weft {
 
 version_vector image_header::vector() const {
@@ -38,6 +40,42 @@ version_vector decode_vector(byte_reader& in, replica_id except, const char* dis
 }
 
 } // namespace
+
+error too_many_origins() {
+    return {errc::over_limit, "a cluster holds at most " +
+                                  std::to_string(limits::vector_entries_max) +
+                                  " replica ids, and this would be one too many"};
+}
+
+result<void> apply_run(state_image& to, const run_header& header, const shared_bytes& run) {
+    auto& origins = to.header.origins;
+    auto at = std::lower_bound(origins.begin(), origins.end(), header.origin,
+                               [](const image_origin& o, replica_id id) { return o.id < id; });
+    bool known = at != origins.end() && at->id == header.origin;
+    std::uint64_t expected = (known ? at->counter : 0) + 1;
+    if (header.end <= expected) return {};
+    if (!known && origins.size() >= limits::vector_entries_max) return fail(too_many_origins());
+    if (header.first != expected || header.previous != (known ? at->last : run_hash{})) {
+        return fail(errc::dot_reused, "run " + to_string(dot{header.origin, header.first}) +
+                                          " of this replica's log does not continue the state that "
+                                          "it is added to: two histories under one replica id");
+    }
+    if (!known) at = origins.insert(at, image_origin{header.origin, 0, {}, {}, {}});
+    auto decoded = decode_run(header, run.view);
+    WEFT_CHECK(decoded.has_value()); // it was applied here before
+    if (const auto& who = header.who) at->who = *who;
+    for (const change_view& change : (*decoded)->changes) {
+        for (const auto& e : change.dependencies) at->dependencies.advance(e.replica, e.counter);
+        std::uint64_t counter = change.first;
+        for (const operation& op : change.operations) {
+            to.objects.apply(op, {header.origin, counter++}, change.stamp, at->dependencies,
+                             nullptr);
+        }
+    }
+    at->counter = header.end - 1;
+    at->last = hash_of(run.view);
+    return {};
+}
 
 bytes encode(const image_header& header) {
     byte_writer out;

@@ -1,5 +1,5 @@
 #pragma once
-#include "replica/change.hpp"
+#include "replica/change_codec.hpp"
 #include "replica/keyspace.hpp"
 
 #include <functional>
@@ -39,6 +39,13 @@ struct state_image {
     image_header header;
     keyspace objects;
 };
+
+// Adds a run of the log that the state stands in, behind what it has. dot_reused if the run does not continue
+// what is there of its origin, over_limit if that would be one origin too many; then nothing is changed. The
+// header's objects and digest stay what they were.
+[[nodiscard]] result<void> apply_run(state_image& to, const run_header& header,
+                                     const shared_bytes& run);
+[[nodiscard]] error too_many_origins();
 
 [[nodiscard]] bytes encode(const image_header& header);
 [[nodiscard]] result<image_header> decode_image_header(byte_view data);

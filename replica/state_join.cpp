@@ -157,12 +157,6 @@ std::vector<std::string_view> state_join::path() const {
     return out;
 }
 
-error too_many_origins() {
-    return {errc::over_limit, "a cluster holds at most " +
-                                  std::to_string(limits::vector_entries_max) +
-                                  " replica ids, and this would be one too many"};
-}
-
 result<image_header> join_headers(const image_header& mine, const image_header& theirs) {
     image_header out = mine;
     for (const image_origin& other : theirs.origins) {

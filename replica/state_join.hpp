@@ -100,6 +100,4 @@ private:
 [[nodiscard]] result<image_header> join_headers(const image_header& mine,
                                                 const image_header& theirs);
 
-[[nodiscard]] error too_many_origins();
-
 } // namespace weft

@@ -1,5 +1,6 @@
 #pragma once
 #include "base/ids.hpp"
+#include "base/result.hpp"
 #include "clock/version_vector.hpp"
 #include "replica/options.hpp"
 #include "replica/snapshot_store.hpp"
@@ -43,6 +44,21 @@ struct peer_status {
         false; // it settles conflicts by other rules than this replica: readings may differ
     std::uint64_t state_bytes_sent = 0;  // of a state transfer to it that is under way …
     std::uint64_t state_bytes_total = 0; // … of so many; 0 if none is
+};
+
+// Of two states at one version vector.
+struct comparison {
+    bool equal = false;
+    std::string keys; // where they differ, for people; empty if that was not found in time
+
+    bool operator==(const comparison&) const = default;
+};
+
+// One peer's, with this replica's; or why they could not be compared.
+struct peer_verification {
+    std::string peer; // its name, or its URL while that is not known
+    replica_id id{};
+    result<comparison> outcome;
 };
 
 enum class transfer_phase : std::uint8_t {

@@ -24,6 +24,9 @@ struct origin_state { // how far a replica has got with one origin
 
 using digest128 = std::array<std::uint64_t, 2>;
 
+// Bits of `features`: what the sender of a Hello can do that others may lack.
+inline constexpr std::uint64_t feature_checks = 1; // bit 0: Check and Digests as below
+
 struct hello_message { // the first message of both sides
     std::uint16_t protocol_min = 1;
     std::uint16_t protocol_max = 1;
@@ -84,12 +87,37 @@ struct range_digest { // of the keys from `first` on and before `end`
     bool operator==(const range_digest&) const = default;
 };
 
-struct digests_message { // where do two states differ?
-    std::uint64_t applied_hash = 0;
+struct digests_message {            // where do two states differ?
+    std::uint64_t applied_hash = 0; // of the common point of the check that is under way
     std::vector<range_digest> ranges;
     bool found = false; // these cannot be divided further
 
     bool operator==(const digests_message&) const = default;
+};
+
+// Are two states equal? Both sides freeze theirs, bring the copies to one version vector, and compare there.
+struct check_begin {
+    version_vector applied; // where the sender's copy stands
+
+    bool operator==(const check_begin&) const = default;
+};
+struct check_answer {
+    version_vector applied;
+
+    bool operator==(const check_answer&) const = default;
+};
+struct check_digest { // of the sender's copy at the common point
+    std::uint64_t applied_hash = 0;
+    digest128 counted{}; // anew, from the objects
+    digest128 kept{};    // as operations were applied
+
+    bool operator==(const check_digest&) const = default;
+};
+struct check_message {
+    std::uint64_t number = 0; // of the check, chosen by who begins it
+    std::variant<check_begin, check_answer, check_digest, error> step; // an error: it ends
+
+    bool operator==(const check_message&) const = default;
 };
 
 struct snapshot_ref { // a snapshot file of one replica id
@@ -133,9 +161,9 @@ struct unknown_message {
     bool operator==(const unknown_message&) const = default;
 };
 
-using message =
-    std::variant<hello_message, interest_message, runs_message, ack_message, heartbeat_message,
-                 notice_message, digests_message, state_request, state_chunk, unknown_message>;
+using message = std::variant<hello_message, interest_message, runs_message, ack_message,
+                             heartbeat_message, notice_message, digests_message, check_message,
+                             state_request, state_chunk, unknown_message>;
 
 // One frame body holding `what`, which must be within base/limits.hpp; of unknown messages only
 // answers are ever sent. One run costs at most 39 bytes around it.

@@ -47,6 +47,7 @@ struct Message {
     digests @8 :Digests;
     stateRequest @9 :StateRequest;
     stateChunk @10 :StateChunk;
+    check @11 :Check;
   }
 }
 
@@ -104,7 +105,8 @@ struct Hello {
   # Bit n: the sender reads codec n (base/compress.hpp).
 
   features @8 :UInt64;
-  # Bit n: the sender has optional behaviour n.  None is defined yet.
+  # Bit n: the sender has optional behaviour n.  Bit 0: it knows Check, and answers Digests; nobody sends
+  # either to who does not say so.
 
   clock @9 :UInt64;
   # The sender's hybrid logical clock: 48 bits of Unix milliseconds, 16 bits of logical counter.
@@ -187,16 +189,54 @@ struct Heartbeat {
   digestLow @6 :UInt64;
   digestHigh @7 :UInt64;
   # The state digest at that vector.  Equal hashes with different digests mean that the states
-  # diverged: both sides report it at once, and look for where with Digests.
+  # diverged: both sides report it at once, and look for where with a Check.
+}
+
+struct Check {
+  # Brings two states to one version vector and compares them there, while both replicas go on.  Each side
+  # freezes a copy of its state; the common point is the join of the vectors that the two copies stand at;
+  # each adds to its copy, from its own log, what is missing up to there.  A session has one check at a time.
+
+  number @0 :UInt64;
+  # Of this check: chosen by who begins it.  A reader passes over what is of another than the one under way,
+  # but for a `begin`.
+
+  union {
+    begin @1 :List(Entry);
+    # The vector of the sender's copy; answered by `answer`, or by `ended`.  If both begin at once, the check
+    # of the lower replica id goes on: its owner passes the other's `begin` over, and the other answers.
+
+    answer @2 :List(Entry);
+    # The same of the other side.  From here on both know the common point.
+
+    digest :group {
+      # Once the sender's copy is at the common point.  Both send it; the states are equal if both pairs are.
+      appliedHash @3 :UInt64;
+      # Of the common point, as in Heartbeat.
+      countedLow @4 :UInt64;
+      countedHigh @5 :UInt64;
+      # The digest, counted anew from the objects.
+      keptLow @6 :UInt64;
+      keptHigh @7 :UInt64;
+      # The digest as it was kept while operations were applied.
+    }
+
+    ended :group {
+      # The sender ends the check without an outcome, and why: as in Notice.
+      code @8 :Text;
+      detail @9 :Text;
+    }
+  }
 }
 
 struct Digests {
-  # Digests of parts of the keyspace, once heartbeats have shown that the states diverged.  Whoever gets
-  # it compares them with its own, and answers with finer parts of the lowest and of the highest that
-  # differ, until they cannot be divided: so both sides can name the keys.
+  # Digests of parts of the keyspace, once a check has shown that the states differ, of both copies at the
+  # common point.  Who began the check sends the first; whoever gets them compares them with its own, and
+  # answers with finer parts of the lowest and of the highest that differ, until they cannot be divided: so
+  # both sides can name the keys, and the check ends.
 
   appliedHash @0 :UInt64;
-  # As in Heartbeat.  A reader that stands at another vector passes the message over.
+  # Of the common point.  A reader that has no such check passes the message over.
 
   ranges @1 :List(Range);
   # At most digest_ranges_max.

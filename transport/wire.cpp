@@ -52,6 +52,12 @@ std::size_t variable_words(const digests_message& m) {
     }
     return words;
 }
+std::size_t variable_words(const check_message& m) {
+    if (const auto* begin = std::get_if<check_begin>(&m.step)) return 2 * begin->applied.size();
+    if (const auto* answer = std::get_if<check_answer>(&m.step)) return 2 * answer->applied.size();
+    const auto* why = std::get_if<error>(&m.step);
+    return why == nullptr ? 0 : 4 + words_for(std::min(why->detail.size(), notice_bytes_max) + 1);
+}
 std::size_t variable_words(const state_request&) { return 0; }
 std::size_t variable_words(const state_chunk& m) { return words_for(m.data.view.size()); }
 std::size_t variable_words(const unknown_message&) { return 0; }
@@ -184,6 +190,35 @@ void write(wire::Message::Builder out, const digests_message& m) {
         ranges[i].setDigestHigh(m.ranges[i].digest[1]);
     }
     to.setFound(m.found);
+}
+
+void write(wire::Check::Builder to, const check_begin& m) {
+    write_entries(to.initBegin(count(m.applied.size())), m.applied.entries());
+}
+
+void write(wire::Check::Builder to, const check_answer& m) {
+    write_entries(to.initAnswer(count(m.applied.size())), m.applied.entries());
+}
+
+void write(wire::Check::Builder to, const check_digest& m) {
+    auto digest = to.initDigest();
+    digest.setAppliedHash(m.applied_hash);
+    digest.setCountedLow(m.counted[0]);
+    digest.setCountedHigh(m.counted[1]);
+    digest.setKeptLow(m.kept[0]);
+    digest.setKeptHigh(m.kept[1]);
+}
+
+void write(wire::Check::Builder to, const error& why) {
+    auto ended = to.initEnded();
+    ended.setCode(text_of(std::string(to_string(why.code))));
+    ended.setDetail(text_of(presentable(why.detail, notice_bytes_max)));
+}
+
+void write(wire::Message::Builder out, const check_message& m) {
+    auto to = out.initCheck();
+    to.setNumber(m.number);
+    std::visit([&](const auto& step) { write(to, step); }, m.step);
 }
 
 void write(wire::Snapshot::Builder to, const snapshot_ref& name) {
@@ -352,15 +387,20 @@ std::optional<errc> code_named(std::string_view name) {
     return std::nullopt;
 }
 
+error read_error(capnp::Text::Reader code, capnp::Text::Reader detail, rules& keep) {
+    std::string name = keep.text(code, limits::name_bytes_max, "notice: code");
+    error out{errc::incompatible, keep.text(detail, notice_bytes_max, "notice: detail")};
+    if (auto known = code_named(name)) {
+        out.code = *known;
+    } else {
+        out.detail = name + ": " + out.detail;
+    }
+    return out;
+}
+
 message read(wire::Notice::Reader from, rules& keep) {
-    notice_message m;
-    std::string name = keep.text(from.getCode(), limits::name_bytes_max, "notice: code");
-    m.detail = keep.text(from.getDetail(), notice_bytes_max, "notice: detail");
-    m.fatal = from.getFatal();
-    std::optional<errc> code = code_named(name);
-    m.code = code.value_or(errc::incompatible);
-    if (!code) m.detail = name + ": " + m.detail;
-    return m;
+    error why = read_error(from.getCode(), from.getDetail(), keep);
+    return notice_message{why.code, std::move(why.detail), from.getFatal()};
 }
 
 message read(wire::Digests::Reader from, rules& keep) {
@@ -378,6 +418,31 @@ message read(wire::Digests::Reader from, rules& keep) {
         m.ranges.push_back(std::move(r));
     }
     m.found = from.getFound();
+    return m;
+}
+
+message read(wire::Check::Reader from, rules& keep) {
+    check_message m;
+    m.number = from.getNumber();
+    switch (from.which()) {
+        case wire::Check::BEGIN:
+            m.step = check_begin{keep.vector(from.getBegin(), "check: begin")};
+            break;
+        case wire::Check::ANSWER:
+            m.step = check_answer{keep.vector(from.getAnswer(), "check: answer")};
+            break;
+        case wire::Check::DIGEST: {
+            auto digest = from.getDigest();
+            m.step = check_digest{digest.getAppliedHash(),
+                                  {digest.getCountedLow(), digest.getCountedHigh()},
+                                  {digest.getKeptLow(), digest.getKeptHigh()}};
+            break;
+        }
+        case wire::Check::ENDED:
+            m.step = read_error(from.getEnded().getCode(), from.getEnded().getDetail(), keep);
+            break;
+        default: m.step = error{errc::incompatible, "a step of a check that is not known here"};
+    }
     return m;
 }
 
@@ -413,6 +478,7 @@ message read(wire::Message::Reader from, const shared_bytes& body, rules& keep) 
         case wire::Message::HEARTBEAT: return read(from.getHeartbeat(), keep);
         case wire::Message::NOTICE: return read(from.getNotice(), keep);
         case wire::Message::DIGESTS: return read(from.getDigests(), keep);
+        case wire::Message::CHECK: return read(from.getCheck(), keep);
         case wire::Message::STATE_REQUEST: return read(from.getStateRequest(), keep);
         case wire::Message::STATE_CHUNK: return read(from.getStateChunk(), body, keep);
         default: return unknown_message{static_cast<std::uint16_t>(from.which()), false};

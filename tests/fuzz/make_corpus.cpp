@@ -109,6 +109,12 @@ int main(int count, char** words) {
     }
     digests_message digests{7, {{"", "b", {1, 2}}, {"b", "", {3, 4}}}, false};
     out.keep("message", "digests", encode_message(digests));
+    version_vector vector{{replica_id{1}, 2}, {replica_id{3}, 4}};
+    for (const check_message& check :
+         {check_message{5, check_begin{vector}}, check_message{5, check_answer{vector}},
+          check_message{5, check_digest{7, {1, 2}, {3, 4}}},
+          check_message{5, error{errc::timed_out, "why"}}})
+        out.keep("message", "check", encode_message(check));
     snapshot_ref ref{log_index{9}, 100};
     out.keep("message", "state_request", encode_message(state_request{ref, 10, 20}));
     shared_bytes part(bytes(7, std::byte{3}));

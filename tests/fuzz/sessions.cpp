@@ -41,6 +41,7 @@ hello_message greeting(replica_id id, std::uint64_t nonce) {
     out.id = id;
     out.name = "x";
     out.process_nonce = nonce;
+    out.features = feature_checks;
     return out;
 }
 
@@ -158,7 +159,7 @@ private:
     }
 
     void step() {
-        switch (in_.u8() % 14) {
+        switch (in_.u8() % 15) {
             case 0: {
                 byte_view raw = in_.raw(in_.varint() % (in_.left() + 1));
                 return send_raw(bytes(raw.begin(), raw.end()));
@@ -240,6 +241,28 @@ private:
             case 11: return (void)victim_->counter("n").increment();
             case 12: return connect();
             case 13: return victim_->snapshot([](const result<snapshot_info>&) {});
+            case 14: {
+                std::uint8_t how = in_.u8();
+                if (how == 255) return victim_->verify("", [](const auto&) {});
+                check_message said{how / 8U, {}};
+                std::uint64_t hash = hash_of_vector(victim_.applied());
+                switch (how % 8) {
+                    case 0: said.step = check_begin{vector()}; break;
+                    case 1: said.step = check_begin{victim_.applied()}; break;
+                    case 2: said.step = check_answer{vector()}; break;
+                    case 3: said.step = check_answer{victim_.applied()}; break;
+                    case 4:
+                        said.step = check_digest{hash, {in_.varint(), 1}, {in_.varint(), 1}};
+                        break;
+                    case 5:
+                        said.step =
+                            check_digest{hash, victim_.digest().words, victim_.digest().words};
+                        break;
+                    case 6: said.step = check_digest{in_.varint(), {}, {}}; break;
+                    default: said.step = error{errc::aborted, "enough"};
+                }
+                return send(said);
+            }
             default: break;
         }
     }

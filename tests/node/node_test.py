@@ -195,13 +195,13 @@ class Commands(Case):
         self.assertEqual((outcome.returncode, outcome.out), (DONE, "1\n"))
 
     def test_without_a_node(self):
-        for words in ("get k", "set k v", "status", "watch", "keys", "link pause b", "import -"):
+        for words in ("get k", "set k v", "status", "watch", "keys", "link pause b", "import -", "verify"):
             outcome = run(*words.split(), "--dir", self.place / "nobody")
             self.refused(outcome, NO_NODE, "nobody/control.sock", "weft serve")
 
     def test_help_has_examples(self):
         for command in ("serve", "link", "status", "set", "incr", "add", "remove", "put", "get", "keys",
-                        "delete", "watch", "import", "completion"):
+                        "delete", "watch", "import", "completion", "verify"):
             outcome = run(command, "--help")
             self.assertEqual((outcome.returncode, outcome.err), (DONE, ""))
             self.assertIn(f"weft {command}", outcome.out.split("Example:")[1])
@@ -211,7 +211,8 @@ class Commands(Case):
         script = run("completion", "bash").out
         ask = "\nCOMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _weft; printf '%s\\n' \"${COMPREPLY[@]}\""
         for words, offered in [("weft st", ["status"]), ("weft serve --sy", ["--sync"]),
-                               ("weft serve --sync i", ["interval"]), ("weft link p", ["pause"])]:
+                               ("weft serve --sync i", ["interval"]), ("weft link p", ["pause"]),
+                               ("weft verify --p", ["--peer"])]:
             whole = f"{script}\nCOMP_WORDS=({words}){ask}"
             out = subprocess.run(["bash", "-c", whole], capture_output=True, text=True, check=True)
             self.assertEqual(out.stdout.split(), offered, words)
@@ -779,6 +780,78 @@ class Replication(Case):
         self.converged(a, b)
         self.assertEqual(a.do("get", "n"), "4")
         self.refused(b.weft("link pause", "nobody"), DATA, "not_found", "nobody", "a")
+
+    def test_verify_while_both_write(self):
+        a, b = self.pair("tcp://127.0.0.1:0", None)
+        stop = threading.Event()
+
+        def write(node):
+            while not stop.is_set():
+                node.do("add", "s", node.ready)
+                node.do("incr", "n")
+
+        writers = [threading.Thread(target=write, args=(node,)) for node in (a, b)]
+        for each in writers:
+            each.start()
+        try:
+            self.assertEqual(a.do("verify"), "b: equal")
+            self.assertEqual(b.do("verify", "--peer", "a"), "a: equal")
+            answer = json.loads(a.do("verify", "--json"))
+        finally:
+            stop.set()
+            for each in writers:
+                each.join()
+        self.assertEqual(answer, {"peers": [{"peer": "b", "replica_id": b.status()["replica_id"], "outcome": "equal",
+                                             "keys": None, "error": None}]})
+        self.assertLess(a.peer("b")["digest_compared_ms"], PATIENCE_S * 1000)
+        status, answer = b.http("POST", "/v1/verify?peer=a")
+        self.assertEqual((status, answer["peers"][0]["outcome"]), (200, "equal"))
+        self.assertEqual(b.http("GET", "/v1/verify")[0], 405)
+        self.refused(b.weft("verify", "--peer", "nobody"), DATA, "not_found", "nobody", "a")
+
+    def test_verify_says_who_was_not_reached(self):
+        a, b = self.pair("tcp://127.0.0.1:0", None)
+        c = Node(self, "c", "--peer", a.url, "--peer", f"unix:{self.place}/nobody.link", listen=None)
+        eventually("a session", lambda: c.peer("a") and c.peer("a")["state"] == "active")
+        some = c.weft("verify")
+        self.assertEqual(some.returncode, NO_NODE)
+        self.assertIn("a: equal\n", some.out)
+        self.assertIn("nobody.link: not compared: unreachable: not linked", some.out)
+        b.do("link pause", "a")
+        eventually("paused", lambda: b.peer("a")["state"] == "paused")
+        none = b.weft("verify")
+        self.assertEqual(none.returncode, NO_NODE)
+        self.assertIn("a: not compared: unreachable: not linked: paused here", none.out)
+        eventually("gone", lambda: a.peer("b")["state"] == "failed")
+        self.assertEqual(a.do("verify"), "c: equal")  # who came by itself and went is none of its own
+        c.stop()
+        alone = Node(self, "alone", listen=None).weft("verify")
+        self.assertEqual((alone.returncode, alone.out), (NO_NODE, ""))
+        self.assertIn("no peer", alone.err)
+
+    def test_verify_fails_where_one_differs(self):
+        place = self.place / "canned"
+        place.mkdir()
+        peer = {"replica_id": "0" * 16, "keys": None, "error": None}
+        gone = {**peer, "peer": "c", "outcome": "not_compared", "error": {"code": "timed_out", "detail": "why"}}
+        answer = {"peers": [{**peer, "peer": "b", "outcome": "differs", "keys": "keys from 'k' on"}, gone]}
+
+        def serve(listening):
+            connection = listening.accept()[0]
+            connection.recv(65536)
+            body = json.dumps(answer).encode()
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            connection.close()
+
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(place / "control.sock"))
+            listening.listen()
+            canned = threading.Thread(target=serve, args=(listening,))
+            canned.start()
+            outcome = run("verify", "--dir", place)
+            canned.join(PATIENCE_S)
+        self.assertEqual(outcome.returncode, DATA)
+        self.assertEqual(outcome.out, "b: differs in: keys from 'k' on\nc: not compared: timed_out: why\n")
 
     def test_a_replica_killed_in_between_catches_up(self):
         a, b = self.pair("tcp://127.0.0.1:0", "tcp://127.0.0.1:0")

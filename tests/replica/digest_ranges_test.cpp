@@ -1,10 +1,12 @@
 #include "base/limits.hpp"
 #include "base/random.hpp"
 #include "replica/digest_ranges.hpp"
+#include "tests/replica/operations.hpp"
 
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <list>
 #include <map>
 
 // Two states that should be one: the parts that differ are found and named.
@@ -39,12 +41,27 @@ bool within(const range_digest& range, const std::string& key) {
     return range.first <= key && (range.end.empty() || key < range.end);
 }
 
+using parts = std::vector<range_digest>;
+
+std::vector<parts> counted(const keyspace& state, std::vector<digest_count::range> ranges,
+                           std::size_t parts_max, std::size_t step) {
+    digest_count all(state, std::move(ranges), parts_max);
+    while (!all.done()) all.step(step);
+    return all.take();
+}
+
+narrowed_ranges answered(const keyspace& state, const parts& theirs) {
+    std::vector<digest_count::range> ranges;
+    for (const range_digest& r : theirs) ranges.push_back({r.first, r.end});
+    return narrow(theirs, counted(state, ranges, limits::digest_ranges_max / 2, 100));
+}
+
 // Lets two sides answer each other until the ranges are found.
 std::vector<range_digest> search(const keyspace& one, const keyspace& other, int& messages) {
-    narrowed_ranges sent{digest_ranges(one, "", "", limits::digest_ranges_max), false};
+    narrowed_ranges sent{counted(one, {{}}, limits::digest_ranges_max, 100).front(), false};
     for (messages = 1; !sent.found && !sent.ranges.empty(); ++messages) {
         BOOST_REQUIRE(messages < 60);
-        sent = narrow(messages % 2 == 1 ? other : one, sent.ranges);
+        sent = answered(messages % 2 == 1 ? other : one, sent.ranges);
         BOOST_REQUIRE(sent.ranges.size() <= limits::digest_ranges_max);
     }
     return sent.ranges;
@@ -52,24 +69,60 @@ std::vector<range_digest> search(const keyspace& one, const keyspace& other, int
 
 } // namespace
 
-BOOST_AUTO_TEST_CASE(parts_cover_a_range_and_sum_to_its_digest) {
-    keyspace state = with_keys(numbered(1'000));
-    for (std::size_t parts : {1U, 2U, 7U, 16U}) {
-        auto ranges = digest_ranges(state, "", "", parts);
-        BOOST_REQUIRE(ranges.size() == parts);
-        BOOST_TEST(ranges.front().first.empty());
-        BOOST_TEST(ranges.back().end.empty());
-        state_digest sum;
-        for (std::size_t i = 0; i < parts; ++i) {
-            sum.add(state_digest{ranges[i].digest});
-            if (i > 0) BOOST_TEST(ranges[i].first == ranges[i - 1].end);
+BOOST_AUTO_TEST_CASE(parts_cover_a_range_in_equal_shares_and_sum_to_its_digest) {
+    for (int keys : {0, 1, 2, 15, 16, 17, 33, 1'000}) {
+        keyspace state = with_keys(numbered(keys));
+        for (std::size_t parts_max : {2U, 8U, 16U}) {
+            auto all = counted(state, {{}}, parts_max, 7).front();
+            BOOST_TEST(all.front().first.empty());
+            BOOST_TEST(all.back().end.empty());
+            BOOST_TEST((sum_of(all) == state.digest()));
+            auto n = static_cast<std::size_t>(keys);
+            BOOST_TEST(all.size() <= parts_max);
+            BOOST_TEST(all.size() >= std::min(std::max<std::size_t>(n, 1), parts_max / 2));
+            if (n <= parts_max) BOOST_TEST(all.size() == std::max<std::size_t>(n, 1));
+            for (std::size_t i = 1; i < all.size(); ++i) BOOST_TEST(all[i].first == all[i - 1].end);
         }
-        BOOST_TEST((sum == state.digest()));
     }
-    BOOST_TEST(digest_ranges(state, "key:1000500", "key:1000501", 16).size() == 1U);
-    auto none = digest_ranges(keyspace{}, "", "", 16);
-    BOOST_TEST(none.size() == 1U);
-    BOOST_TEST((state_digest{none.front().digest} == state_digest{}));
+}
+
+BOOST_AUTO_TEST_CASE(each_range_is_counted_by_itself) {
+    keyspace state = with_keys(numbered(1'000));
+    auto found = counted(state,
+                         {{"key:1000500", "key:1000501"},
+                          {"a", "b"},
+                          {"", "key:1000010"},
+                          {"key:1000990", ""},
+                          {"", ""}},
+                         16, 1);
+    BOOST_REQUIRE(found.size() == 5U);
+    BOOST_TEST(found[0].size() == 1U);
+    BOOST_TEST(!(sum_of(found[0]) == state_digest{}));
+    BOOST_TEST(found[1].size() == 1U);
+    BOOST_TEST((sum_of(found[1]) == state_digest{}));
+    BOOST_TEST(found[2].size() == 10U);
+    BOOST_TEST(found[3].size() == 10U);
+    BOOST_TEST((sum_of(found[4]) == state.digest()));
+    BOOST_TEST(counted(state, {}, 16, 1).empty());
+}
+
+// Objects of every type, nested, of several types under one key; sets that no step holds.
+BOOST_AUTO_TEST_CASE(the_digest_of_any_state_is_counted_in_steps_of_any_size) {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        tests::operation_source source(seed);
+        tests::author a(1);
+        std::list<operation> operations;
+        for (std::uint64_t stamp = 1; stamp <= 200; ++stamp) {
+            operation& op = operations.emplace_back(source.next(a.id));
+            if (!tests::allowed(a, op)) continue;
+            (void)a.write(op, stamp, nullptr);
+            a.seen.advance(a.id, a.next - 1);
+        }
+        for (std::size_t step : {1U, 3U, 1'000U}) {
+            auto all = counted(a.state, {{}}, 16, step).front();
+            BOOST_TEST((sum_of(all) == a.state.digest()));
+        }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(the_lowest_and_the_highest_key_that_differ_are_found) {
@@ -97,7 +150,7 @@ BOOST_AUTO_TEST_CASE(the_lowest_and_the_highest_key_that_differ_are_found) {
                                       [&](const auto& e) { return within(range, e.first); });
             BOOST_TEST(keys == 1, "exact");
         }
-        BOOST_TEST(messages <= 6);
+        BOOST_TEST(messages <= 8);
     }
 }
 

@@ -294,6 +294,41 @@ BOOST_AUTO_TEST_CASE(two_replicas_converge_and_acknowledge_each_other) {
     BOOST_TEST(!a->status()->digest_mismatch);
 }
 
+BOOST_AUTO_TEST_CASE(two_replicas_are_compared_while_both_are_written) {
+    place here;
+    auto a = here.open("a", {here.socket("a")});
+    auto b = here.open("b", {}, {here.socket("a")});
+    wait_until(
+        [&] { return a->status()->peers.size() == 1 && b->status()->peers.at(0).id == a->id(); });
+    std::atomic<bool> stop{false};
+    auto write = [&stop](replica& at) {
+        for (int i = 0; !stop; ++i) (void)at.set<int>("s").add(i);
+    };
+    std::thread at_a([&] { write(*a); });
+    std::thread at_b([&] { write(*b); });
+    auto found = a->verify();
+    auto one = b->verify("a");
+    auto unknown = b->verify("nobody");
+    stop = true;
+    at_a.join();
+    at_b.join();
+    for (const auto& outcome : {found, one}) {
+        BOOST_REQUIRE(outcome);
+        BOOST_REQUIRE(outcome->size() == 1U);
+        BOOST_REQUIRE(outcome->front().outcome);
+        BOOST_TEST(outcome->front().outcome->equal);
+    }
+    BOOST_TEST(found->front().peer == "b");
+    BOOST_TEST((found->front().id == b->id()));
+    BOOST_TEST(code_of(unknown) == errc::not_found);
+    BOOST_TEST(a->status()->digest_compared_ms >= 0);
+    (void)a->transact([&](transaction&) {
+        BOOST_TEST(code_of(a->verify()) == errc::invalid_argument, "it would wait for itself");
+    });
+    BOOST_REQUIRE(a->close());
+    BOOST_TEST(code_of(a->verify()) == errc::closed);
+}
+
 BOOST_AUTO_TEST_CASE(subscribers_hear_local_and_remote_changes_once_and_in_order) {
     place here;
     auto a = here.open("a", {here.socket("a")});

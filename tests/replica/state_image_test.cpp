@@ -1,4 +1,5 @@
 #include "replica/state_image.hpp"
+#include "tests/replica/engine.hpp"
 #include "tests/replica/operations.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -191,4 +192,28 @@ BOOST_AUTO_TEST_CASE(a_header_comes_back) {
     BOOST_TEST(!decode_image_header(longer).has_value());
     std::swap(header.origins[0], header.origins[1]);
     BOOST_TEST(!decode_image_header(encode(header)).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_state_that_is_given_the_runs_of_the_log_is_the_one_that_went_on) {
+    constexpr replica_id x{30};
+    constexpr replica_id y{40};
+    tests::engine a;
+    a.meets("b", replica_id{20});
+    shared_bytes first = tests::run_of(x);
+    a.receives(first);
+    state_image beside = a.decisions.image();
+    shared_bytes second = tests::run_of(x, 2, hash_of(first.view), {}, 5);
+    shared_bytes other = tests::run_of(y, 1, {}, {{x, 2}});
+    for (const shared_bytes& run : {second, other}) a.receives(run);
+    auto give = [&](const shared_bytes& run) {
+        return apply_run(beside, *read_run_header(run.view), run);
+    };
+    BOOST_TEST(!give(tests::run_of(x, 3)).has_value(), "one is missing before it");
+    BOOST_TEST(!give(tests::run_of(x, 2, run_hash{1})).has_value(), "another history");
+    for (const shared_bytes& run : {first, second, other}) BOOST_TEST(give(run).has_value());
+    state_image whole = a.decisions.image();
+    BOOST_TEST((beside.header.origins == whole.header.origins));
+    BOOST_TEST((beside.objects.digest() == whole.header.digest));
+    BOOST_TEST(beside.objects.objects() == whole.header.objects);
+    beside.objects.check_invariants();
 }

@@ -140,6 +140,7 @@ std::string world::summary() const {
         out += " " + std::to_string(faults_[i]) + " " + std::string(fault_names[i]) + ",";
     }
     if (forked_) out += " a fork, which was told,";
+    out += " " + std::to_string(compared_) + " comparisons,";
     return out + " equal " + std::to_string(equal_ms_ - healed_ms_) + " ms after all was healed; " +
            std::to_string(virtual_ms()) + " ms";
 }
@@ -285,6 +286,63 @@ void world::try_writes() {
     }
 }
 
+// Whatever else becomes of it, no check says that two differ; unless one wrote under dots that others had.
+void world::compare(std::size_t index) {
+    host& one = at(index);
+    if (!one.active()) return;
+    one->verify("", [this, &one](const result<std::vector<peer_verification>>& all) {
+        if (!all) return; // it closed
+        for (const peer_verification& peer : *all) {
+            if (!peer.outcome) continue;
+            ++compared_;
+            if (peer.outcome->equal || wrote_unaware_) continue;
+            problem(one.name() + " and " + peer.peer + " differ in: " + peer.outcome->keys);
+        }
+    });
+}
+
+// Found equal, or asked again where a state transfer came between.
+void world::expect_equal(host& one, const std::string& peer, const std::shared_ptr<int>& open) {
+    one->verify(peer, [this, &one, peer, open](const auto& all) {
+        result<comparison> found = all ? all->at(0).outcome : fail(all.error());
+        if (!found && found.error().code == errc::outdated) {
+            return after_ms(1'000, [this, &one, peer, open] {
+                if (one.up()) expect_equal(one, peer, open);
+            });
+        }
+        --*open;
+        compared_ += found && found->equal ? 1 : 0;
+        if (found && found->equal) return;
+        problem(one.name() + " and " + peer + " in a healed world: " +
+                (found ? "they differ in: " + found->keys : to_string(found.error())));
+    });
+}
+
+// While everybody writes, as much as the slowest disk with the smallest segments takes for long, each is
+// found equal to all its peers, in time.
+void world::compare_all() {
+    std::size_t writer = 0;
+    instant next_write;
+    auto write_on = [&] {
+        if (cluster_.timeline().now() < next_write) return;
+        next_write = cluster_.timeline().now().after_ms(100);
+        host& one = at(writer++ % machines_.size());
+        (void)one->transact([](transaction& t) { (void)t.counter("alive").increment(); });
+    };
+    for (const auto& one : cluster_.all()) {
+        const auto& peers = one->options().peers;
+        auto open = std::make_shared<int>(static_cast<int>(peers.size()));
+        for (const std::string& peer : peers) expect_equal(*one, peer, open);
+        bool answered = cluster_.run_until(
+            [&] {
+                write_on();
+                return *open == 0;
+            },
+            2 * std::int64_t{limits::check_ms_max});
+        if (!answered) problem(one->name() + ": a check without an answer");
+    }
+}
+
 void world::run_with_faults() {
     sim_timeline& all = cluster_.timeline();
     instant begin = all.now();
@@ -304,6 +362,7 @@ void world::run_with_faults() {
         if (all.now() < next_try) continue;
         next_try = all.now().after_ms(1'000);
         try_writes();
+        compare(static_cast<std::size_t>(all.now().ms_since(begin) / 1'000) % machines_.size());
     }
     // Who has long got no processor gets none until then, while the others go on.
     auto paused = [](const auto& one) { return one->paused(); };
@@ -368,6 +427,8 @@ ack_level world::reachable_level(const host& one) {
 
 void world::check() {
     if (!problems_.empty() || forked_) return;
+    if (cluster_.run_until([this] { return all_active(cluster_.all()); }, quiet_ms_max))
+        compare_all(); // else it is a problem below
     for (std::size_t i = 0; i < machines_.size(); ++i) {
         host& one = at(i);
         auto made = one->transact([](transaction& t) { (void)t.counter("final").increment(); });

@@ -70,6 +70,9 @@ private:
     void check_members(const promise& given);
     void check_trails();
     void try_writes();
+    void compare(std::size_t index);
+    void compare_all();
+    void expect_equal(host& one, const std::string& peer, const std::shared_ptr<int>& open);
     void after_ms(std::int64_t ms, std::function<void()> then);
     void tend(); // failed disks kill their process
     void start(std::size_t index);
@@ -122,6 +125,7 @@ private:
     std::array<std::uint64_t, fault_kinds> faults_{}; // performed
     availability available_;
     std::uint64_t transactions_ = 0;
+    std::uint64_t compared_ = 0;                // states of two, while others wrote
     std::int64_t healed_ms_ = 0, equal_ms_ = 0; // when
     bool cloned_ = false;                       // two lived under one name or id
     bool may_fork_ = false;                     // one was put back, and could not know

@@ -94,6 +94,25 @@ digests_message any_digests() {
     return m;
 }
 
+check_message any_check() {
+    check_message m;
+    m.number = any<std::uint64_t>();
+    switch (*rc::gen::inRange(0, 4)) {
+        case 0: m.step = check_begin{any_vector()}; break;
+        case 1: m.step = check_answer{any_vector()}; break;
+        case 2:
+            m.step = check_digest{any<std::uint64_t>(),
+                                  {any<std::uint64_t>(), any<std::uint64_t>()},
+                                  {any<std::uint64_t>(), any<std::uint64_t>()}};
+            break;
+        default: {
+            auto code = static_cast<errc>(*rc::gen::inRange(0, static_cast<int>(errc::locked) + 1));
+            m.step = error{code, *any_name(notice_bytes_max)};
+        }
+    }
+    return m;
+}
+
 runs_message runs_of(const std::vector<bytes>& contents) {
     runs_message m;
     for (const bytes& one : contents) m.runs.emplace_back(one);
@@ -123,7 +142,7 @@ void touch(const message& got) {
 }
 
 // A value within the limits, or bad_message that says something.
-void check_answer(byte_view body) {
+void check_decodes(byte_view body) {
     auto got = decode_message(shared_bytes(bytes(body.begin(), body.end())));
     if (got) {
         touch(*got);
@@ -164,6 +183,10 @@ std::vector<bytes> samples() {
           message(runs_of({bytes(3), bytes(), bytes(9)})), message(ack), message(heartbeat),
           message(notice_message{errc::dot_reused, "why", true}),
           message(digests_message{7, {{"", "b", {1, 2}}, {"b", "", {3, 4}}}, true}),
+          message(check_message{3, check_begin{small_vector_of(2)}}),
+          message(check_message{3, check_answer{small_vector_of(1)}}),
+          message(check_message{3, check_digest{7, {1, 2}, {3, 4}}}),
+          message(check_message{3, error{errc::outdated, "why"}}),
           message(state_request{{log_index{9}, 100}, 10, 20}),
           message(state_chunk{{log_index{9}, 100}, 10, shared_bytes(bytes(7, std::byte{3}))}),
           message(unknown_message{9, true})}) {
@@ -252,6 +275,7 @@ BOOST_AUTO_TEST_CASE(every_message_comes_back_as_it_was) {
         check_round_trip(notice_message{code, *any_name(notice_bytes_max), any<bool>()});
     }));
     BOOST_TEST(rc::check("digests", [] { check_round_trip(any_digests()); }));
+    BOOST_TEST(rc::check("check", [] { check_round_trip(any_check()); }));
     BOOST_TEST(rc::check("state request", [] {
         std::uint64_t from = *rc::gen::inRange<std::uint64_t>(0, UINT64_MAX / 2);
         std::uint64_t size = *rc::gen::inRange<std::uint64_t>(0, limits::transfer_window_bytes + 1);
@@ -402,7 +426,7 @@ BOOST_AUTO_TEST_CASE(every_changed_byte_gives_a_value_or_bad_message) {
             for (unsigned flip : {1U, 2U, 4U, 8U, 16U, 32U, 64U, 128U, 255U}) {
                 bytes changed = sample;
                 changed[at] ^= static_cast<std::byte>(flip);
-                check_answer(changed);
+                check_decodes(changed);
             }
         }
     }
@@ -431,7 +455,7 @@ BOOST_AUTO_TEST_CASE(random_words_give_a_value_or_bad_message) {
         soup[0] = struct_pointer(0, 1, 1);
         soup[1] = random.below(9) << 16U;
         auto first = static_cast<std::uint32_t>(random.below(soup.size() + 1));
-        check_answer(
+        check_decodes(
             random.chance(0.5)
                 ? one_segment(soup)
                 : body_of(1, {first, static_cast<std::uint32_t>(soup.size()) - first}, soup));
@@ -462,7 +486,7 @@ BOOST_AUTO_TEST_CASE(a_segment_table_is_checked_before_anything_trusts_it) {
 
 BOOST_AUTO_TEST_CASE(a_list_longer_than_its_limit_is_refused_before_it_is_read) {
     // 2^29 - 1 elements of no size at all fit into no bytes.
-    check_answer(
+    check_decodes(
         one_segment(message_with(runs_member, list_pointer(0, of_nothing, (1U << 29U) - 1))));
     words entries = message_with(interest_member, struct_pointer(0, 1, 2));
     entries.insert(entries.end(), {0, 0, list_pointer(0, of_structs, 0),
@@ -470,7 +494,7 @@ BOOST_AUTO_TEST_CASE(a_list_longer_than_its_limit_is_refused_before_it_is_read) 
     check_refused(one_segment(entries), "limit 65536");
     words nothing = message_with(interest_member, struct_pointer(0, 1, 2));
     nothing.insert(nothing.end(), {0, list_pointer(1, of_nothing, (1U << 29U) - 1), 0});
-    check_answer(one_segment(nothing));
+    check_decodes(one_segment(nothing));
 
     words runs =
         message_with(runs_member, list_pointer(0, of_pointers, limits::vector_entries_max + 1));
@@ -493,11 +517,11 @@ BOOST_AUTO_TEST_CASE(pointers_that_go_in_circles_end) {
     // The list of runs is its own first run; the root is its own member; far pointers meet.
     words own_element = message_with(runs_member, list_pointer(0, of_pointers, 1));
     own_element.push_back(list_pointer(-1, of_bytes, 8));
-    check_answer(one_segment(own_element));
-    check_answer(one_segment({struct_pointer(-1, 0, 1)}));
-    check_answer(one_segment(message_with(1, struct_pointer(-2, 1, 1))));
-    check_answer(one_segment({2U, 2U}));
-    check_answer(one_segment({2U | 4U, 2U | 4U, 2U | 4U}));
+    check_decodes(one_segment(own_element));
+    check_decodes(one_segment({struct_pointer(-1, 0, 1)}));
+    check_decodes(one_segment(message_with(1, struct_pointer(-2, 1, 1))));
+    check_decodes(one_segment({2U, 2U}));
+    check_decodes(one_segment({2U | 4U, 2U | 4U, 2U | 4U}));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
