@@ -1,16 +1,11 @@
 #include "replica/conflicts.hpp"
 
+#include "base/check.hpp"
+
 #include <algorithm>
 
 namespace weft {
 namespace {
-
-// A wall clock that has not been read yet, at a start, is made up for by the newest write.
-std::uint64_t newest_ms(const conflict& what) {
-    std::uint64_t out = 0;
-    for (const sibling& s : what.siblings) out = std::max(out, s.stamp.ms());
-    return out;
-}
 
 // What everybody reads there, with no rule.
 reading plain_reading(const keyspace& state, std::span<const std::string_view> path, type_id type) {
@@ -222,9 +217,7 @@ void conflict_index::note(touched&& at, std::optional<open_conflict> now, const 
         open_.erase(known);
         return;
     }
-    now->since_ms = unchanged || stays_crossed ? known->second.since_ms
-                    : stamp_ms != 0            ? stamp_ms
-                                               : newest_ms(now->what);
+    now->since_ms = unchanged || stays_crossed ? known->second.since_ms : stamp_ms;
     if (out.tells) {
         out.events.push_back({was ? conflict_event::kind::changed : conflict_event::kind::opened,
                               shown(state, *now), std::move(at.who)});
@@ -244,9 +237,22 @@ void conflict_index::update(const keyspace& state, std::span<touched> where, std
     }
 }
 
-void conflict_index::decide_anew(outcome& out) const {
-    for (const auto& [where, one] : open_)
-        out.entries.push_back(audit_of(one.what, one.made, rules_.version()));
+std::vector<audit_entry> conflict_index::decisions() const {
+    std::vector<audit_entry> out;
+    out.reserve(open_.size());
+    for (const auto& [where, one] : open_) {
+        out.push_back(audit_of(one.what, one.made, rules_.version()));
+        out.back().at = hlc::at_ms(one.since_ms);
+    }
+    return out;
+}
+
+void conflict_index::date(std::span<const audit_entry> all) {
+    WEFT_CHECK(all.size() == open_.size());
+    for (auto& [where, one] : open_) {
+        one.since_ms = all.front().at.ms();
+        all = all.subspan(1);
+    }
 }
 
 void conflict_index::walk(const map_store& parent, std::vector<std::string_view>& path,
@@ -283,6 +289,19 @@ void conflict_index::rebuild(const keyspace& state, std::uint64_t stamp_ms, outc
         if (!now) return;
         note({{owned_path(path), type}}, std::move(now), state, settled_within_state, stamp_ms,
              out);
+    });
+}
+
+void conflict_index::load(const keyspace& state, std::uint64_t newest_ms) {
+    std::vector<std::string_view> path;
+    walk(state.root(), path, [&](type_id type) {
+        auto found = look(state, path, type);
+        if (!found) return;
+        for (const sibling& s : found->what.siblings)
+            found->since_ms = std::max(found->since_ms, s.stamp.ms());
+        if (found->since_ms == 0) found->since_ms = newest_ms;
+        count(*found, true);
+        open_.emplace(place{owned_path(path), type}, std::move(*found));
     });
 }
 

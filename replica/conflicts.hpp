@@ -15,7 +15,7 @@ namespace weft {
 struct open_conflict {
     conflict what;
     decision made;
-    std::uint64_t since_ms = 0; // Unix milliseconds: since when this replica knows these siblings
+    std::uint64_t since_ms = 0; // Unix milliseconds: since when this replica knows it
 
     [[nodiscard]] bool waits() const { return !made.read; } // for a person
 };
@@ -93,8 +93,13 @@ public:
                 outcome& out);
     // Looks at the whole state. What was known with the same siblings stays as it is.
     void rebuild(const keyspace& state, std::uint64_t stamp_ms, outcome& out);
-    // Entries about all that is there: what was decided under other rules is decided anew.
-    void decide_anew(outcome& out) const;
+    // What is in a state that was loaded: it was decided before, and each is as old as its newest write, or,
+    // where no write is known, as the newest of all.
+    void load(const keyspace& state, std::uint64_t newest_ms);
+    // Entries about all that is there, in order, with the time since when it is.
+    [[nodiscard]] std::vector<audit_entry> decisions() const;
+    // Gives them the times of such entries.
+    void date(std::span<const audit_entry> all);
 
     [[nodiscard]] const std::map<place, open_conflict>& all() const { return open_; }
     // What is there in a state, known or not.

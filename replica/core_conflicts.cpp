@@ -62,9 +62,20 @@ void core::had_rules_since(std::optional<log_index> at) {
 // From here on this replica has had the rules that it has now.
 void core::decide_anew(std::uint64_t at_ms) {
     std::size_t before = begin_decisions();
-    conflicts_.decide_anew(decided_);
+    for (audit_entry& entry : conflicts_.decisions()) decided_.entries.push_back(std::move(entry));
     end_decisions(before, hlc::at_ms(at_ms));
     decided_.records = true;
+}
+
+std::vector<audit_entry> core::open_audits() const {
+    if (decides_anew_) return {};
+    std::vector<audit_entry> out = conflicts_.decisions();
+    for (audit_entry& entry : out) entry.run = tail_.end();
+    return out;
+}
+
+void core::date_conflicts(std::span<const audit_entry> open) {
+    if (!decides_anew_) conflicts_.date(open);
 }
 
 // Gives how many entries there are already.
@@ -74,8 +85,11 @@ std::size_t core::begin_decisions() {
 }
 
 void core::end_decisions(std::size_t before, hlc stamp) {
-    for (audit_entry& entry : std::span(decided_.entries).subspan(before))
+    for (audit_entry& entry : std::span(decided_.entries).subspan(before)) {
         entry.at = std::max(clock_.last(), stamp);
+        entry.run =
+            tail_.end(); // the one that is applied, or, of a local change, the one that is open
+    }
     for (const conflict_event& event : decided_.events) {
         for (const auto& [id, whom] : conflict_subscribers_)
             effects_.push_back(notify_conflict{whom, event});

@@ -58,6 +58,7 @@ struct audit_entry {
     replica_id replica{};              // that recorded it …
     std::string member;                // … and its name
     hlc at;                            // when, by its clock
+    log_index run{}; // which run of its log made it decide: a conflict may come back
 
     bool operator==(const audit_entry&) const = default;
 };

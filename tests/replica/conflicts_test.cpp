@@ -496,7 +496,10 @@ BOOST_AUTO_TEST_CASE(a_loaded_state_has_its_conflicts) {
     for (const auto& [where, one] : again.conflicts().all()) {
         BOOST_TEST((one.what == p.a.decisions.conflicts().all().at(where).what));
         BOOST_TEST((one.made == p.a.decisions.conflicts().all().at(where).made));
+        BOOST_TEST(one.since_ms >= 1'800'000'000'000U);
+        BOOST_TEST(one.since_ms <= p.a.wall_ms);
     }
+    BOOST_TEST(again.take_audits().empty()); // they were decided when they came to be
 }
 
 // A state says what is there, not who settled what was.
