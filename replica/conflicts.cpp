@@ -7,25 +7,6 @@
 namespace weft {
 namespace {
 
-// What everybody reads there, with no rule.
-reading plain_reading(const keyspace& state, std::span<const std::string_view> path, type_id type) {
-    reading out;
-    if (type == conflict_index::whole_name) {
-        for (type_id each : state.types_at(path)) out.values.emplace_back(to_string(each));
-        return out;
-    }
-    const object* there = state.find(path, type);
-    if (there == nullptr) return out;
-    if (const auto* writes = std::get_if<register_store<value>>(&there->data())) {
-        for (const auto& e : *writes) {
-            if (is_present(e.payload.content)) out.values.push_back(e.payload.content);
-        }
-    } else if (const auto* rows = std::get_if<counter_store>(&there->data())) {
-        out.values.emplace_back(rows->read());
-    }
-    return out;
-}
-
 } // namespace
 
 std::vector<std::string> owned_path(std::span<const std::string_view> path) {
@@ -49,15 +30,20 @@ std::vector<sibling> conflict_index::siblings(const register_store<value>& write
     std::vector<sibling> out;
     out.reserve(writes.size());
     for (const auto& e : writes) {
-        sibling s{e.at, e.payload.at, std::nullopt};
-        if (is_present(e.payload.content)) s.content = e.payload.content;
-        if (auto who = known_.find(e.at.replica); who != known_.end()) {
-            s.member = who->second.member;
-            s.region = who->second.region;
-        }
-        out.push_back(std::move(s));
+        out.push_back(written_by(e.at));
+        out.back().stamp = e.payload.at;
+        if (is_present(e.payload.content)) out.back().content = e.payload.content;
     }
     return out; // a store is in that order
+}
+
+sibling conflict_index::written_by(dot at) const {
+    sibling out{at, {}, std::nullopt};
+    if (auto who = known_.find(at.replica); who != known_.end()) {
+        out.member = who->second.member;
+        out.region = who->second.region;
+    }
+    return out;
 }
 
 std::optional<open_conflict> conflict_index::look(path_view path, type_id type,
@@ -103,12 +89,8 @@ std::optional<open_conflict> conflict_index::look(path_view path, type_id type,
     out.what = {conflict_kind::bound, owned_path(path), type, {}};
     for (const auto& row : rows.rows()) {
         if (!row.live()) continue;
-        sibling s{{row.replica, row.last_op}, {}, value(row.sum - row.reset_sum)};
-        if (auto who = known_.find(row.replica); who != known_.end()) {
-            s.member = who->second.member;
-            s.region = who->second.region;
-        }
-        out.what.siblings.push_back(std::move(s));
+        out.what.siblings.push_back(written_by({row.replica, row.last_op}));
+        out.what.siblings.back().content = value(row.sum - row.reset_sum);
     }
     arrange(out.what.siblings);
     out.made.strategy = "manual";
@@ -166,22 +148,44 @@ void conflict_index::count(const open_conflict& one, bool comes) {
 
 // What a resolution was about whose conflict is not here any more, for it was settled otherwise meanwhile: of
 // that only the resolution is left.
-conflict conflict_index::found_settled(const touched& at, const keyspace& state,
-                                       const reading& read) const {
-    conflict out{conflict_kind::write_write, at.where.path, at.where.type, {}};
+conflict conflict_index::found_settled(const touched& at, const keyspace& state) const {
+    bool clash = at.where.type == whole_name;
+    conflict out{conflict_kind::bound, at.where.path, at.where.type, {written_by(at.by)}};
+    if (clash) out.kind = conflict_kind::type_clash;
+    if (clash) out.type = {type_kind::map};
+    out.siblings.front().content = at.given;
+    if (!is_register(at.where.type.kind)) return out;
+    out.kind = conflict_kind::write_write;
     const object* there = state.find_record(path_views(at.where.path), at.where.type);
-    if (there != nullptr && is_register(at.where.type.kind)) {
-        for (sibling& s : siblings(there->as<register_store<value>>())) {
-            if (s.at == at.by) out.siblings.push_back(std::move(s));
-        }
+    if (there == nullptr) return out;
+    for (const auto& e : there->as<register_store<value>>()) {
+        if (e.at != at.by) continue;
+        out.siblings.front().stamp = e.payload.at;
+        if (is_present(e.payload.content)) out.siblings.front().content = e.payload.content;
+    }
+    return out;
+}
+
+// What everybody reads there.
+reading conflict_index::read(const keyspace& state, const place& where) const {
+    reading out;
+    auto path = path_views(where.path);
+    if (where.type == whole_name) {
+        for (type_id each : state.types_at(path)) out.values.emplace_back(to_string(each));
         return out;
     }
-    bool clash = at.where.type == whole_name;
-    out.kind = clash ? conflict_kind::type_clash : conflict_kind::bound;
-    if (clash) out.type = {type_kind::map};
-    sibling settles{at.by, {}, std::nullopt};
-    if (!read.values.empty()) settles.content = read.values.front();
-    out.siblings.push_back(std::move(settles));
+    const object* there = state.find(path, where.type);
+    if (there == nullptr) return out;
+    if (const auto* writes = std::get_if<register_store<value>>(&there->data())) {
+        if (auto ruled = read(path, where.type, *writes)) return *ruled;
+        bool one = where.type.kind == type_kind::lww_register;
+        for (const auto& e : *writes) {
+            bool shown = is_present(e.payload.content) && (!one || &e == latest<value>(*writes));
+            if (shown) out.values.push_back(e.payload.content);
+        }
+    } else if (const auto* rows = std::get_if<counter_store>(&there->data())) {
+        out.values.emplace_back(rows->read());
+    }
     return out;
 }
 
@@ -199,10 +203,9 @@ void conflict_index::note(touched&& at, std::optional<open_conflict> now, const 
                          known->second.what.kind == conflict_kind::bound &&
                          now->what.kind == conflict_kind::bound;
     if (out.records && (resolved || (was && known->second.waits() && !now))) {
-        reading read = plain_reading(state, path_views(at.where.path), at.where.type);
-        out.entries.push_back(
-            audit_of_settled(was ? known->second.what : found_settled(at, state, read), read,
-                             resolved ? settled_by_person : settles, at.who, rules_.version()));
+        out.entries.push_back(audit_of_settled(
+            was ? known->second.what : found_settled(at, state), read(state, at.where),
+            resolved ? settled_by_person : settles, at.who, rules_.version()));
     }
     if (out.records && now && !stays_crossed)
         out.entries.push_back(audit_of(now->what, now->made, rules_.version()));

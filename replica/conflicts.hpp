@@ -55,11 +55,12 @@ public:
 
         auto operator<=>(const place&) const = default;
     };
-    // Something that happened there; who it was, and under which dot, if it was a resolution.
+    // Something that happened there; if it was a resolution, who it was, and what they gave, under its dot.
     struct touched {
         place where;
         std::string who = {};
         dot by = {};
+        std::optional<value> given = {}; // of a register its write says that
     };
     // What came of an update, behind what came of those before it.
     struct outcome {
@@ -127,8 +128,9 @@ private:
                                                     const counter_store& rows) const;
     void note(touched&& at, std::optional<open_conflict> now, const keyspace& state,
               std::string_view settles, std::uint64_t stamp_ms, outcome& out);
-    [[nodiscard]] conflict found_settled(const touched& at, const keyspace& state,
-                                         const reading& read) const;
+    [[nodiscard]] sibling written_by(dot at) const;
+    [[nodiscard]] conflict found_settled(const touched& at, const keyspace& state) const;
+    [[nodiscard]] reading read(const keyspace& state, const place& where) const;
     void walk(const map_store& parent, std::vector<std::string_view>& path,
               const std::function<void(type_id)>& visit) const;
     void count(const open_conflict& one, bool comes);

@@ -21,6 +21,8 @@ void core::touch(const operation& op, dot at, contested where) {
         touched_.push_back({{owned_path(op.path), clash ? conflict_index::whole_name : op.type},
                             op.extra->who,
                             at});
+        bool apart = !is_register(op.type.kind) && is_present(op.argument); // from what settles
+        if (apart) touched_.back().given = op.argument;
     } else if (where.object || conflicts_.rules().may_bound(op.path, op.type)) {
         touched_.push_back({{owned_path(op.path), op.type}});
     }
@@ -198,6 +200,7 @@ result<void> core::resolve(const conflict& seen, const resolution& how) {
         }
         if (auto within = check_bound(path, seen.type, *wanted); !within) return within;
         if (auto done = set_counter(path, seen.type, *wanted); !done) return done;
+        settles.argument = *how.content;
         return apply(std::move(settles));
     }
     settles.argument = value::absent();
@@ -324,11 +327,13 @@ result<void> core::resolve_clash(const conflict& seen, const resolution& how) {
         removal.what = action::remove;
         if (auto done = apply(std::move(removal)); !done) return done;
     }
-    // Who it was. Of a map that says nothing else, so what the register of that name holds stays as it is.
+    // Who it was, and what they took. Of a map that changes nothing, so what the register of that name holds
+    // stays as it is.
     operation settles;
     settles.path = path;
     settles.type = {type_kind::map};
     settles.what = action::resolve;
+    settles.argument = value(to_string(chosen));
     settles.extra = std::make_unique<operation_extra>();
     settles.extra->who = how.who.empty() ? options_.name : how.who;
     return apply(std::move(settles));
