@@ -50,24 +50,26 @@ std::optional<open_conflict> conflict_index::look(path_view path, type_id type,
                                                   const register_store<value>& writes) const {
     if (!any_present(writes)) return std::nullopt;
     const rule* by = rules_.find(path, type);
+    const rule* how = by != nullptr && !by->how ? rules_.find_how(path, type) : by;
     bool several = writes.size() > 1;
-    bool settles_itself = type.kind == type_kind::lww_register && by == nullptr;
-    if (settles_itself || (!several && !by)) return std::nullopt;
-    if (!several && by->outside(writes.begin()->payload.content).empty()) return std::nullopt;
+    bool settles_itself = how == nullptr && (type.kind == type_kind::lww_register || !several);
+    std::string refused; // what everybody reads, and why
+    if (settles_itself || !several) {
+        const value& newest = latest<value>(writes)->payload.content;
+        if (by != nullptr && is_present(newest)) refused = by->outside(newest);
+        if (refused.empty()) return std::nullopt;
+    }
 
     open_conflict out;
     out.what = {conflict_kind::write_write, owned_path(path), type, siblings(writes)};
     bool removed = std::any_of(out.what.siblings.begin(), out.what.siblings.end(),
                                [](const sibling& s) { return !s.content; });
     if (removed) out.what.kind = conflict_kind::delete_write;
-    if (!several) out.what.kind = conflict_kind::bound;
+    if (!refused.empty()) out.what.kind = conflict_kind::bound;
     out.made.strategy = "manual";
-    if (by == nullptr) return out;
-    out.made = by->how.resolve(out.what);
-    if (!out.made.read && !several) {
-        out.made.failed.push_back(
-            {errc::bound_exceeded, by->outside(writes.begin()->payload.content)});
-    }
+    if (how != nullptr) out.made = how->how->resolve(out.what);
+    if (!out.made.read && !refused.empty())
+        out.made.failed.push_back({errc::bound_exceeded, refused});
     if (!out.made.read) return out;
     for (const value& v : out.made.read->values) {
         std::string why = by->outside(v);

@@ -131,7 +131,7 @@ result<subscription_id> core::subscribe_conflicts(conflict_callback whom) {
 
 bool core::keeps_removes(std::span<const std::string_view> path, type_id type) const {
     if (!is_register(type.kind)) return false;
-    const rule* by = conflicts_.rules().find(path, type);
+    const rule* by = conflicts_.rules().find_how(path, type);
     return by != nullptr && by->keeps_removes;
 }
 

@@ -320,6 +320,35 @@ BOOST_AUTO_TEST_CASE(a_bound_that_stays_crossed_is_told_once) {
     BOOST_TEST(p.a.trail.size() == 5);
 }
 
+// A bound says what is too much, not that a person has to look at each pair of writes.
+BOOST_AUTO_TEST_CASE(a_rule_that_only_states_a_bound_leaves_writes_to_the_type) {
+    rule limit{"lim:*", {}, {}, {}};
+    limit.max = value(100);
+    pair p(rules_of({limit, of_key("lim:sum*", "sum")}));
+    auto writes = [&](const std::string& key, int ours, int theirs) {
+        p.a.writes([&](transaction& t) { return t.lww_register(key).set(ours); });
+        p.b.wall_ms = p.a.wall_ms + 1'000;
+        p.b.writes([&](transaction& t) { return t.lww_register(key).set(theirs); });
+        p.sync();
+    };
+    writes("lim:1", 60, 70);
+    BOOST_TEST(p.a.all().empty());
+    BOOST_TEST(p.a.lww("lim:1") == "70");
+    writes("lim:1", 160, 70); // which nobody reads
+    BOOST_TEST(p.a.all().empty());
+    writes("lim:1", 60, 170);
+    BOOST_TEST((p.a.only().what.kind == conflict_kind::bound));
+    BOOST_TEST(p.a.only().what.siblings.size() == 2);
+    BOOST_TEST(p.a.only().made.failed.front().detail == "170 is above 100");
+    writes("lim:1", 60, 70);
+    BOOST_TEST(p.a.all().empty());
+    p.a.writes(sets("lim:many", 60));
+    p.b.writes(sets("lim:many", 70));
+    p.sync();
+    BOOST_TEST(
+        (p.a.only().what.kind == conflict_kind::write_write)); // an mv_register waits, as ever
+}
+
 BOOST_AUTO_TEST_CASE(a_bound_of_ones_own_is_checked_where_a_rule_says) {
     rule plate{"plate", {}, type_kind::mv_register, *parse_resolver("last_writer_wins")};
     plate.check = {"three letters", [](const value& v) -> std::string {
