@@ -7,6 +7,17 @@
 namespace weft {
 namespace {
 
+// Whether a write of somebody else has come to stand beside those that crossed a bound.
+bool is_joined(const conflict& was, const conflict& now) {
+    auto wrote = [&](replica_id who) {
+        return std::any_of(was.siblings.begin(), was.siblings.end(),
+                           [&](const sibling& s) { return s.at.replica == who; });
+    };
+    return now.siblings.size() > 1 &&
+           !std::all_of(now.siblings.begin(), now.siblings.end(),
+                        [&](const sibling& s) { return wrote(s.at.replica); });
+}
+
 } // namespace
 
 std::vector<std::string> owned_path(std::span<const std::string_view> path) {
@@ -200,7 +211,7 @@ void conflict_index::note(touched&& at, std::optional<open_conflict> now, const 
     bool unchanged = was && now && same_siblings(known->second.what, now->what);
     // Who settled what looks as before, a clash of which each type was written again, is told all the same.
     if (!resolved && (unchanged || (!was && !now))) return;
-    // A bound that stays crossed was decided when it was crossed: a write beyond it decides nothing.
+    // A bound that stays crossed was decided when it was crossed: more by who is in it decides nothing.
     bool stays_crossed = was && now && !resolved &&
                          known->second.what.kind == conflict_kind::bound &&
                          now->what.kind == conflict_kind::bound;
@@ -209,7 +220,7 @@ void conflict_index::note(touched&& at, std::optional<open_conflict> now, const 
             was ? known->second.what : found_settled(at, state), read(state, at.where),
             resolved ? settled_by_person : settles, at.who, rules_.version()));
     }
-    if (out.records && now && !stays_crossed)
+    if (out.records && now && !(stays_crossed && !is_joined(known->second.what, now->what)))
         out.entries.push_back(audit_of(now->what, now->made, rules_.version()));
     if (was) count(known->second, false);
     if (now) count(*now, true);

@@ -320,6 +320,36 @@ BOOST_AUTO_TEST_CASE(a_bound_that_stays_crossed_is_told_once) {
     BOOST_TEST(p.a.trail.size() == 5);
 }
 
+// Each knew its own part alone; what is open is both, and stands in both trails, with who is in it.
+BOOST_AUTO_TEST_CASE(a_bound_that_another_replica_joins_is_told_again) {
+    rule seats{"seats", {}, type_kind::counter, {}};
+    seats.max = value(100);
+    pair p(rules_of({seats}));
+    auto adds = [](std::int64_t by) {
+        return [=](transaction& t) { return t.counter("seats").increment(by); };
+    };
+    p.a.writes(adds(150));
+    p.b.writes(adds(130));
+    p.sync();
+    for (member* each : {&p.a, &p.b}) {
+        BOOST_REQUIRE_EQUAL(each->trail.size(), 2);
+        open_conflict open = each->only();
+        BOOST_TEST(
+            (each->trail.back().id ==
+             audit_of(open.what, open.made, each->decisions.conflicts().rules().version()).id));
+        BOOST_TEST(audit_query{.replica = "berlin"}.matches(each->trail.back()));
+        BOOST_TEST(audit_query{.replica = "oslo"}.matches(each->trail.back()));
+        BOOST_TEST(open.since_ms <= each->trail.front().at.ms());
+    }
+    for (int i = 0; i < 3; ++i) {
+        p.a.writes(adds(1));
+        p.b.writes(adds(1));
+        p.sync();
+    }
+    BOOST_TEST(p.a.trail.size() == 2);
+    BOOST_TEST(p.b.trail.size() == 2);
+}
+
 // A bound says what is too much, not that a person has to look at each pair of writes.
 BOOST_AUTO_TEST_CASE(a_rule_that_only_states_a_bound_leaves_writes_to_the_type) {
     rule limit{"lim:*", {}, {}, {}};
