@@ -248,8 +248,15 @@ result<void> core::set_counter(std::span<const std::string_view> path, type_id t
 // What writes again all that is read of an object and of what is below it.
 result<void> core::find_content(const object& here, type_id type, std::vector<std::string>& path,
                                 std::vector<piece>& out) const {
-    auto add = [&](action what, value content) {
-        out.push_back({path, type, what, std::move(content), 0});
+    result<void> fits; // no more of what is too much is gathered
+    auto add = [&](action what, value content, std::int64_t amount = 0) {
+        if (fits && out.size() == limits::change_operations_max) {
+            fits =
+                fail(errc::over_limit, "what is taken holds more than a change can write again, " +
+                                           std::to_string(limits::change_operations_max) +
+                                           " parts; remove the other types instead");
+        }
+        if (fits) out.push_back({path, type, what, std::move(content), amount});
     };
     if (const auto* map = std::get_if<map_store>(&here.data())) {
         for (const auto& child : map->children()) {
@@ -274,22 +281,23 @@ result<void> core::find_content(const object& here, type_id type, std::vector<st
         if (as_plain && newest != nullptr) add(action::write, newest->payload.content);
         if (!as_plain && !ruled->values.empty()) add(action::write, ruled->values.front());
     } else if (const auto* rows = std::get_if<counter_store>(&here.data())) {
-        out.push_back({path, type, action::increment, {}, rows->read()});
+        add(action::increment, {}, rows->read());
     } else if (const auto* marks = std::get_if<flag_store>(&here.data())) {
         bool on =
             type.kind == type_kind::enable_wins_flag ? any_enabled(*marks) : all_enabled(*marks);
         add(on ? action::enable : action::disable, {});
     } else if (const auto* adds = std::get_if<add_wins_store<value>>(&here.data())) {
-        for (const auto& e : *adds) add(action::add, e.key);
+        for (const auto& e : *adds) {
+            if (!fits) break;
+            add(action::add, e.key);
+        }
     } else if (const auto* both = std::get_if<remove_wins_elements>(&here.data())) {
         for (const auto& e : both->marks()) {
+            if (!fits) break;
             if (all_enabled(e.value)) add(action::add, e.key);
         }
     }
-    if (out.size() <= limits::change_operations_max) return {};
-    return fail(errc::over_limit, "what is taken holds more than a change can write again, " +
-                                      std::to_string(limits::change_operations_max) +
-                                      " parts; remove the other types instead");
+    return fits;
 }
 
 // The type that is taken is written again, so that it outlives the removal by somebody who takes another one
