@@ -226,6 +226,8 @@ void conflict_index::note(touched&& at, std::optional<open_conflict> now, const 
     if (now) count(*now, true);
     if (!now) {
         if (!was) return;
+        auto told = shown_.extract(at.where);
+        if (!told.empty()) known->second.what = std::move(told.mapped());
         if (out.tells) {
             out.events.push_back(
                 {conflict_event::kind::closed, std::move(known->second), std::move(at.who)});
@@ -237,6 +239,7 @@ void conflict_index::note(touched&& at, std::optional<open_conflict> now, const 
     if (out.tells) {
         out.events.push_back({was ? conflict_event::kind::changed : conflict_event::kind::opened,
                               shown(state, *now), std::move(at.who)});
+        if (at.where.type == whole_name) shown_[at.where] = out.events.back().now.what;
     }
     if (was) {
         known->second = std::move(*now);

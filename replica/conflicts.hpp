@@ -138,6 +138,7 @@ private:
     weft::rules rules_;
     std::map<replica_id, member_name> known_;
     std::map<place, open_conflict> open_;
+    std::map<place, conflict> shown_; // clashes of which subscribers were told: as they were shown
     std::size_t waiting_ = 0;
     std::size_t failing_ = 0;
     std::size_t out_of_bounds_ = 0;

@@ -185,6 +185,19 @@ BOOST_AUTO_TEST_CASE(types_under_one_name_wait_for_a_person) {
     BOOST_TEST(p.b.trail.back().strategy == "manual");
 }
 
+BOOST_AUTO_TEST_CASE(a_clash_closes_as_it_was_shown_last) {
+    pair p;
+    std::vector<conflict> told;
+    (void)p.a.decisions.subscribe_conflicts(
+        [&](const conflict_event& e) { told.push_back(e.now.what); });
+    p.a.writes([](transaction& t) { return t.counter("x").increment(3); });
+    p.b.writes([](transaction& t) { return t.lww_register("x").set("text"); });
+    p.sync();
+    p.a.writes([](transaction& t) { return t.remove("x"); });
+    BOOST_REQUIRE_EQUAL(told.size(), 2);
+    BOOST_TEST((told.front() == told.back()));
+}
+
 BOOST_AUTO_TEST_CASE(a_clash_deep_in_maps_is_found_and_goes_with_the_map) {
     pair p;
     p.a.writes([](transaction& t) { return t.map("m").map("deep").counter("x").increment(); });
