@@ -216,9 +216,11 @@ void conflict_index::note(touched&& at, std::optional<open_conflict> now, const 
                          known->second.what.kind == conflict_kind::bound &&
                          now->what.kind == conflict_kind::bound;
     if (out.records && (resolved || (was && known->second.waits() && !now))) {
-        out.entries.push_back(audit_of_settled(
-            was ? known->second.what : found_settled(at, state), read(state, at.where),
-            resolved ? settled_by_person : settles, at.who, rules_.version()));
+        conflict late;
+        if (!was) late = found_settled(at, state);
+        out.entries.push_back(
+            audit_of_settled(was ? known->second.what : late, read(state, at.where),
+                             resolved ? settled_by_person : settles, at.who, rules_.version()));
     }
     if (out.records && now && !(stays_crossed && !is_joined(known->second.what, now->what)))
         out.entries.push_back(audit_of(now->what, now->made, rules_.version()));
