@@ -17,6 +17,7 @@ constexpr std::size_t segments_a_page = 4;
 
 std::uint32_t record_crc(std::uint64_t position, byte_view payload) {
     byte_writer place;
+    place.reserve(12);
     place.u64(position);
     place.u32(static_cast<std::uint32_t>(payload.size()));
     return crc32c(payload, crc32c(place.view()));
@@ -235,7 +236,8 @@ result<void> audit_log::take_replayed(std::vector<audit_entry>& decided,
                                       std::span<audit_entry> open) {
     std::uint64_t now_ms = doors_.time.wall_ms();
     bool some_went = !segments_.empty() && segments_.front().start > 0;
-    occurrence oldest = some_went ? oldest_.value_or(occurrence{}) : occurrence{};
+    // Where nothing is left, what no write dates went, too.
+    occurrence oldest = some_went ? oldest_.value_or(occurrence{hlc{1}, {}}) : occurrence{};
     auto too_old = [&](const audit_entry& e) { return e.at.ms() + options_.age_ms_max < now_ms; };
     std::erase_if(decided, [&](const audit_entry& e) {
         auto known = known_.find(e.id);

@@ -413,6 +413,23 @@ BOOST_AUTO_TEST_CASE(a_replay_does_not_bring_back_what_retention_took) {
     BOOST_TEST((open.back().at == written.back())); // of what is there, when that was decided
 }
 
+BOOST_AUTO_TEST_CASE(what_became_too_old_stays_away_though_no_write_dates_it) {
+    trail_world w;
+    w.add(3);
+    audit_entry clash = w.next();
+    clash.siblings.front().stamp = {};
+    w.options.age_ms_max = 0;
+    w.loop.run_one(); // some time passes
+    std::vector<audit_entry> none;
+    w.open();
+    BOOST_REQUIRE(w.trail->take_replayed(none, {}));
+    BOOST_TEST(w.keys().empty());
+    w.options.age_ms_max = limits::audit_age_ms_max;
+    w.open();
+    BOOST_REQUIRE(w.trail->take_replayed(none, std::span(&clash, 1)));
+    BOOST_TEST(w.keys().empty());
+}
+
 // Whole, of which no write is known, too; in order, so that retention takes the oldest first.
 BOOST_AUTO_TEST_CASE(a_lost_trail_has_what_is_open) {
     trail_world w;
