@@ -146,6 +146,40 @@ BOOST_AUTO_TEST_CASE(the_result_of_a_resolution_is_what_a_rule_reads) {
     BOOST_TEST(shown(late_at(p.a).result) == p.a.mv("k"));
 }
 
+BOOST_AUTO_TEST_CASE(of_a_clash_with_a_bounded_counter_that_is_what_can_be_taken) {
+    pair p;
+    p.a.writes([](transaction& t) { return t.bounded_counter("x").create_at_least(0, 3); });
+    p.b.writes([](transaction& t) { return t.lww_register("x").set("text"); });
+    p.sync();
+    conflict seen = p.a.only().what;
+    BOOST_REQUIRE(*seen.siblings.back().content == value("bounded_counter"));
+    auto takes = [&](const sibling& which) {
+        return [&](transaction& t) { return t.resolve(seen, {.take = which.at}); };
+    };
+    auto refused = p.a.tries(takes(seen.siblings.front()));
+    BOOST_REQUIRE(!refused);
+    BOOST_TEST(refused.error().detail.find("never removed") != std::string::npos);
+    p.a.writes(takes(seen.siblings.back()));
+    p.sync();
+    BOOST_TEST(p.b.all().empty());
+    BOOST_TEST(p.b.reads([](transaction& t) { return t.bounded_counter("x").read(); }) == 3);
+}
+
+BOOST_AUTO_TEST_CASE(two_who_take_the_same_mv_register_have_its_value_twice) {
+    pair p;
+    p.a.writes([](transaction& t) { return t.mv_register("x").set("text"); });
+    p.b.writes([](transaction& t) { return t.set("x").add("e"); });
+    p.sync();
+    conflict seen = p.a.only().what;
+    for (member* each : {&p.a, &p.b}) {
+        each->writes(
+            [&](transaction& t) { return t.resolve(seen, {.take = seen.siblings[0].at}); });
+    }
+    p.sync();
+    BOOST_TEST((p.a.only().what.kind == conflict_kind::write_write));
+    BOOST_TEST(p.a.mv("x") == R"("text" "text")");
+}
+
 // Each removes what the other keeps, so each has to write again what it keeps.
 BOOST_AUTO_TEST_CASE(two_people_who_take_different_types_at_once_lose_neither) {
     using change = std::function<result<void>(transaction&)>;
