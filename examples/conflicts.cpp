@@ -1,5 +1,5 @@
-// Berlin and Oslo rename one place while they cannot hear each other. The same story under each strategy:
-// what was written, what everybody reads then, and what the audit trail says about it.
+// Berlin and Oslo rename one place while they cannot hear each other, and count its visitors. The same story
+// under each strategy: what was written, what everybody reads then, and what the audit trail says about it.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -43,9 +43,9 @@ struct region {
         options.conflict_rules = rules;
         return must(weft::open_replica((place / name).string(), options));
     }
-    void rename_alone(const std::string& to) {
+    void write_alone(const std::string& field, const weft::value& content) {
         auto alone = open({}, {});
-        auto done = alone->map("place:1").mv_register<std::string>("name").set(to);
+        auto done = alone->map("place:1").mv_register(field).set(content);
         if (!done) must<int>(weft::fail(done.error()));
     }
 };
@@ -56,25 +56,31 @@ std::string shown(const std::vector<weft::audited_value>& values) {
     return out.empty() ? "nothing" : out;
 }
 
-void tell(const std::string& strategies) {
+struct story {
+    std::string field;
+    weft::value ours;
+    weft::value theirs;
+};
+
+void tell(const std::string& strategies, const story& of) {
     auto place =
         std::filesystem::temp_directory_path() / ("weft-conflicts-" + std::to_string(getpid()));
     auto resolver = must(weft::parse_resolver(strategies, {longest()}));
-    auto rules = must(weft::rules::make({{.key = "place:*", .field = "name", .how = resolver}}));
+    auto rules = must(weft::rules::make({{.key = "place:*", .field = of.field, .how = resolver}}));
     region berlin{place, "berlin", "eu", rules};
     region oslo{place, "oslo", "north", rules};
-    berlin.rename_alone("Spreeathen");
-    oslo.rename_alone("Berlin an der Spree");
+    berlin.write_alone(of.field, of.ours);
+    oslo.write_alone(of.field, of.theirs);
 
     std::string socket = "unix:" + (place / "berlin.sock").string();
     auto here = berlin.open({socket}, {});
     auto there = oslo.open({}, {socket});
-    auto name = there->map("place:1").mv_register<std::string>("name");
-    while (must(name.siblings()).size() < 2)
+    auto content = there->map("place:1").mv_register(of.field);
+    while (must(content.siblings()).size() < 2)
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
 
     std::printf("%s\n", strategies.c_str());
-    auto siblings = must(name.siblings());
+    auto siblings = must(content.siblings());
     std::sort(siblings.begin(), siblings.end(),
               [](const auto& a, const auto& b) { return a.member < b.member; });
     for (const auto& s : siblings) {
@@ -89,7 +95,7 @@ void tell(const std::string& strategies) {
         if (auto safe = settled.wait(); !safe) must<int>(weft::fail(safe.error()));
     }
     std::string read;
-    for (const auto& v : must(name.get())) read += (read.empty() ? "" : " and ") + v;
+    for (const auto& v : must(content.get())) read += (read.empty() ? "" : " and ") + to_string(v);
     std::printf("  reads    %s\n", read.c_str());
     for (const auto& entry : must(there->audit({})).entries) {
         std::printf("  audit    %s %s by %s%s%s: %s\n", std::string(to_string(entry.kind)).c_str(),
@@ -105,8 +111,13 @@ void tell(const std::string& strategies) {
 } // namespace
 
 int main() {
-    for (const char* strategies : {"last_writer_wins", "priority(eu) > last_writer_wins", "min",
-                                   "union", "longest", "manual"}) {
-        tell(strategies);
+    const story name{"name", "Spreeathen", "Berlin an der Spree"};
+    for (const char* strategies :
+         {"last_writer_wins", "priority(eu) > last_writer_wins", "dominance > last_writer_wins",
+          "min", "max", "union", "longest", "manual"}) {
+        tell(strategies, name);
     }
+    const story visitors{"visitors", 120, 45};
+    for (const char* strategies : {"max", "sum", "average > manual", "dominance > min"})
+        tell(strategies, visitors);
 }

@@ -2,6 +2,7 @@
 
 #include "node/client.hpp"
 #include "node/json.hpp"
+#include "node/terminal.hpp"
 
 #include <cmath>
 #include <cstdio>
@@ -10,7 +11,7 @@ namespace weft {
 namespace json = boost::json;
 
 int complain(const error& why) {
-    std::fprintf(stderr, "weft: %s\n", to_string(why).c_str());
+    say_error("weft: %s", to_string(why).c_str());
     return why.code == errc::unreachable ? no_node : data_problem;
 }
 

@@ -3,6 +3,7 @@
 #include "crdt/object.hpp"
 #include "node/api.hpp"
 #include "node/config_file.hpp"
+#include "node/terminal.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -61,7 +62,7 @@ public:
         words_after_dashes_ =
             static_cast<std::size_t>(std::max<std::ptrdiff_t>(words + count - dashes - 1, 0));
         if (auto configured = read_config(count, words); !configured) {
-            std::fprintf(stderr, "weft serve: %s\n", configured.error().detail.c_str());
+            say_error("weft serve: %s", configured.error().detail.c_str());
             return 1;
         }
         try {
@@ -77,8 +78,8 @@ public:
             } else if (count > 1 && app_.get_subcommands().empty()) {
                 problem = "no command '" + std::string(words[1]) + "'";
             }
-            std::fprintf(stderr, "%s: %s\nsee '%s --help'\n", where.c_str(), problem.c_str(),
-                         where.c_str());
+            say_error("%s: %s", where.c_str(), problem.c_str());
+            say_error("see '%s --help'", where.c_str());
             return 1;
         }
         return make_();
@@ -415,7 +416,7 @@ void command_line::describe_conflicts() {
         list->add_flag("--all", given->all, "also what a rule has resolved");
         list->add_option("--limit", given->limit, "no more than so many; all by default")
             ->type_name("N")
-            ->check(CLI::PositiveNumber.description(""));
+            ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 32U).description(""));
         list->add_flag("--json", given->json, "a JSON object each");
     }
     {

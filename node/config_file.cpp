@@ -147,8 +147,11 @@ public:
             all.push_back(std::move(*made));
         }
         if (list == nullptr) return fail(at(there, "write [[rule]], with two brackets"));
-        auto made = rules::make(std::move(all));
-        if (!made) return fail(at(there, made.error().detail));
+        auto made = rules::make(all);
+        for (std::size_t i = 1; !made && i <= all.size(); ++i) {
+            auto first = rules::make({all.begin(), all.begin() + static_cast<std::ptrdiff_t>(i)});
+            if (!first) return fail(at(*list->get(i - 1), first.error().detail));
+        }
         into = std::move(*made);
         return {};
     }

@@ -10,13 +10,14 @@ namespace weft {
 namespace {
 
 constexpr std::string_view audit_magic = "weftaudt";
-constexpr std::uint32_t audit_version = 1;
+constexpr std::uint32_t audit_version = 2;       // 1 named no run
 constexpr std::size_t record_header_bytes = 8;   // CRC and length
 constexpr std::size_t segment_header_bytes = 28; // an envelope around the position
 constexpr std::size_t segments_a_page = 4;
 
 std::uint32_t record_crc(std::uint64_t position, byte_view payload) {
     byte_writer place;
+    place.reserve(12);
     place.u64(position);
     place.u32(static_cast<std::uint32_t>(payload.size()));
     return crc32c(payload, crc32c(place.view()));
@@ -101,6 +102,17 @@ result<void> check_header(std::uint64_t start, byte_view content) {
     return {};
 }
 
+// No conflict is older than the newest write in it; of some no write is known.
+hlc newest_write(const audit_entry& entry) {
+    hlc out;
+    for (const audited_sibling& s : entry.siblings) out = std::max(out, s.stamp);
+    return out;
+}
+
+auto place_of(const audit_entry& entry) {
+    return std::tuple(entry.path, entry.type, entry.rules_version);
+}
+
 result<bytes> read_whole(disk& files, const std::string& name) {
     auto there = files.open(name);
     if (!there) return fail(there.error());
@@ -179,7 +191,7 @@ result<void> audit_log::read_segment(std::uint64_t start, bool last) {
         scan(start, *content, segment_header_bytes, [&](std::uint64_t, audit_entry&& entry) {
             here.oldest = std::min(here.oldest, entry.at);
             here.newest = std::max(here.newest, entry.at);
-            (void)is_new(entry);
+            know(entry);
             return true;
         });
     bool torn = header && last && !found.gaps.empty() && found.gaps.back().end == content->size();
@@ -208,28 +220,51 @@ result<void> audit_log::read_segment(std::uint64_t start, bool last) {
     return {};
 }
 
-bool audit_log::is_new(const audit_entry& entry) {
-    bool fresh = known_.insert(entry.id).second;
-    if (entry.kind != conflict_kind::bound) return fresh;
-    std::tuple place(entry.path, entry.type, entry.rules_version);
-    if (entry.outcome == audit_outcome::waits) return crossed_.insert(place).second && fresh;
-    crossed_.erase(place);
-    return fresh;
+void audit_log::know(const audit_entry& entry) {
+    if (!oldest_) oldest_ = {entry.at, entry.run};
+    occurrence& newest = known_[entry.id];
+    newest = {entry.at, std::max(newest.run, entry.run)};
+    if (entry.kind != conflict_kind::bound) return;
+    if (entry.outcome == audit_outcome::waits) {
+        crossed_.try_emplace(place_of(entry), entry.at);
+    } else {
+        crossed_.erase(place_of(entry));
+    }
 }
 
-result<void> audit_log::take_replayed(std::vector<audit_entry>& entries) {
+result<void> audit_log::take_replayed(std::vector<audit_entry>& decided,
+                                      std::span<audit_entry> open) {
     std::uint64_t now_ms = doors_.time.wall_ms();
     bool some_went = !segments_.empty() && segments_.front().start > 0;
-    auto first = std::find_if(segments_.begin(), segments_.end(),
-                              [](const segment& one) { return one.readable(); });
-    hlc went = some_went && first != segments_.end() ? first->oldest : hlc{};
-    std::erase_if(entries, [&](const audit_entry& e) {
-        bool too_old = e.at.ms() + options_.age_ms_max < now_ms;
-        return too_old || (some_went && e.at < went) || !is_new(e);
+    // Where nothing is left, what no write dates went, too.
+    occurrence oldest = some_went ? oldest_.value_or(occurrence{hlc{1}, {}}) : occurrence{};
+    auto too_old = [&](const audit_entry& e) { return e.at.ms() + options_.age_ms_max < now_ms; };
+    std::erase_if(decided, [&](const audit_entry& e) {
+        auto known = known_.find(e.id);
+        bool here = known != known_.end() && known->second.run >= e.run;
+        return here || e.run < oldest.run || too_old(e);
     });
+    for (const audit_entry& e : decided) know(e);
+    std::vector<audit_entry> missing;
+    for (audit_entry& e : open) {
+        auto known = known_.find(e.id);
+        auto crossed = e.kind == conflict_kind::bound ? crossed_.find(place_of(e)) : crossed_.end();
+        if (crossed != crossed_.end()) {
+            e.at = crossed->second;
+        } else if (known != known_.end()) {
+            e.at = known->second.at;
+        } else if (!too_old(e) && newest_write(e) >= oldest.at) {
+            missing.push_back(e);
+        }
+    }
     known_.clear();
     crossed_.clear();
-    auto done = append(entries);
+    // The order of a trail is that of its times, or what retention takes could not be told by them.
+    std::stable_sort(missing.begin(), missing.end(),
+                     [](const audit_entry& a, const audit_entry& b) { return a.at < b.at; });
+    decided.insert(decided.begin(), std::make_move_iterator(missing.begin()),
+                   std::make_move_iterator(missing.end()));
+    auto done = append(decided);
     retain();
     return done;
 }

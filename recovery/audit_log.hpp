@@ -4,8 +4,10 @@
 #include "resolve/audit_trail.hpp"
 
 #include <atomic>
+#include <map>
 #include <memory>
-#include <set>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -29,17 +31,19 @@ struct audit_log_options {
 //              an eighth of the age (limits::audit_segments_an_age), and what is too old is looked for every
 //              limits::audit_look_ms while there are entries: so no entry stays longer than the age, an
 //              eighth of it and that. Of what is too much the newest segment stays
-//   restart    a replay decides again what it decided before; `take_replayed` passes over what is here, and
-//              over a bound that is known to be crossed: which write crossed it a snapshot does not tell
+//   restart    a replay decides again what it decided before. The run of the log and the id tell what is
+//              here; of what a snapshot holds nobody knows the run: `take_replayed` adds it where neither the
+//              trail has it nor retention may have taken it, which the times of its writes tell
 class audit_log final : public audit_trail {
 public:
     // Nothing is on the disk before the first entry is.
     [[nodiscard]] static result<std::unique_ptr<audit_log>> open(env& doors,
                                                                  audit_log_options options);
 
-    // Takes the decisions of a replay that the trail does not have and has not had. Once, before anything is
-    // appended.
-    [[nodiscard]] result<void> take_replayed(std::vector<audit_entry>& entries);
+    // Takes the decisions of a replay that the trail does not have and has not had, and those about what is
+    // `open` now; gives these the times at which the trail knows them. Once, before anything is appended.
+    [[nodiscard]] result<void> take_replayed(std::vector<audit_entry>& decided,
+                                             std::span<audit_entry> open);
 
     [[nodiscard]] result<void> append(std::vector<audit_entry>& entries) override;
     void sync_later(std::function<void(result<void>)> done) override;
@@ -59,7 +63,7 @@ private:
     audit_log(env& doors, audit_log_options options);
     [[nodiscard]] result<void> read_segments();
     [[nodiscard]] result<void> read_segment(std::uint64_t start, bool last);
-    [[nodiscard]] bool is_new(const audit_entry& entry);
+    void know(const audit_entry& entry);
     [[nodiscard]] result<void> begin_segment();
     [[nodiscard]] result<void> append_some(std::span<const audit_entry> entries,
                                            std::size_t& written);
@@ -85,9 +89,15 @@ private:
     std::unique_ptr<timer> looks_;
     bool will_look_ = false;
     std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
-    // Until take_replayed: ids of entries, and where a bound is crossed, under which rules.
-    std::set<std::array<std::uint64_t, 2>> known_;
-    std::set<std::tuple<std::vector<std::string>, type_id, std::uint64_t>> crossed_;
+    // Until take_replayed: the newest entry of each id, since when a bound is crossed, under which rules, and
+    // the first entry of all.
+    struct occurrence {
+        hlc at;
+        log_index run{};
+    };
+    std::map<std::array<std::uint64_t, 2>, occurrence> known_;
+    std::map<std::tuple<std::vector<std::string>, type_id, std::uint64_t>, hlc> crossed_;
+    std::optional<occurrence> oldest_;
 };
 
 [[nodiscard]] std::string audit_name(std::uint64_t start);

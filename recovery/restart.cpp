@@ -208,16 +208,20 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
         doors, {.age_ms_max = options.audit_age_ms_max, .bytes_max = options.audit_bytes_max});
     if (!audits) return fail(audits.error());
     std::vector<audit_entry> replayed = decisions.take_audits();
-    for (audit_entry& entry : replayed) {
-        entry.replica = who.id;
-        entry.member = options.name;
-        // In a replay they have the stamps of changes, which may be ahead of our clock.
-        entry.at = std::min(entry.at, hlc::at_ms(doors.time.wall_ms()));
+    std::vector<audit_entry> open = decisions.open_audits();
+    for (auto* all : {&replayed, &open}) {
+        for (audit_entry& entry : *all) {
+            entry.replica = who.id;
+            entry.member = options.name;
+            // In a replay they have the stamps of changes, which may be ahead of our clock.
+            entry.at = std::min(entry.at, hlc::at_ms(doors.time.wall_ms()));
+        }
     }
-    if (auto taken = (*audits)->take_replayed(replayed); !taken) {
+    if (auto taken = (*audits)->take_replayed(replayed, open); !taken) {
         doors.events.on({severity::warning, "audit.not_written", to_string(taken.error())});
         decisions.give_back_audits(std::move(replayed));
     }
+    decisions.date_conflicts(open);
 
     auto identities = std::make_unique<kept_identity>(doors, *log, who);
     auto engine = std::make_shared<driver>(std::move(decisions),

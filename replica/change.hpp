@@ -24,8 +24,9 @@ enum class action : std::uint8_t {
     transfer = 9,       // bounded_counter: spec, amount, to
     remove = 10,        // any type that can be removed: all that was seen at the path and below
     retract = 11,       // registers: a remove that is kept, where a rule of its writer says so
-    resolve =
-        12, // who settled a conflict; of a register also the write that does: argument, or absent
+    // Who settled a conflict. Of a register also the write that does: argument, or absent; of others the
+    // argument says what was given beside it: of a counter the number, of a clash the type that was taken.
+    resolve = 12,
 };
 
 // What only few operations carry.

@@ -39,7 +39,7 @@ void encode_operation(byte_writer& out, const operation& op) {
         case action::retract: break;
         case action::resolve:
             out.text(op.extra->who);
-            if (is_register(op.type.kind)) encode(out, op.argument);
+            encode(out, op.argument);
             break;
     }
 }
@@ -85,7 +85,7 @@ void decode_operation(byte_reader& in, operation& op, replica_id origin) {
             break;
         case action::resolve:
             extra().who = in.text(limits::who_bytes_max);
-            if (is_register(op.type.kind)) op.argument = decode_value_or_absent(in);
+            op.argument = decode_value_or_absent(in);
             break;
     }
 }

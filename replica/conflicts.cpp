@@ -1,34 +1,21 @@
 #include "replica/conflicts.hpp"
 
+#include "base/check.hpp"
+
 #include <algorithm>
 
 namespace weft {
 namespace {
 
-// A wall clock that has not been read yet, at a start, is made up for by the newest write.
-std::uint64_t newest_ms(const conflict& what) {
-    std::uint64_t out = 0;
-    for (const sibling& s : what.siblings) out = std::max(out, s.stamp.ms());
-    return out;
-}
-
-// What everybody reads there, with no rule.
-reading plain_reading(const keyspace& state, std::span<const std::string_view> path, type_id type) {
-    reading out;
-    if (type == conflict_index::whole_name) {
-        for (type_id each : state.types_at(path)) out.values.emplace_back(to_string(each));
-        return out;
-    }
-    const object* there = state.find(path, type);
-    if (there == nullptr) return out;
-    if (const auto* writes = std::get_if<register_store<value>>(&there->data())) {
-        for (const auto& e : *writes) {
-            if (is_present(e.payload.content)) out.values.push_back(e.payload.content);
-        }
-    } else if (const auto* rows = std::get_if<counter_store>(&there->data())) {
-        out.values.emplace_back(rows->read());
-    }
-    return out;
+// Whether a write of somebody else has come to stand beside those that crossed a bound.
+bool is_joined(const conflict& was, const conflict& now) {
+    auto wrote = [&](replica_id who) {
+        return std::any_of(was.siblings.begin(), was.siblings.end(),
+                           [&](const sibling& s) { return s.at.replica == who; });
+    };
+    return now.siblings.size() > 1 &&
+           !std::all_of(now.siblings.begin(), now.siblings.end(),
+                        [&](const sibling& s) { return wrote(s.at.replica); });
 }
 
 } // namespace
@@ -54,39 +41,46 @@ std::vector<sibling> conflict_index::siblings(const register_store<value>& write
     std::vector<sibling> out;
     out.reserve(writes.size());
     for (const auto& e : writes) {
-        sibling s{e.at, e.payload.at, std::nullopt};
-        if (is_present(e.payload.content)) s.content = e.payload.content;
-        if (auto who = known_.find(e.at.replica); who != known_.end()) {
-            s.member = who->second.member;
-            s.region = who->second.region;
-        }
-        out.push_back(std::move(s));
+        out.push_back(written_by(e.at));
+        out.back().stamp = e.payload.at;
+        if (is_present(e.payload.content)) out.back().content = e.payload.content;
     }
     return out; // a store is in that order
+}
+
+sibling conflict_index::written_by(dot at) const {
+    sibling out{at, {}, std::nullopt};
+    if (auto who = known_.find(at.replica); who != known_.end()) {
+        out.member = who->second.member;
+        out.region = who->second.region;
+    }
+    return out;
 }
 
 std::optional<open_conflict> conflict_index::look(path_view path, type_id type,
                                                   const register_store<value>& writes) const {
     if (!any_present(writes)) return std::nullopt;
     const rule* by = rules_.find(path, type);
+    const rule* how = by != nullptr && !by->how ? rules_.find_how(path, type) : by;
     bool several = writes.size() > 1;
-    bool settles_itself = type.kind == type_kind::lww_register && by == nullptr;
-    if (settles_itself || (!several && !by)) return std::nullopt;
-    if (!several && by->outside(writes.begin()->payload.content).empty()) return std::nullopt;
+    bool settles_itself = how == nullptr && (type.kind == type_kind::lww_register || !several);
+    std::string refused; // what everybody reads, and why
+    if (settles_itself || !several) {
+        const value& newest = latest<value>(writes)->payload.content;
+        if (by != nullptr && is_present(newest)) refused = by->outside(newest);
+        if (refused.empty()) return std::nullopt;
+    }
 
     open_conflict out;
     out.what = {conflict_kind::write_write, owned_path(path), type, siblings(writes)};
     bool removed = std::any_of(out.what.siblings.begin(), out.what.siblings.end(),
                                [](const sibling& s) { return !s.content; });
     if (removed) out.what.kind = conflict_kind::delete_write;
-    if (!several) out.what.kind = conflict_kind::bound;
+    if (!refused.empty()) out.what.kind = conflict_kind::bound;
     out.made.strategy = "manual";
-    if (by == nullptr) return out;
-    out.made = by->how.resolve(out.what);
-    if (!out.made.read && !several) {
-        out.made.failed.push_back(
-            {errc::bound_exceeded, by->outside(writes.begin()->payload.content)});
-    }
+    if (how != nullptr) out.made = how->how->resolve(out.what);
+    if (!out.made.read && !refused.empty())
+        out.made.failed.push_back({errc::bound_exceeded, refused});
     if (!out.made.read) return out;
     for (const value& v : out.made.read->values) {
         std::string why = by->outside(v);
@@ -108,12 +102,8 @@ std::optional<open_conflict> conflict_index::look(path_view path, type_id type,
     out.what = {conflict_kind::bound, owned_path(path), type, {}};
     for (const auto& row : rows.rows()) {
         if (!row.live()) continue;
-        sibling s{{row.replica, row.last_op}, {}, value(row.sum - row.reset_sum)};
-        if (auto who = known_.find(row.replica); who != known_.end()) {
-            s.member = who->second.member;
-            s.region = who->second.region;
-        }
-        out.what.siblings.push_back(std::move(s));
+        out.what.siblings.push_back(written_by({row.replica, row.last_op}));
+        out.what.siblings.back().content = value(row.sum - row.reset_sum);
     }
     arrange(out.what.siblings);
     out.made.strategy = "manual";
@@ -171,22 +161,44 @@ void conflict_index::count(const open_conflict& one, bool comes) {
 
 // What a resolution was about whose conflict is not here any more, for it was settled otherwise meanwhile: of
 // that only the resolution is left.
-conflict conflict_index::found_settled(const touched& at, const keyspace& state,
-                                       const reading& read) const {
-    conflict out{conflict_kind::write_write, at.where.path, at.where.type, {}};
+conflict conflict_index::found_settled(const touched& at, const keyspace& state) const {
+    bool clash = at.where.type == whole_name;
+    conflict out{conflict_kind::bound, at.where.path, at.where.type, {written_by(at.by)}};
+    if (clash) out.kind = conflict_kind::type_clash;
+    if (clash) out.type = {type_kind::map};
+    out.siblings.front().content = at.given;
+    if (!is_register(at.where.type.kind)) return out;
+    out.kind = conflict_kind::write_write;
     const object* there = state.find_record(path_views(at.where.path), at.where.type);
-    if (there != nullptr && is_register(at.where.type.kind)) {
-        for (sibling& s : siblings(there->as<register_store<value>>())) {
-            if (s.at == at.by) out.siblings.push_back(std::move(s));
-        }
+    if (there == nullptr) return out;
+    for (const auto& e : there->as<register_store<value>>()) {
+        if (e.at != at.by) continue;
+        out.siblings.front().stamp = e.payload.at;
+        if (is_present(e.payload.content)) out.siblings.front().content = e.payload.content;
+    }
+    return out;
+}
+
+// What everybody reads there.
+reading conflict_index::read(const keyspace& state, const place& where) const {
+    reading out;
+    auto path = path_views(where.path);
+    if (where.type == whole_name) {
+        for (type_id each : state.types_at(path)) out.values.emplace_back(to_string(each));
         return out;
     }
-    bool clash = at.where.type == whole_name;
-    out.kind = clash ? conflict_kind::type_clash : conflict_kind::bound;
-    if (clash) out.type = {type_kind::map};
-    sibling settles{at.by, {}, std::nullopt};
-    if (!read.values.empty()) settles.content = read.values.front();
-    out.siblings.push_back(std::move(settles));
+    const object* there = state.find(path, where.type);
+    if (there == nullptr) return out;
+    if (const auto* writes = std::get_if<register_store<value>>(&there->data())) {
+        if (auto ruled = read(path, where.type, *writes)) return *ruled;
+        bool one = where.type.kind == type_kind::lww_register;
+        for (const auto& e : *writes) {
+            bool shown = is_present(e.payload.content) && (!one || &e == latest<value>(*writes));
+            if (shown) out.values.push_back(e.payload.content);
+        }
+    } else if (const auto* rows = std::get_if<counter_store>(&there->data())) {
+        out.values.emplace_back(rows->read());
+    }
     return out;
 }
 
@@ -199,22 +211,25 @@ void conflict_index::note(touched&& at, std::optional<open_conflict> now, const 
     bool unchanged = was && now && same_siblings(known->second.what, now->what);
     // Who settled what looks as before, a clash of which each type was written again, is told all the same.
     if (!resolved && (unchanged || (!was && !now))) return;
-    // A bound that stays crossed was decided when it was crossed: a write beyond it decides nothing.
+    // A bound that stays crossed was decided when it was crossed: more by who is in it decides nothing.
     bool stays_crossed = was && now && !resolved &&
                          known->second.what.kind == conflict_kind::bound &&
                          now->what.kind == conflict_kind::bound;
     if (out.records && (resolved || (was && known->second.waits() && !now))) {
-        reading read = plain_reading(state, path_views(at.where.path), at.where.type);
+        conflict late;
+        if (!was) late = found_settled(at, state);
         out.entries.push_back(
-            audit_of_settled(was ? known->second.what : found_settled(at, state, read), read,
+            audit_of_settled(was ? known->second.what : late, read(state, at.where),
                              resolved ? settled_by_person : settles, at.who, rules_.version()));
     }
-    if (out.records && now && !stays_crossed)
+    if (out.records && now && !(stays_crossed && !is_joined(known->second.what, now->what)))
         out.entries.push_back(audit_of(now->what, now->made, rules_.version()));
     if (was) count(known->second, false);
     if (now) count(*now, true);
     if (!now) {
         if (!was) return;
+        auto told = shown_.extract(at.where);
+        if (!told.empty()) known->second.what = std::move(told.mapped());
         if (out.tells) {
             out.events.push_back(
                 {conflict_event::kind::closed, std::move(known->second), std::move(at.who)});
@@ -222,12 +237,11 @@ void conflict_index::note(touched&& at, std::optional<open_conflict> now, const 
         open_.erase(known);
         return;
     }
-    now->since_ms = unchanged || stays_crossed ? known->second.since_ms
-                    : stamp_ms != 0            ? stamp_ms
-                                               : newest_ms(now->what);
+    now->since_ms = unchanged || stays_crossed ? known->second.since_ms : stamp_ms;
     if (out.tells) {
         out.events.push_back({was ? conflict_event::kind::changed : conflict_event::kind::opened,
                               shown(state, *now), std::move(at.who)});
+        if (at.where.type == whole_name) shown_[at.where] = out.events.back().now.what;
     }
     if (was) {
         known->second = std::move(*now);
@@ -244,9 +258,22 @@ void conflict_index::update(const keyspace& state, std::span<touched> where, std
     }
 }
 
-void conflict_index::decide_anew(outcome& out) const {
-    for (const auto& [where, one] : open_)
-        out.entries.push_back(audit_of(one.what, one.made, rules_.version()));
+std::vector<audit_entry> conflict_index::decisions() const {
+    std::vector<audit_entry> out;
+    out.reserve(open_.size());
+    for (const auto& [where, one] : open_) {
+        out.push_back(audit_of(one.what, one.made, rules_.version()));
+        out.back().at = hlc::at_ms(one.since_ms);
+    }
+    return out;
+}
+
+void conflict_index::date(std::span<const audit_entry> all) {
+    WEFT_CHECK(all.size() == open_.size());
+    for (auto& [where, one] : open_) {
+        one.since_ms = all.front().at.ms();
+        all = all.subspan(1);
+    }
 }
 
 void conflict_index::walk(const map_store& parent, std::vector<std::string_view>& path,
@@ -283,6 +310,19 @@ void conflict_index::rebuild(const keyspace& state, std::uint64_t stamp_ms, outc
         if (!now) return;
         note({{owned_path(path), type}}, std::move(now), state, settled_within_state, stamp_ms,
              out);
+    });
+}
+
+void conflict_index::load(const keyspace& state, std::uint64_t newest_ms) {
+    std::vector<std::string_view> path;
+    walk(state.root(), path, [&](type_id type) {
+        auto found = look(state, path, type);
+        if (!found) return;
+        for (const sibling& s : found->what.siblings)
+            found->since_ms = std::max(found->since_ms, s.stamp.ms());
+        if (found->since_ms == 0) found->since_ms = newest_ms;
+        count(*found, true);
+        open_.emplace(place{owned_path(path), type}, std::move(*found));
     });
 }
 

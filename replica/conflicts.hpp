@@ -15,7 +15,7 @@ namespace weft {
 struct open_conflict {
     conflict what;
     decision made;
-    std::uint64_t since_ms = 0; // Unix milliseconds: since when this replica knows these siblings
+    std::uint64_t since_ms = 0; // Unix milliseconds: since when this replica knows it
 
     [[nodiscard]] bool waits() const { return !made.read; } // for a person
 };
@@ -55,11 +55,12 @@ public:
 
         auto operator<=>(const place&) const = default;
     };
-    // Something that happened there; who it was, and under which dot, if it was a resolution.
+    // Something that happened there; if it was a resolution, who it was, and what they gave, under its dot.
     struct touched {
         place where;
         std::string who = {};
         dot by = {};
+        std::optional<value> given = {}; // of a register its write says that
     };
     // What came of an update, behind what came of those before it.
     struct outcome {
@@ -93,8 +94,13 @@ public:
                 outcome& out);
     // Looks at the whole state. What was known with the same siblings stays as it is.
     void rebuild(const keyspace& state, std::uint64_t stamp_ms, outcome& out);
-    // Entries about all that is there: what was decided under other rules is decided anew.
-    void decide_anew(outcome& out) const;
+    // What is in a state that was loaded: it was decided before, and each is as old as its newest write, or,
+    // where no write is known, as the newest of all.
+    void load(const keyspace& state, std::uint64_t newest_ms);
+    // Entries about all that is there, in order, with the time since when it is.
+    [[nodiscard]] std::vector<audit_entry> decisions() const;
+    // Gives them the times of such entries.
+    void date(std::span<const audit_entry> all);
 
     [[nodiscard]] const std::map<place, open_conflict>& all() const { return open_; }
     // What is there in a state, known or not.
@@ -122,8 +128,9 @@ private:
                                                     const counter_store& rows) const;
     void note(touched&& at, std::optional<open_conflict> now, const keyspace& state,
               std::string_view settles, std::uint64_t stamp_ms, outcome& out);
-    [[nodiscard]] conflict found_settled(const touched& at, const keyspace& state,
-                                         const reading& read) const;
+    [[nodiscard]] sibling written_by(dot at) const;
+    [[nodiscard]] conflict found_settled(const touched& at, const keyspace& state) const;
+    [[nodiscard]] reading read(const keyspace& state, const place& where) const;
     void walk(const map_store& parent, std::vector<std::string_view>& path,
               const std::function<void(type_id)>& visit) const;
     void count(const open_conflict& one, bool comes);
@@ -131,6 +138,7 @@ private:
     weft::rules rules_;
     std::map<replica_id, member_name> known_;
     std::map<place, open_conflict> open_;
+    std::map<place, conflict> shown_; // clashes of which subscribers were told: as they were shown
     std::size_t waiting_ = 0;
     std::size_t failing_ = 0;
     std::size_t out_of_bounds_ = 0;

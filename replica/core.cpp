@@ -77,7 +77,7 @@ result<void> core::load(state_image image) {
     tail_ = log_tail(header.at, applied_);
     state_ = std::move(image.objects);
     decided_.records = rules_since_ && *rules_since_ <= header.at;
-    rebuild_conflicts(0);
+    conflicts_.load(state_, header.newest.ms());
     return {};
 }
 

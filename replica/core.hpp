@@ -117,6 +117,10 @@ public:
     [[nodiscard]] std::vector<audit_entry> take_audits() {
         return std::exchange(decided_.entries, {});
     }
+    // The same about all that is in conflict now, as old as is known; none if the first step decides it anew.
+    // With the times at which a trail knows them they date the conflicts.
+    [[nodiscard]] std::vector<audit_entry> open_audits() const;
+    void date_conflicts(std::span<const audit_entry> open);
     void give_back_audits(std::vector<audit_entry> entries) {
         decided_.entries = std::move(entries);
     }

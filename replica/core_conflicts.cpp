@@ -21,6 +21,8 @@ void core::touch(const operation& op, dot at, contested where) {
         touched_.push_back({{owned_path(op.path), clash ? conflict_index::whole_name : op.type},
                             op.extra->who,
                             at});
+        bool apart = !is_register(op.type.kind) && is_present(op.argument); // from what settles
+        if (apart) touched_.back().given = op.argument;
     } else if (where.object || conflicts_.rules().may_bound(op.path, op.type)) {
         touched_.push_back({{owned_path(op.path), op.type}});
     }
@@ -62,9 +64,20 @@ void core::had_rules_since(std::optional<log_index> at) {
 // From here on this replica has had the rules that it has now.
 void core::decide_anew(std::uint64_t at_ms) {
     std::size_t before = begin_decisions();
-    conflicts_.decide_anew(decided_);
+    for (audit_entry& entry : conflicts_.decisions()) decided_.entries.push_back(std::move(entry));
     end_decisions(before, hlc::at_ms(at_ms));
     decided_.records = true;
+}
+
+std::vector<audit_entry> core::open_audits() const {
+    if (decides_anew_) return {};
+    std::vector<audit_entry> out = conflicts_.decisions();
+    for (audit_entry& entry : out) entry.run = tail_.end();
+    return out;
+}
+
+void core::date_conflicts(std::span<const audit_entry> open) {
+    if (!decides_anew_) conflicts_.date(open);
 }
 
 // Gives how many entries there are already.
@@ -74,8 +87,11 @@ std::size_t core::begin_decisions() {
 }
 
 void core::end_decisions(std::size_t before, hlc stamp) {
-    for (audit_entry& entry : std::span(decided_.entries).subspan(before))
+    for (audit_entry& entry : std::span(decided_.entries).subspan(before)) {
         entry.at = std::max(clock_.last(), stamp);
+        entry.run =
+            tail_.end(); // the one that is applied, or, of a local change, the one that is open
+    }
     for (const conflict_event& event : decided_.events) {
         for (const auto& [id, whom] : conflict_subscribers_)
             effects_.push_back(notify_conflict{whom, event});
@@ -115,7 +131,7 @@ result<subscription_id> core::subscribe_conflicts(conflict_callback whom) {
 
 bool core::keeps_removes(std::span<const std::string_view> path, type_id type) const {
     if (!is_register(type.kind)) return false;
-    const rule* by = conflicts_.rules().find(path, type);
+    const rule* by = conflicts_.rules().find_how(path, type);
     return by != nullptr && by->keeps_removes;
 }
 
@@ -184,6 +200,7 @@ result<void> core::resolve(const conflict& seen, const resolution& how) {
         }
         if (auto within = check_bound(path, seen.type, *wanted); !within) return within;
         if (auto done = set_counter(path, seen.type, *wanted); !done) return done;
+        settles.argument = *how.content;
         return apply(std::move(settles));
     }
     settles.argument = value::absent();
@@ -231,8 +248,15 @@ result<void> core::set_counter(std::span<const std::string_view> path, type_id t
 // What writes again all that is read of an object and of what is below it.
 result<void> core::find_content(const object& here, type_id type, std::vector<std::string>& path,
                                 std::vector<piece>& out) const {
-    auto add = [&](action what, value content) {
-        out.push_back({path, type, what, std::move(content), 0});
+    result<void> fits; // no more of what is too much is gathered
+    auto add = [&](action what, value content, std::int64_t amount = 0) {
+        if (fits && out.size() == limits::change_operations_max) {
+            fits =
+                fail(errc::over_limit, "what is taken holds more than a change can write again, " +
+                                           std::to_string(limits::change_operations_max) +
+                                           " parts; remove the other types instead");
+        }
+        if (fits) out.push_back({path, type, what, std::move(content), amount});
     };
     if (const auto* map = std::get_if<map_store>(&here.data())) {
         for (const auto& child : map->children()) {
@@ -257,22 +281,23 @@ result<void> core::find_content(const object& here, type_id type, std::vector<st
         if (as_plain && newest != nullptr) add(action::write, newest->payload.content);
         if (!as_plain && !ruled->values.empty()) add(action::write, ruled->values.front());
     } else if (const auto* rows = std::get_if<counter_store>(&here.data())) {
-        out.push_back({path, type, action::increment, {}, rows->read()});
+        add(action::increment, {}, rows->read());
     } else if (const auto* marks = std::get_if<flag_store>(&here.data())) {
         bool on =
             type.kind == type_kind::enable_wins_flag ? any_enabled(*marks) : all_enabled(*marks);
         add(on ? action::enable : action::disable, {});
     } else if (const auto* adds = std::get_if<add_wins_store<value>>(&here.data())) {
-        for (const auto& e : *adds) add(action::add, e.key);
+        for (const auto& e : *adds) {
+            if (!fits) break;
+            add(action::add, e.key);
+        }
     } else if (const auto* both = std::get_if<remove_wins_elements>(&here.data())) {
         for (const auto& e : both->marks()) {
+            if (!fits) break;
             if (all_enabled(e.value)) add(action::add, e.key);
         }
     }
-    if (out.size() <= limits::change_operations_max) return {};
-    return fail(errc::over_limit, "what is taken holds more than a change can write again, " +
-                                      std::to_string(limits::change_operations_max) +
-                                      " parts; remove the other types instead");
+    return fits;
 }
 
 // The type that is taken is written again, so that it outlives the removal by somebody who takes another one
@@ -310,11 +335,13 @@ result<void> core::resolve_clash(const conflict& seen, const resolution& how) {
         removal.what = action::remove;
         if (auto done = apply(std::move(removal)); !done) return done;
     }
-    // Who it was. Of a map that says nothing else, so what the register of that name holds stays as it is.
+    // Who it was, and what they took. Of a map that changes nothing, so what the register of that name holds
+    // stays as it is.
     operation settles;
     settles.path = path;
     settles.type = {type_kind::map};
     settles.what = action::resolve;
+    settles.argument = value(to_string(chosen));
     settles.extra = std::make_unique<operation_extra>();
     settles.extra->who = how.who.empty() ? options_.name : how.who;
     return apply(std::move(settles));

@@ -124,6 +124,7 @@ void encode(byte_writer& out, const audit_entry& entry) {
     out.u8(static_cast<std::uint8_t>(entry.kind));
     out.u8(static_cast<std::uint8_t>(entry.outcome));
     out.u64(entry.at.raw);
+    out.varint(static_cast<std::uint64_t>(entry.run));
     out.u64(static_cast<std::uint64_t>(entry.replica));
     out.text(entry.member);
     out.u64(entry.rules_version);
@@ -159,6 +160,7 @@ audit_entry decode_audit_entry(byte_reader& in) {
     if (out.outcome < audit_outcome::resolved || out.outcome > audit_outcome::settled)
         in.reject("unknown outcome");
     out.at = hlc{in.u64()};
+    out.run = log_index{in.varint()};
     out.replica = replica_id{in.u64()};
     out.member = in.text(limits::name_bytes_max);
     out.rules_version = in.u64();

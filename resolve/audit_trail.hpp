@@ -40,8 +40,8 @@ enum class audit_outcome : std::uint8_t {
 [[nodiscard]] std::string_view to_string(audit_outcome outcome);
 
 // One decision about one conflict, as one replica came to know it. Which conflicts lie on the way to a state
-// depends on what arrived when, so trails of replicas may differ in between; about what is still open they
-// agree.
+// depends on what arrived when, so trails may differ in between. About what is still open they agree, but how
+// far a bound is crossed: whose writes stand beside each other there they say, not what these added since.
 struct audit_entry {
     std::array<std::uint64_t, 2> id{}; // of path, kind, type, siblings' dots, rules, outcome
     conflict_kind kind{};
@@ -58,6 +58,7 @@ struct audit_entry {
     replica_id replica{};              // that recorded it …
     std::string member;                // … and its name
     hlc at;                            // when, by its clock
+    log_index run{}; // which run of its log made it decide: a conflict may come back
 
     bool operator==(const audit_entry&) const = default;
 };

@@ -22,6 +22,17 @@ std::string_view stem(const rule& one) {
 
 bool exact(const rule& one) { return !one.key.empty() && !is_prefix(one); }
 
+bool is_about(const rule& one, type_kind kind) {
+    return one.type ? *one.type == kind : is_register(kind);
+}
+
+bool applies(const rule& one, std::span<const std::string_view> path, type_id type) {
+    if (path.empty() || !is_about(one, type.kind)) return false;
+    bool key_fits = one.key.empty() || (is_prefix(one) ? path.front().starts_with(stem(one))
+                                                       : path.front() == one.key);
+    return key_fits && (one.field.empty() || (path.size() > 1 && path.back() == one.field));
+}
+
 // What it applies to; the greater, the more specific.
 auto reach(const rule& one) {
     return std::tuple(exact(one), stem(one).size(), !one.field.empty(), one.type.has_value());
@@ -61,6 +72,8 @@ std::optional<error> wrong(const rule& one) {
     if (one.key.size() > limits::key_bytes_max || one.field.size() > limits::field_bytes_max)
         return bad("longer than a key can be");
     if (!is_utf8(one.key) || !is_utf8(one.field)) return bad("it is no UTF-8");
+    if (one.field.ends_with('*'))
+        return bad("a star stands at the end of a key only; name each field in a rule of its own");
     for (const auto& bound : {one.min, one.max}) {
         if (bound && !is_number(*bound)) return bad("a bound is a number");
     }
@@ -68,10 +81,11 @@ std::optional<error> wrong(const rule& one) {
     if (one.check && (one.check->name.empty() || !one.check->violated))
         return bad("a check has a name and a function");
     // Names go into the audit trail.
-    if (!is_utf8(one.how.name()) || (one.check && !is_utf8(one.check->name)))
+    if ((one.how && !is_utf8(one.how->name())) || (one.check && !is_utf8(one.check->name)))
         return bad("a strategy's or a check's name is no UTF-8");
     bool counts = one.type == type_kind::counter || one.type == type_kind::grow_counter;
-    if (counts && (one.how.name() != "manual" || one.keeps_removes || !one.bounded()))
+    bool resolves = one.how && one.how->name() != "manual";
+    if (counts && (resolves || one.keeps_removes || !one.bounded()))
         return bad(to_string(type_id{*one.type}) + " settles by itself; it may have bounds only");
     if (one.type && !counts && !is_register(*one.type)) {
         return bad(to_string(type_id{*one.type}) +
@@ -87,7 +101,7 @@ std::uint64_t version_of(std::span<const rule> all) {
         out.text(stem(one));
         out.text(one.field);
         out.u8(one.type ? static_cast<std::uint8_t>(*one.type) : 0);
-        out.text(one.how.name());
+        out.text(one.how ? one.how->name() : std::string());
         out.u8(one.keeps_removes ? 1 : 0);
         for (const auto& bound : {one.min, one.max}) encode(out, bound.value_or(value()));
         out.text(one.check ? one.check->name : std::string());
@@ -104,6 +118,10 @@ result<rules> rules::make(std::vector<rule> all) {
     }
     for (const rule& one : all) {
         if (auto why = wrong(one)) return fail(std::move(*why));
+    }
+    for (rule& one : all) {
+        bool only_bounds = one.bounded() && !one.keeps_removes;
+        if (!one.how && !only_bounds) one.how.emplace();
     }
     std::sort(all.begin(), all.end(), [](const rule& a, const rule& b) {
         return std::tuple(reach(b), scope(b)) < std::tuple(reach(a), scope(a));
@@ -124,8 +142,7 @@ result<rules> rules::make(std::vector<rule> all) {
         if (!one.bounded()) continue;
         for (type_kind kind : {type_kind::lww_register, type_kind::mv_register, type_kind::counter,
                                type_kind::grow_counter}) {
-            if (!one.type || *one.type == kind)
-                out.bounded_kinds_ |= 1U << static_cast<unsigned>(kind);
+            if (is_about(one, kind)) out.bounded_kinds_ |= 1U << static_cast<unsigned>(kind);
         }
         (one.field.empty() ? whole : of_fields).emplace_back(stem(one), exact(one));
         if (!one.field.empty()) out.bounded_fields_.push_back(one.field);
@@ -141,9 +158,10 @@ rules rules::with_functions(const std::function<strategy(const strategy&)>& arou
                             const std::function<bound_check(const rule&)>& around_check) const {
     rules out = *this;
     for (rule& one : out.all_) {
-        std::vector<strategy> chain;
-        for (const strategy& each : one.how.chain()) chain.push_back(around_strategy(each));
         if (one.check) one.check = around_check(one);
+        if (!one.how) continue;
+        std::vector<strategy> chain;
+        for (const strategy& each : one.how->chain()) chain.push_back(around_strategy(each));
         one.how = resolver(std::move(chain));
     }
     return out;
@@ -184,25 +202,34 @@ bool rules::bounds_field(std::span<const std::string_view> path) const {
 }
 
 const rule* rules::find(std::span<const std::string_view> path, type_id type) const {
-    if (path.empty()) return nullptr;
-    for (const rule& one : all_) {
-        bool key_fits = one.key.empty() || (is_prefix(one) ? path.front().starts_with(stem(one))
-                                                           : path.front() == one.key);
-        bool field_fits = one.field.empty() || (path.size() > 1 && path.back() == one.field);
-        bool type_fits = !one.type || *one.type == type.kind;
-        if (key_fits && field_fits && type_fits) return &one;
-    }
-    return nullptr;
+    auto first = std::find_if(all_.begin(), all_.end(),
+                              [&](const rule& one) { return applies(one, path, type); });
+    return first == all_.end() ? nullptr : &*first;
+}
+
+const rule* rules::find_how(std::span<const std::string_view> path, type_id type) const {
+    auto first = std::find_if(all_.begin(), all_.end(),
+                              [&](const rule& one) { return one.how && applies(one, path, type); });
+    return first == all_.end() ? nullptr : &*first;
 }
 
 std::string to_string(const rule& one) {
     std::string out = one.key.empty() ? "*" : one.key;
     if (!one.field.empty()) out += " field " + one.field;
     if (one.type) out += " type " + to_string(type_id{*one.type});
-    out += ": " + one.how.name() + (one.keeps_removes ? ", keeps removes" : "");
-    if (one.min) out += (one.max ? ", from " : ", at least ") + to_string(*one.min);
-    if (one.max) out += (one.min ? " to " : ", at most ") + to_string(*one.max);
-    if (one.check) out += ", as " + one.check->name + " allows";
+    std::string_view before = ": ";
+    auto say = [&](const std::string& what) {
+        out.append(before).append(what);
+        before = ", ";
+    };
+    if (one.how || !one.bounded()) say(one.how.value_or(resolver()).name());
+    if (one.keeps_removes) say("keeps removes");
+    if (one.min && one.max) {
+        say("from " + to_string(*one.min) + " to " + to_string(*one.max));
+    } else if (one.min || one.max) {
+        say(one.min ? "at least " + to_string(*one.min) : "at most " + to_string(*one.max));
+    }
+    if (one.check) say("as " + one.check->name + " allows");
     return out;
 }
 

@@ -24,12 +24,14 @@ struct bound_check {
 //   key    of the object: "config", or "place:*" for all that begin so; a star may stand at the end only
 //   field  of a map: the last name of the path, at any depth
 //   type   mv_register or lww_register: what can hold several concurrent writes; a counter or grow_counter,
-//          if a bound is given
+//          if a bound is given. Without it both registers, and no counter
+//   how    without it, a rule that states bounds and nothing else leaves it, and what becomes of removes, to
+//          the next less specific one that says it, or to what the type does by itself; any other asks nobody
 struct rule {
     std::string key = {};
     std::string field = {};
     std::optional<type_kind> type = {};
-    resolver how = {};
+    std::optional<resolver> how = {};
     // A remove that did not see a write is kept beside it, as a sibling without a value.
     bool keeps_removes = false;
     // Numbers between which the value that is read must lie, and a check that it must pass. One that is
@@ -55,6 +57,8 @@ public:
 
     // The one for the object at a path; null if there is none.
     [[nodiscard]] const rule* find(std::span<const std::string_view> path, type_id type) const;
+    // The one that says how, which has `how`: the same, or the next that does; null if there is none.
+    [[nodiscard]] const rule* find_how(std::span<const std::string_view> path, type_id type) const;
 
     // The same rules, each strategy and each check replaced by what is made of it, which has its name. The
     // check is that of the rule, which has one.

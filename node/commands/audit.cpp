@@ -1,6 +1,7 @@
 #include "node/client.hpp"
 #include "node/commands.hpp"
 #include "node/json.hpp"
+#include "node/terminal.hpp"
 
 #include <charconv>
 #include <chrono>
@@ -78,7 +79,15 @@ void print(const json::object& entry) {
         result += (result.empty() ? "" : " ") + shown(v);
     if (result.empty()) result = "nothing";
     std::string decided = plain(entry.at("strategy")) + " gives " + result;
-    if (entry.at("outcome") == "waits") decided = "waits for a person";
+    if (entry.at("outcome") == "waits") {
+        decided = "waits for a person";
+        std::string why;
+        if (const json::value* failed = entry.if_contains("failed")) {
+            for (const json::value& one : failed->as_array())
+                why += (why.empty() ? "" : "; ") + plain(one);
+        }
+        if (!why.empty()) decided += " (" + why + ")";
+    }
     if (entry.at("outcome") == "settled") {
         std::string who = !entry.at("who").is_null()                 ? plain(entry.at("who"))
                           : entry.at("strategy") == "state_transfer" ? "what came as a state"
@@ -86,8 +95,8 @@ void print(const json::object& entry) {
         decided = "settled by " + who + ": " + result;
     }
     std::string at = plain(entry.at("at"));
-    std::printf("%s  %s  %s: %s; %s\n", at.substr(0, at.find('+')).c_str(), place.c_str(),
-                plain(entry.at("kind")).c_str(), siblings.c_str(), decided.c_str());
+    say("%s  %s  %s: %s; %s", at.substr(0, at.find('+')).c_str(), place.c_str(),
+        plain(entry.at("kind")).c_str(), siblings.c_str(), decided.c_str());
 }
 
 } // namespace
@@ -114,13 +123,13 @@ int run(const audit_command& given) {
         if (!answer) return complain(answer.error());
         for (const json::value& entry : answer->at("entries").as_array()) {
             if (given.json) {
-                std::printf("%s\n", to_text(entry).c_str());
+                std::puts(to_text(entry).c_str());
             } else {
                 print(entry.as_object());
             }
         }
         for (const json::value& why : answer->at("damaged").as_array()) {
-            std::fprintf(stderr, "weft: %s\n", plain(why).c_str());
+            say_error("weft: %s", plain(why).c_str());
             damaged = true;
         }
         if (answer->at("next").is_null()) return damaged ? data_problem : done;

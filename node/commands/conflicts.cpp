@@ -1,6 +1,8 @@
+#include "base/bytes.hpp"
 #include "node/client.hpp"
 #include "node/commands.hpp"
 #include "node/json.hpp"
+#include "node/terminal.hpp"
 
 #include <cmath>
 #include <cstdio>
@@ -41,24 +43,23 @@ void print(const json::object& one) {
     }
     bool clash = one.at("kind") == "type_clash"; // of which siblings are types, and nobody's
     std::string what = clash ? "" : plain_or_dash(one.at("type")) + " ";
-    std::printf("%s  %s%s, %s for %s, id %s\n", place_of(one).c_str(), what.c_str(),
-                plain_or_dash(one.at("kind")).c_str(), decided.c_str(), age_of(one).c_str(),
-                plain_or_dash(one.at("id")).c_str());
+    say("%s  %s%s, %s for %s, id %s", place_of(one).c_str(), what.c_str(),
+        plain_or_dash(one.at("kind")).c_str(), decided.c_str(), age_of(one).c_str(),
+        plain_or_dash(one.at("id")).c_str());
     for (const json::value& why : one.at("failed").as_array())
-        std::printf("     %s\n", plain_or_dash(why).c_str());
+        say("     %s", plain_or_dash(why).c_str());
     for (const json::value& s : one.at("siblings").as_array()) {
-        std::printf("  %2s %s\n", plain_or_dash(s.at("n")).c_str(),
-                    clash ? plain_or_dash(s.at("value")).c_str()
-                          : sibling_line(s.as_object()).c_str());
+        say("  %2s %s", plain_or_dash(s.at("n")).c_str(),
+            clash ? plain_or_dash(s.at("value")).c_str() : sibling_line(s.as_object()).c_str());
     }
     if (const json::value* left_out = one.if_contains("siblings_left_out"))
-        std::printf("     and %s more\n", plain_or_dash(*left_out).c_str());
+        say("     and %s more", plain_or_dash(*left_out).c_str());
 }
 
 void print_all(const json::array& conflicts, bool as_json) {
     for (const json::value& one : conflicts) {
         if (as_json) {
-            std::printf("%s\n", to_text(one).c_str());
+            std::puts(to_text(one).c_str());
         } else {
             print(one.as_object());
         }
@@ -80,6 +81,12 @@ result<std::string> whole_file(const std::string& name) {
         out.assign(std::istreambuf_iterator<char>(file), {});
     }
     if (out.ends_with('\n')) out.pop_back();
+    if (!is_utf8(out)) {
+        return fail(
+            errc::invalid_argument,
+            (name == "-" ? "standard input" : name) +
+                ": it is no UTF-8; bytes are resolved over HTTP, as {\"bytes\": hexadecimal}");
+    }
     return out;
 }
 
@@ -131,8 +138,7 @@ int run(const conflicts_command& given) {
     bool decides =
         given.take > 0 || given.remove || !given.merge_file.empty() || given.value.has_value();
     if (given.asked == what::resolve && !decides) {
-        std::fprintf(stderr, "weft conflicts resolve: one of --take, --value, --merge and --remove "
-                             "is needed\n");
+        say_error("weft conflicts resolve: one of --take, --value, --merge and --remove is needed");
         return wrong_usage;
     }
     auto node = client::connect(given.to.dir);
@@ -168,7 +174,7 @@ int run(const conflicts_command& given) {
         const json::value& next = answer->at("next");
         if (next.is_null()) return done;
         if (given.limit > 0 && (left -= page.size()) == 0) {
-            std::fprintf(stderr, "weft: there are more; raise --limit, or name a prefix\n");
+            say_error("weft: there are more; raise --limit, or name a prefix");
             return done;
         }
         after = next.as_string();

@@ -1,6 +1,7 @@
 #include "node/client.hpp"
 #include "node/commands.hpp"
 #include "node/json.hpp"
+#include "node/terminal.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -16,11 +17,11 @@ void print_fields(const json::object& fields, std::size_t indent) {
     for (const auto& field : fields) {
         std::string name = std::string(indent, ' ') + std::string(field.key());
         if (const json::object* nested = field.value().if_object()) {
-            std::printf("%s\n", name.c_str());
+            say("%s", name.c_str());
             print_fields(*nested, indent + 2);
         } else {
-            std::printf("%-*s  %s\n", static_cast<int>(indent + width), name.c_str(),
-                        plain(field.value()).c_str());
+            say("%-*s  %s", static_cast<int>(indent + width), name.c_str(),
+                plain(field.value()).c_str());
         }
     }
 }
@@ -41,29 +42,29 @@ int run(const get_command& given) {
         for (const json::value& type : types) {
             if (type != answer->at("type")) others += (others.empty() ? "" : ", ") + plain(type);
         }
-        std::fprintf(stderr, "weft: this is the %s of that key; there is also: %s; --type picks\n",
-                     plain(answer->at("type")).c_str(), others.c_str());
+        say_error("weft: this is the %s of that key; there is also: %s; --type picks",
+                  plain(answer->at("type")).c_str(), others.c_str());
     }
     if (given.json) {
-        std::printf("%s\n", to_text(*answer).c_str());
+        std::puts(to_text(*answer).c_str());
     } else if (const json::value* siblings = answer->as_object().if_contains("siblings")) {
         for (const json::value& one : siblings->as_array())
-            std::printf("%s\n", sibling_line(one.as_object()).c_str());
+            say("%s", sibling_line(one.as_object()).c_str());
     } else if (const json::value* fields = answer->as_object().if_contains("field_siblings")) {
         for (const json::value& field : fields->as_array()) {
             std::string place;
             for (const json::value& name : field.at("field").as_array())
                 place += (place.empty() ? "" : "/") + plain(name);
-            std::printf("%s  %s\n", place.c_str(), plain(field.at("type")).c_str());
+            say("%s  %s", place.c_str(), plain(field.at("type")).c_str());
             for (const json::value& one : field.at("siblings").as_array())
-                std::printf("   %s\n", sibling_line(one.as_object()).c_str());
+                say("   %s", sibling_line(one.as_object()).c_str());
         }
     } else if (content.is_object() && answer->at("type") == "map") {
         print_fields(content.as_object(), 0);
     } else if (const json::array* items = content.if_array()) {
-        for (const json::value& item : *items) std::printf("%s\n", plain(item).c_str());
+        for (const json::value& item : *items) say_content(plain(item));
     } else {
-        std::printf("%s\n", plain(content).c_str());
+        say_content(plain(content));
     }
     return done;
 }

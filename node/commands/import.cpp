@@ -1,6 +1,7 @@
 #include "node/client.hpp"
 #include "node/commands.hpp"
 #include "node/line_source.hpp"
+#include "node/terminal.hpp"
 
 #include <chrono>
 #include <cmath>
@@ -60,14 +61,14 @@ int run(const import_command& given) {
     std::uint64_t skipped = 0;
     auto skip = [&](std::uint64_t line, const std::string& why) {
         progress.clear();
-        std::fprintf(stderr, "weft: %s line %llu: %s\n", given.file.c_str(),
-                     static_cast<unsigned long long>(line), why.c_str());
+        say_error("weft: %s line %llu: %s", given.file.c_str(),
+                  static_cast<unsigned long long>(line), why.c_str());
         ++skipped;
     };
     auto summary = [&] {
         progress.clear();
-        std::printf("%llu lines imported, %llu skipped\n", static_cast<unsigned long long>(applied),
-                    static_cast<unsigned long long>(skipped));
+        say("%llu lines imported, %llu skipped", static_cast<unsigned long long>(applied),
+            static_cast<unsigned long long>(skipped));
     };
 
     // While the node applies one batch, the next is read and unpacked.

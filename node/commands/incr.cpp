@@ -1,5 +1,6 @@
 #include "node/commands.hpp"
 #include "node/json.hpp"
+#include "node/terminal.hpp"
 
 #include <cstdio>
 
@@ -11,7 +12,7 @@ int run(const incr_command& given) {
     if (!given.at_most.empty()) operation["at_most"] = std::stoll(given.at_most);
     auto value = commit_operation(given.to, "incr", std::move(operation));
     if (!value) return complain(value.error());
-    std::printf("%s\n", to_text(*value).c_str());
+    std::puts(to_text(*value).c_str());
     return done;
 }
 

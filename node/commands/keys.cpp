@@ -1,6 +1,7 @@
 #include "node/client.hpp"
 #include "node/commands.hpp"
 #include "node/json.hpp"
+#include "node/terminal.hpp"
 
 #include <cstdio>
 
@@ -13,15 +14,14 @@ int run(const keys_command& given) {
         auto answer =
             node->ask("GET", target_of({"keys"}, {{"prefix", given.prefix}, {"count", "true"}}));
         if (!answer) return complain(answer.error());
-        std::printf("%s\n", to_text(answer->at("count")).c_str());
+        std::puts(to_text(answer->at("count")).c_str());
         return done;
     }
     for (std::string after;;) {
         auto answer =
             node->ask("GET", target_of({"keys"}, {{"prefix", given.prefix}, {"after", after}}));
         if (!answer) return complain(answer.error());
-        for (const auto& key : answer->at("keys").as_array())
-            std::printf("%s\n", key.as_string().c_str());
+        for (const auto& key : answer->at("keys").as_array()) say("%s", key.as_string().c_str());
         if (answer->at("next").is_null()) return done;
         after = answer->at("next").as_string();
     }

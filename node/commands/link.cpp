@@ -1,7 +1,7 @@
 #include "node/client.hpp"
 #include "node/commands.hpp"
+#include "node/terminal.hpp"
 
-#include <cstdio>
 
 namespace weft {
 
@@ -11,7 +11,7 @@ int run(const link_command& given) {
     auto answer =
         node->ask("POST", target_of({"link", given.peer, given.pause ? "pause" : "resume"}));
     if (!answer) return complain(answer.error());
-    std::printf("%s %s\n", given.pause ? "paused" : "resumed", given.peer.c_str());
+    say("%s %s", given.pause ? "paused" : "resumed", given.peer.c_str());
     return done;
 }
 

@@ -2,6 +2,7 @@
 #include "node/api.hpp"
 #include "node/commands.hpp"
 #include "node/http.hpp"
+#include "node/terminal.hpp"
 #include "recovery/restart.hpp"
 
 #include <array>
@@ -24,8 +25,7 @@ void print_event(const log_event& event) {
     std::string line = stamp.substr(0, stamp.find('+')) + " " +
                        levels.at(static_cast<std::size_t>(event.level)) + " " + event.what + " " +
                        event.text;
-    for (char& c : line) c = c == '\n' ? ' ' : c;
-    std::fprintf(stderr, "%s\n", line.c_str());
+    say_error("%s", line.c_str());
 }
 
 std::string default_name(const std::string& dir) {
@@ -91,10 +91,10 @@ int run(const serve_command& given) {
     for (const std::string& url : node.listening())
         listening += (listening.empty() ? "" : ", ") + url;
     std::string http = (*server)->tcp_url();
-    std::printf("ready: %s (%s) of cluster %s, listening on %s, control socket %s%s%s\n",
-                options.name.c_str(), to_string(node.id()).c_str(), options.cluster.c_str(),
-                listening.empty() ? "nothing" : listening.c_str(), control.c_str(),
-                http.empty() ? "" : ", ", http.c_str());
+    say("ready: %s (%s) of cluster %s, listening on %s, control socket %s%s%s",
+        options.name.c_str(), to_string(node.id()).c_str(), options.cluster.c_str(),
+        listening.empty() ? "nothing" : listening.c_str(), control.c_str(),
+        http.empty() ? "" : ", ", http.c_str());
     std::fflush(stdout);
 
     int signal = 0;

@@ -1,7 +1,7 @@
 #include "node/client.hpp"
 #include "node/commands.hpp"
+#include "node/terminal.hpp"
 
-#include <cstdio>
 
 namespace weft {
 
@@ -11,9 +11,9 @@ int run(const snapshot_command& given) {
     auto answer = node->ask("POST", target_of({"snapshot"}));
     if (!answer) return complain(answer.error());
     const auto& written = answer->as_object();
-    std::printf("snapshot at log run %llu, %llu bytes\n",
-                static_cast<unsigned long long>(written.at("log_run").to_number<std::uint64_t>()),
-                static_cast<unsigned long long>(written.at("bytes").to_number<std::uint64_t>()));
+    say("snapshot at log run %llu, %llu bytes",
+        static_cast<unsigned long long>(written.at("log_run").to_number<std::uint64_t>()),
+        static_cast<unsigned long long>(written.at("bytes").to_number<std::uint64_t>()));
     return done;
 }
 

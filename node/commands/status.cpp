@@ -1,6 +1,7 @@
 #include "node/client.hpp"
 #include "node/commands.hpp"
 #include "node/json.hpp"
+#include "node/terminal.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -33,7 +34,7 @@ void print_table(const std::vector<std::vector<std::string>>& rows) {
             std::string space(widths[at] - row[at].size(), ' ');
             line += (at == 0 ? "" : "  ") + (at < 2 ? row[at] + space : space + row[at]);
         }
-        std::printf("%s\n", line.c_str());
+        say("%s", line.c_str());
     }
 }
 
@@ -158,8 +159,7 @@ void print(const json::object& status) {
                                           " differ though they saw the same changes" +
                                           (keys.empty() ? "" : "; in: " + keys));
     }
-    for (const auto& [name, content] : lines)
-        std::printf("%-9s  %s\n", name.c_str(), content.c_str());
+    for (const auto& [name, content] : lines) say("%-9s  %s", name.c_str(), content.c_str());
 
     const json::array& peers = status.at("peers").as_array();
     if (peers.empty()) return;
@@ -174,13 +174,13 @@ void print(const json::object& status) {
                          bytes_of(p.at("bytes_in")), bytes_of(p.at("bytes_out")),
                          plain_or_dash(p.at("changes_in")), plain_or_dash(p.at("changes_out"))});
     }
-    std::printf("\n");
+    say("%s", "");
     print_table(table);
     for (std::size_t at = 0; at < peers.size(); ++at) {
         const json::object& p = peers[at].as_object();
         bool away = p.at("state") == "failed" || p.at("state") == "blocked";
         if (away && !p.at("error").is_null()) {
-            std::printf("%s: %s\n", table[at + 1][0].c_str(), plain_or_dash(p.at("error")).c_str());
+            say("%s: %s", table[at + 1][0].c_str(), plain_or_dash(p.at("error")).c_str());
         }
     }
 }
@@ -193,7 +193,7 @@ int run(const status_command& given) {
     auto answer = node->ask("GET", target_of({"status"}));
     if (!answer) return complain(answer.error());
     if (given.json) {
-        std::printf("%s\n", to_text(*answer).c_str());
+        std::puts(to_text(*answer).c_str());
     } else {
         print(answer->as_object());
     }

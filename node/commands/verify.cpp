@@ -1,6 +1,7 @@
 #include "node/client.hpp"
 #include "node/commands.hpp"
 #include "node/json.hpp"
+#include "node/terminal.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -30,13 +31,13 @@ int run(const verify_command& given) {
     if (!answer) return complain(answer.error());
     const json::array& peers = answer->at("peers").as_array();
     if (given.json) {
-        std::printf("%s\n", to_text(*answer).c_str());
+        std::puts(to_text(*answer).c_str());
     } else {
         for (const json::value& one : peers) {
             const json::object& peer = one.as_object();
-            std::printf("%s: %s\n", plain(peer.at("peer")).c_str(), line_of(peer).c_str());
+            say("%s: %s", plain(peer.at("peer")).c_str(), line_of(peer).c_str());
         }
-        if (peers.empty()) std::fputs("weft: there is no peer to compare with\n", stderr);
+        if (peers.empty()) say_error("weft: there is no peer to compare with");
     }
     auto any = [&](std::string_view outcome) {
         return std::any_of(peers.begin(), peers.end(), [&](const json::value& one) {

@@ -41,23 +41,30 @@ class Examples(unittest.TestCase):
     def test_conflicts_under_each_strategy(self):
         status, lines = run("conflicts")
         self.assertEqual(status, 0)
-        siblings = ['  sibling  "Spreeathen" of berlin (eu)',
-                    '  sibling  "Berlin an der Spree" of oslo (north)']
-        ours, theirs = "Spreeathen", "Berlin an der Spree"
+        ours, theirs = '"Spreeathen"', '"Berlin an der Spree"'
 
-        def resolved(rule, reads, strategy, result):
-            return [rule, *siblings, f"  reads    {reads}",
-                    f"  audit    write_write resolved by {strategy}: {result}"]
+        def siblings(one, other):
+            return [f"  sibling  {one} of berlin (eu)", f"  sibling  {other} of oslo (north)"]
+
+        def resolved(rule, reads, strategy, written=(ours, theirs)):
+            return [rule, *siblings(*written), f"  reads    {reads}",
+                    f"  audit    write_write resolved by {strategy}: {reads}"]
 
         self.assertEqual(lines, [
-            *resolved("last_writer_wins", theirs, "last_writer_wins", f'"{theirs}"'),
-            *resolved("priority(eu) > last_writer_wins", ours, "priority(eu)", f'"{ours}"'),
-            *resolved("min", theirs, "min", f'"{theirs}"'),
-            *resolved("union", f"{theirs} and {ours}", "union", f'"{theirs}" and "{ours}"'),
-            *resolved("longest", theirs, "longest", f'"{theirs}"'),
-            "manual", *siblings, f"  reads    {ours}",
+            *resolved("last_writer_wins", theirs, "last_writer_wins"),
+            *resolved("priority(eu) > last_writer_wins", ours, "priority(eu)"),
+            *resolved("dominance > last_writer_wins", theirs, "last_writer_wins"),
+            *resolved("min", theirs, "min"),
+            *resolved("max", ours, "max"),
+            *resolved("union", f"{theirs} and {ours}", "union"),
+            *resolved("longest", theirs, "longest"),
+            "manual", *siblings(ours, theirs), f"  reads    {ours}",
             "  audit    write_write waits by manual: nothing",
-            f'  audit    write_write settled by manual of Ada: "{ours}"',
+            f"  audit    write_write settled by manual of Ada: {ours}",
+            *resolved("max", "120", "max", (120, 45)),
+            *resolved("sum", "165", "sum", (120, 45)),
+            *resolved("average > manual", "82.5", "average", (120, 45)),
+            *resolved("dominance > min", "45", "min", (120, 45)),
         ])
 
     def test_chat_between_two_processes(self):

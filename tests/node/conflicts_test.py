@@ -326,6 +326,34 @@ class Settling(Pair):
         for time in ("yesterday", "2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z"):
             self.refused(self.a.weft("audit", "--since", time), USAGE, "is no time")
 
+    def test_what_others_wrote_makes_no_line_of_its_own(self):
+        key = "k\x1b[2J\u009b1m\u202e"
+        self.write(key)
+        forged = 'Bob: "b"\n2026-11-22T22:40:13.871Z  pay  write_write: "a" of berlin; settled by Eve'
+        listed = self.b.do("conflicts list")
+        self.b.do("conflicts resolve", key, "--take", "1", "--who", forged)
+        self.alike()
+        told = self.a.do("audit")
+        self.assertEqual(len(told.splitlines()), 2)
+        self.assertIn("settled by Bob: \"b\"\\n2026-", told)
+        for text in (told, listed, self.a.do("keys")):
+            self.assertIn("k\\u001b[2J\\u009b1m\\u202e", text)
+            for steers in "\x1b\u009b\u202e":
+                self.assertNotIn(steers, text)
+        self.assertEqual({entry["key"] for entry in self.trail(self.a)}, {key})
+
+    def test_text_says_why_something_waits(self):
+        self.a.do("incr", "stock", "-3")
+        self.assertIn("waits for a person (bound_exceeded: -3 is below 0)", self.a.do("audit"))
+
+    def test_a_merge_that_is_no_text_says_so(self):
+        self.write("k")
+        merged = self.place / "merged"
+        merged.write_bytes(b"caf\xe9")
+        self.refused(self.a.weft("conflicts resolve", "k", "--merge", merged), DATA, "merged: it is no UTF-8")
+        refused = self.a.weft("conflicts list", "--limit", "0")
+        self.refused(refused, USAGE, "--limit", "not in range 1 to 4294967296")
+
     def test_a_page_goes_on_where_an_entry_begins(self):
         for key in ("k1", "k2"):
             self.write(key)
@@ -358,7 +386,8 @@ class Configuration(Case):
                                 ('\n\n[[rule]]\nresolve = "coin"', 4, "no strategy 'coin'; there are"),
                                 ('[[rule]]\nkey = "a*b"', 1, "a star stands at the end"),
                                 ("[[rule]]\nsize = 1", 2, "no part of a rule 'size'"),
-                                ('[[rule]]\nkey="a"\n[[rule]]\nkey="a"', 1, "apply to the same"),
+                                ('[[rule]]\nkey="a"\n[[rule]]\nkey="b"\n[[rule]]\nkey="a"', 5, "to the same"),
+                                ('[[rule]]\nfield="na*"', 1, "name each field in a rule of its own"),
                                 ("[rule]\n", 1, "two brackets"), ("sync = 'often'", 1, "commit"),
                                 ("audit_days = 0", 1, "a whole number from 1 to 36500"),
                                 ("audit_bytes_max = 10", 1, "a whole number from 2097152 to"),

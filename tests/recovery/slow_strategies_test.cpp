@@ -56,7 +56,7 @@ struct watched_world {
         conflict what{conflict_kind::write_write, {"k"}, {type_kind::mv_register}, {}};
         what.siblings.push_back({{replica_id{1}, 1}, {}, value(1), "a", {}});
         what.siblings.push_back({{replica_id{2}, 1}, {}, value(2), "b", {}});
-        decision out = all.all().front().how.resolve(what);
+        decision out = all.all().front().how->resolve(what);
         run.run();
         return out;
     }

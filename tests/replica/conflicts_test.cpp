@@ -185,6 +185,19 @@ BOOST_AUTO_TEST_CASE(types_under_one_name_wait_for_a_person) {
     BOOST_TEST(p.b.trail.back().strategy == "manual");
 }
 
+BOOST_AUTO_TEST_CASE(a_clash_closes_as_it_was_shown_last) {
+    pair p;
+    std::vector<conflict> told;
+    (void)p.a.decisions.subscribe_conflicts(
+        [&](const conflict_event& e) { told.push_back(e.now.what); });
+    p.a.writes([](transaction& t) { return t.counter("x").increment(3); });
+    p.b.writes([](transaction& t) { return t.lww_register("x").set("text"); });
+    p.sync();
+    p.a.writes([](transaction& t) { return t.remove("x"); });
+    BOOST_REQUIRE_EQUAL(told.size(), 2);
+    BOOST_TEST((told.front() == told.back()));
+}
+
 BOOST_AUTO_TEST_CASE(a_clash_deep_in_maps_is_found_and_goes_with_the_map) {
     pair p;
     p.a.writes([](transaction& t) { return t.map("m").map("deep").counter("x").increment(); });
@@ -318,6 +331,65 @@ BOOST_AUTO_TEST_CASE(a_bound_that_stays_crossed_is_told_once) {
     p.a.writes(takes);
     BOOST_TEST((p.a.trail.back().outcome == audit_outcome::waits));
     BOOST_TEST(p.a.trail.size() == 5);
+}
+
+// Each knew its own part alone; what is open is both, and stands in both trails, with who is in it.
+BOOST_AUTO_TEST_CASE(a_bound_that_another_replica_joins_is_told_again) {
+    rule seats{"seats", {}, type_kind::counter, {}};
+    seats.max = value(100);
+    pair p(rules_of({seats}));
+    auto adds = [](std::int64_t by) {
+        return [=](transaction& t) { return t.counter("seats").increment(by); };
+    };
+    p.a.writes(adds(150));
+    p.b.writes(adds(130));
+    p.sync();
+    for (member* each : {&p.a, &p.b}) {
+        BOOST_REQUIRE_EQUAL(each->trail.size(), 2);
+        open_conflict open = each->only();
+        BOOST_TEST(
+            (each->trail.back().id ==
+             audit_of(open.what, open.made, each->decisions.conflicts().rules().version()).id));
+        BOOST_TEST(audit_query{.replica = "berlin"}.matches(each->trail.back()));
+        BOOST_TEST(audit_query{.replica = "oslo"}.matches(each->trail.back()));
+        BOOST_TEST(open.since_ms <= each->trail.front().at.ms());
+    }
+    for (int i = 0; i < 3; ++i) {
+        p.a.writes(adds(1));
+        p.b.writes(adds(1));
+        p.sync();
+    }
+    BOOST_TEST(p.a.trail.size() == 2);
+    BOOST_TEST(p.b.trail.size() == 2);
+}
+
+// A bound says what is too much, not that a person has to look at each pair of writes.
+BOOST_AUTO_TEST_CASE(a_rule_that_only_states_a_bound_leaves_writes_to_the_type) {
+    rule limit{"lim:*", {}, {}, {}};
+    limit.max = value(100);
+    pair p(rules_of({limit, of_key("lim:sum*", "sum")}));
+    auto writes = [&](const std::string& key, int ours, int theirs) {
+        p.a.writes([&](transaction& t) { return t.lww_register(key).set(ours); });
+        p.b.wall_ms = p.a.wall_ms + 1'000;
+        p.b.writes([&](transaction& t) { return t.lww_register(key).set(theirs); });
+        p.sync();
+    };
+    writes("lim:1", 60, 70);
+    BOOST_TEST(p.a.all().empty());
+    BOOST_TEST(p.a.lww("lim:1") == "70");
+    writes("lim:1", 160, 70); // which nobody reads
+    BOOST_TEST(p.a.all().empty());
+    writes("lim:1", 60, 170);
+    BOOST_TEST((p.a.only().what.kind == conflict_kind::bound));
+    BOOST_TEST(p.a.only().what.siblings.size() == 2);
+    BOOST_TEST(p.a.only().made.failed.front().detail == "170 is above 100");
+    writes("lim:1", 60, 70);
+    BOOST_TEST(p.a.all().empty());
+    p.a.writes(sets("lim:many", 60));
+    p.b.writes(sets("lim:many", 70));
+    p.sync();
+    BOOST_TEST(
+        (p.a.only().what.kind == conflict_kind::write_write)); // an mv_register waits, as ever
 }
 
 BOOST_AUTO_TEST_CASE(a_bound_of_ones_own_is_checked_where_a_rule_says) {
@@ -496,7 +568,10 @@ BOOST_AUTO_TEST_CASE(a_loaded_state_has_its_conflicts) {
     for (const auto& [where, one] : again.conflicts().all()) {
         BOOST_TEST((one.what == p.a.decisions.conflicts().all().at(where).what));
         BOOST_TEST((one.made == p.a.decisions.conflicts().all().at(where).made));
+        BOOST_TEST(one.since_ms >= 1'800'000'000'000U);
+        BOOST_TEST(one.since_ms <= p.a.wall_ms);
     }
+    BOOST_TEST(again.take_audits().empty()); // they were decided when they came to be
 }
 
 // A state says what is there, not who settled what was.

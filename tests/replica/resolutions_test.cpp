@@ -81,6 +81,105 @@ BOOST_AUTO_TEST_CASE(two_people_who_resolve_at_once_make_a_smaller_conflict) {
     BOOST_TEST(p.a.all().empty());
 }
 
+// What a person did whose resolution came late stands in the trail as they did it, with who it was.
+const audit_entry& late_at(const member& there) {
+    auto found = std::find_if(there.trail.rbegin(), there.trail.rend(),
+                              [](const audit_entry& e) { return e.who == "Bob"; });
+    BOOST_REQUIRE(found != there.trail.rend());
+    BOOST_REQUIRE_EQUAL(found->siblings.size(), 1);
+    BOOST_TEST(found->siblings.front().member == "oslo");
+    BOOST_TEST(audit_query{.replica = "oslo"}.matches(*found));
+    BOOST_REQUIRE(found->siblings.front().content.has_value());
+    return *found;
+}
+
+std::string shown(const std::vector<audited_value>& all) {
+    std::string out;
+    for (const audited_value& v : all) out += (out.empty() ? "" : " ") + to_string(v.content);
+    return out;
+}
+
+BOOST_AUTO_TEST_CASE(a_late_resolution_of_a_clash_says_what_was_taken) {
+    pair p;
+    p.a.writes([](transaction& t) { return t.mv_register("x").set("text"); });
+    p.b.writes([](transaction& t) { return t.set("x").add("e"); });
+    p.sync();
+    conflict seen = p.a.only().what;
+    auto takes = [&](std::size_t which, const std::string& who) {
+        return [=](transaction& t) {
+            return t.resolve(seen, {.take = seen.siblings[which].at, .who = who});
+        };
+    };
+    p.a.writes(takes(0, "Ada"));
+    p.b.writes(takes(1, "Bob"));
+    p.sync();
+    const audit_entry& late = late_at(p.a);
+    BOOST_TEST(to_string(late.siblings.front().content->content) == R"("set")");
+    BOOST_TEST(shown(late.result) == R"("mv_register" "set")"); // the clash is back
+}
+
+BOOST_AUTO_TEST_CASE(a_late_resolution_of_a_counter_says_the_number_given) {
+    rule seats{"seats", {}, type_kind::counter, {}};
+    seats.max = value(100);
+    pair p(rules_of({seats}));
+    for (member* each : {&p.a, &p.b})
+        each->writes([](transaction& t) { return t.counter("seats").increment(75); });
+    p.sync();
+    conflict seen = p.a.only().what;
+    p.a.writes([&](transaction& t) { return t.resolve(seen, {.content = 90, .who = "Ada"}); });
+    p.b.writes([&](transaction& t) { return t.resolve(seen, {.content = 80, .who = "Bob"}); });
+    p.sync();
+    const audit_entry& late = late_at(p.a);
+    BOOST_TEST(to_string(late.siblings.front().content->content) == "80");
+    BOOST_TEST(shown(late.result) == "170");
+}
+
+BOOST_AUTO_TEST_CASE(the_result_of_a_resolution_is_what_a_rule_reads) {
+    pair p(rules_of({of_key("k", "last_writer_wins")}));
+    p.a.writes(sets("k", "a"));
+    p.b.writes(sets("k", "b"));
+    p.sync();
+    conflict seen = p.a.only().what;
+    p.a.writes([&](transaction& t) { return t.resolve(seen, {.content = "x", .who = "Ada"}); });
+    p.b.writes([&](transaction& t) { return t.resolve(seen, {.content = "y", .who = "Bob"}); });
+    p.sync();
+    BOOST_TEST(shown(late_at(p.a).result) == p.a.mv("k"));
+}
+
+BOOST_AUTO_TEST_CASE(of_a_clash_with_a_bounded_counter_that_is_what_can_be_taken) {
+    pair p;
+    p.a.writes([](transaction& t) { return t.bounded_counter("x").create_at_least(0, 3); });
+    p.b.writes([](transaction& t) { return t.lww_register("x").set("text"); });
+    p.sync();
+    conflict seen = p.a.only().what;
+    BOOST_REQUIRE(*seen.siblings.back().content == value("bounded_counter"));
+    auto takes = [&](const sibling& which) {
+        return [&](transaction& t) { return t.resolve(seen, {.take = which.at}); };
+    };
+    auto refused = p.a.tries(takes(seen.siblings.front()));
+    BOOST_REQUIRE(!refused);
+    BOOST_TEST(refused.error().detail.find("never removed") != std::string::npos);
+    p.a.writes(takes(seen.siblings.back()));
+    p.sync();
+    BOOST_TEST(p.b.all().empty());
+    BOOST_TEST(p.b.reads([](transaction& t) { return t.bounded_counter("x").read(); }) == 3);
+}
+
+BOOST_AUTO_TEST_CASE(two_who_take_the_same_mv_register_have_its_value_twice) {
+    pair p;
+    p.a.writes([](transaction& t) { return t.mv_register("x").set("text"); });
+    p.b.writes([](transaction& t) { return t.set("x").add("e"); });
+    p.sync();
+    conflict seen = p.a.only().what;
+    for (member* each : {&p.a, &p.b}) {
+        each->writes(
+            [&](transaction& t) { return t.resolve(seen, {.take = seen.siblings[0].at}); });
+    }
+    p.sync();
+    BOOST_TEST((p.a.only().what.kind == conflict_kind::write_write));
+    BOOST_TEST(p.a.mv("x") == R"("text" "text")");
+}
+
 // Each removes what the other keeps, so each has to write again what it keeps.
 BOOST_AUTO_TEST_CASE(two_people_who_take_different_types_at_once_lose_neither) {
     using change = std::function<result<void>(transaction&)>;

@@ -54,10 +54,52 @@ BOOST_AUTO_TEST_CASE(a_bound_is_exact_and_takes_numbers_only) {
     BOOST_TEST(!one.outside(value((std::int64_t{1} << 53) + 1)).empty());
     BOOST_TEST(one.outside(value(-1)) == "-1 is below 0");
     BOOST_TEST(one.outside(value("x")) == "\"x\" is no number, and the rule states a bound");
-    BOOST_TEST(to_string(one) == "n: manual, from 0 to 9007199254740992");
+    BOOST_TEST(to_string(one) == "n: from 0 to 9007199254740992");
     one.max.reset();
-    BOOST_TEST(to_string(one) == "n: manual, at least 0");
+    BOOST_TEST(to_string(one) == "n: at least 0");
     BOOST_TEST(rule().outside(value("x")).empty());
+}
+
+// Nothing that is said of registers by the way takes a counter's bounds from it, or gives it some.
+BOOST_AUTO_TEST_CASE(without_a_type_a_rule_is_about_registers) {
+    constexpr type_id counter{type_kind::counter};
+    rule seats{"seats:*", {}, type_kind::counter, {}};
+    seats.max = value(100);
+    rule any{"q:*", {}, {}, {}};
+    any.max = value(100);
+    auto all = rules::make({seats, with("seats:1"), any});
+    BOOST_REQUIRE(all);
+    BOOST_TEST(found(*all, {"seats:1"}, counter) == "seats:* type counter: at most 100");
+    BOOST_TEST(found(*all, {"seats:1"}) == "seats:1: max");
+    BOOST_TEST(found(*all, {"q:c"}, counter) == "none");
+    BOOST_TEST(!rules::make({any})->may_bound(path{"q:c"}, counter));
+    BOOST_TEST(rules::make({any})->may_bound(path{"q:c"}, lww));
+}
+
+BOOST_AUTO_TEST_CASE(who_states_a_bound_alone_leaves_the_rest_to_the_next_rule) {
+    rule bound{"lim:1", {}, {}, {}};
+    bound.max = value(100);
+    rule keeps{"lim:*", {}, {}, *parse_resolver("max"), true};
+    rule person = bound;
+    person.key = "lim:2";
+    person.how = *parse_resolver("manual");
+    auto all = rules::make({bound, keeps, person, with("", "", {}, "min")});
+    BOOST_REQUIRE(all);
+    auto how = [&](std::string_view key) {
+        const rule* one = all->find_how(path{key}, mv);
+        return to_string(*one);
+    };
+    BOOST_TEST(found(*all, {"lim:1"}) == "lim:1: at most 100");
+    BOOST_TEST(how("lim:1") == "lim:*: max, keeps removes");
+    BOOST_TEST(how("lim:2") == "lim:2: manual, at most 100");
+    BOOST_TEST(how("other") == "*: min");
+    BOOST_TEST(rules::make({bound})->find_how(path{"lim:1"}, mv) == nullptr);
+    BOOST_TEST(rules::make({bound})->version() != rules::make({[&] {
+                                                      rule said = bound;
+                                                      said.how.emplace();
+                                                      return said;
+                                                  }()})
+                                                      ->version());
 }
 
 BOOST_AUTO_TEST_CASE(a_check_of_ones_own_is_a_bound_too) {
@@ -71,7 +113,7 @@ BOOST_AUTO_TEST_CASE(a_check_of_ones_own_is_a_bound_too) {
     BOOST_TEST(one.outside(value("abc")).empty());
     BOOST_TEST(one.outside(value("ab")) == "three letters: \"ab\" has another length");
     BOOST_TEST(one.outside(value(7)) == "three letters: the check threw: no text");
-    BOOST_TEST(to_string(one) == "plate: manual, as three letters allows");
+    BOOST_TEST(to_string(one) == "plate: as three letters allows");
     rule other = one;
     other.check->name = "four letters";
     BOOST_TEST(rules::make({one})->version() != rules::make({other})->version());
@@ -88,6 +130,9 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_meant_is_refused) {
     };
     BOOST_TEST(why({with("a*b")}) ==
                "invalid_argument: rule 'a*b: max': a star stands at the end of a key only");
+    BOOST_TEST(why({with("a", "na*")}) ==
+               "invalid_argument: rule 'a field na*: max': a star stands at the end of a key only; "
+               "name each field in a rule of its own");
     BOOST_TEST(why({with("", "", type_kind::counter)}) ==
                "invalid_argument: rule '* type counter: max': counter settles by itself; it may "
                "have bounds only");

@@ -243,16 +243,25 @@ problems check_decisions(const host& one, std::span<const audit_entry> trail) {
     auto [open, rules] = one->engine().with_core(
         [](core& c) { return std::pair(c.conflicts().all(), c.conflicts().rules().version()); });
     std::set<std::array<std::uint64_t, 2>> known;
-    std::set<std::vector<std::string>> crossed; // a bound is decided when it is crossed, once
+    // A bound is decided when it is crossed, and when writes of somebody else come to stand beside others.
+    std::map<std::vector<std::string>, std::set<replica_id>> crossed;
     for (const audit_entry& entry : trail) {
         known.insert(entry.id);
         if (entry.kind != conflict_kind::bound) continue;
-        if (entry.outcome == audit_outcome::waits) crossed.insert(entry.path);
         if (entry.outcome == audit_outcome::settled) crossed.erase(entry.path);
+        if (entry.outcome != audit_outcome::waits) continue;
+        for (const auto& s : entry.siblings) crossed[entry.path].insert(s.at.replica);
     }
+    auto knows_all_of = [&](const conflict& what) {
+        auto by = crossed.find(what.path);
+        if (what.kind != conflict_kind::bound || by == crossed.end()) return false;
+        return what.siblings.size() == 1 ||
+               std::all_of(what.siblings.begin(), what.siblings.end(),
+                           [&](const sibling& s) { return by->second.contains(s.at.replica); });
+    };
     for (const auto& [where, there] : open) {
         if (known.contains(audit_of(there.what, there.made, rules).id)) continue;
-        if (there.what.kind == conflict_kind::bound && crossed.contains(there.what.path)) continue;
+        if (knows_all_of(there.what)) continue;
         out.push_back(one.name() + "'s audit trail does not know what was decided about '" +
                       where.path.back() + "'");
     }
