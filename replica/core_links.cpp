@@ -583,8 +583,11 @@ bool core::check_their_knowledge(session& s, const hello_message& hello) {
                        "': two histories under one replica id. Applying stops for that "
                        "origin; both are kept. Remedy: stop the copy, remove its "
                        "directory, start it again empty"};
-        refuse_origin(theirs.origin, fork);
         block(s, fork);
+        // Above a fork of ours a new id would not help: its changes would pass, by their counters, for such
+        // that depend on the other history.
+        if (theirs.origin == id_ && !both_there) continue;
+        refuse_origin(theirs.origin, fork);
         if (theirs.origin == id_) { // nobody would take what this replica writes under it
             change_identity(fork.detail);
             return false;

@@ -2,7 +2,6 @@
 #include "node/commands.hpp"
 #include "node/terminal.hpp"
 
-
 namespace weft {
 
 int run(const link_command& given) {

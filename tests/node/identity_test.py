@@ -275,6 +275,7 @@ class Identity(Case):
         eventually("the fork is told", lambda: "session.blocked" in hub.events() and "dot_reused" in hub.events())
         self.assertIn("Remedy: stop the copy, remove its directory, start it again empty", hub.events())
         eventually("and shown", lambda: (hub.peer("a") or {}).get("error"))
+        eventually("and at the copy", lambda: "dot_reused" in str((clone.peer("b") or {}).get("error")))
         # Both go on, and nobody takes what they write under that id.
         a.do("add", "t", "more of the original", "--ack", "memory")
         clone.do("add", "t", "more of the clone", "--ack", "memory")

@@ -318,6 +318,7 @@ BOOST_AUTO_TEST_CASE(a_state_that_came_whole_is_not_fetched_again_after_a_kill) 
     for (bool torn : {false, true}) { // also of a power cut, which may take what was not synced
         small_transfer s;
         s.start(s.b);
+        s.b.set_sync_ms(200, 200); // so that the joined state is still being written
         std::uint64_t total = 0;
         s.wait_until(
             [&] {

@@ -103,7 +103,7 @@ def main():
         print(f"{len(NAMES)} bugs fit {len(planted_sources())} files")
         return 0
     program = build()
-    if hunt(program, 0, 100):
+    if hunt(program, 0, given.seeds):
         raise SystemExit("without any bug a seed fails: mend that first")
     missed = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
