@@ -38,6 +38,7 @@ inline constexpr std::array regressions{
     regression{1488, "a damaged end of the log that the refusal to open did not name"},
     regression{1918,
                "a run held back, dropped with its first link though a second had brought it too"},
+    regression{2000, "a check that met the end of a link whose silence nobody had noticed yet"},
     regression{2376, "Hellos of a dead process that were taken for a second live one"},
     regression{2507, "a floor that rose between a Hello and its answer"},
     regression{2675, "a snapshot that took the place of one that a peer was fetching"},

@@ -301,11 +301,15 @@ void world::compare(std::size_t index) {
     });
 }
 
-// Found equal, or asked again where a state transfer came between.
+// Found equal, or asked again where a state transfer came between, or the end of a link that had broken
+// before.
 void world::expect_equal(host& one, const std::string& peer, const std::shared_ptr<int>& open) {
     one->verify(peer, [this, &one, peer, open](const auto& all) {
         result<comparison> found = all ? all->at(0).outcome : fail(all.error());
-        if (!found && found.error().code == errc::outdated) {
+        auto again = [](errc code) {
+            return code == errc::outdated || code == errc::link_lost || code == errc::unreachable;
+        };
+        if (!found && again(found.error().code)) {
             return after_ms(1'000, [this, &one, peer, open] {
                 if (one.up()) expect_equal(one, peer, open);
             });
