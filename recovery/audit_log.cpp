@@ -5,6 +5,7 @@
 #include "recovery/sealed.hpp"
 
 #include <algorithm>
+#include <tuple>
 
 namespace weft {
 namespace {
@@ -260,8 +261,9 @@ result<void> audit_log::take_replayed(std::vector<audit_entry>& decided,
     known_.clear();
     crossed_.clear();
     // The order of a trail is that of its times, or what retention takes could not be told by them.
-    std::stable_sort(missing.begin(), missing.end(),
-                     [](const audit_entry& a, const audit_entry& b) { return a.at < b.at; });
+    std::sort(missing.begin(), missing.end(), [](const audit_entry& a, const audit_entry& b) {
+        return std::tie(a.at, a.id) < std::tie(b.at, b.id);
+    });
     decided.insert(decided.begin(), std::make_move_iterator(missing.begin()),
                    std::make_move_iterator(missing.end()));
     auto done = append(decided);
