@@ -3,6 +3,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
+
 using namespace weft::sim;
 
 BOOST_AUTO_TEST_SUITE(shrinking)
@@ -46,9 +48,10 @@ BOOST_AUTO_TEST_CASE(a_failure_shrinks_to_what_it_takes) {
     BOOST_TEST(command_line(least).ends_with(" --events 2,7"));
 }
 
-// A bug that is planted in the disk: it says that it synced and did not, so a power cut takes
-// what was promised.
-BOOST_AUTO_TEST_CASE(disks_that_lie_shrink_to_a_power_cut) {
+// A bug that is planted in the disk: it says that it synced and did not, so what takes the unsynced away
+// takes what was promised. Which world fails first changes with the code, so what is left of it is not
+// named here: it fails, it can lose nothing more, and it has a fault that stops a replica.
+BOOST_AUTO_TEST_CASE(disks_that_lie_shrink_to_what_it_takes) {
     auto fails = [](const world_options& options) {
         world one(options);
         one.run();
@@ -56,13 +59,21 @@ BOOST_AUTO_TEST_CASE(disks_that_lie_shrink_to_a_power_cut) {
     };
     world_options failing{.seed = 1, .disks_lie = true};
     while (!fails(failing)) BOOST_REQUIRE(++failing.seed < 20);
-    world_options least = shrink(failing, fails, 40);
+    scenario whole = scenario::draw(failing);
+    world_options least = shrink(failing, fails, 200);
     BOOST_TEST(fails(least));
-    BOOST_TEST(least.replicas == 2U);
     scenario left = scenario::draw(least);
-    BOOST_REQUIRE(left.events.size() == 1U);
-    fault_kind what = left.events[0].kind;
-    BOOST_TEST((what == fault_kind::power_cut || what == fault_kind::cut_at_news));
+    BOOST_REQUIRE(!left.events.empty());
+    BOOST_TEST(left.events.size() < whole.events.size());
+    for (const fault_event& event : left.events) {
+        world_options smaller = least;
+        smaller.events->erase(event.number);
+        BOOST_TEST(!fails(smaller), "fails without fault " << event.number << " too");
+    }
+    BOOST_TEST(std::any_of(left.events.begin(), left.events.end(), [](const fault_event& event) {
+        return event.kind == fault_kind::power_cut || event.kind == fault_kind::cut_at_news ||
+               event.kind == fault_kind::io_error || event.kind == fault_kind::sync_fails;
+    }));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
