@@ -78,14 +78,10 @@ public:
         out_ = std::move(*made);
         return append(seal(snapshot_magic, snapshot_version, header_));
     }
-    // About so many bytes of chunks.
-    result<void> write_some(std::uint64_t bytes_target) {
-        std::uint64_t until = size_ + bytes_target;
-        while (!chunks_.done() && size_ < until) {
-            auto written = append_record(chunk_kind::objects, chunks_.next());
-            if (!written) return written;
-        }
-        if (!chunks_.done() || ended_) return {};
+    // A chunk, or what ends the file.
+    result<void> write_some() {
+        WEFT_CHECK(!ended_);
+        if (!chunks_.done()) return append_record(chunk_kind::objects, chunks_.next());
         ended_ = true;
         byte_writer end;
         end.u64(count_);
@@ -93,6 +89,7 @@ public:
         return append_record(chunk_kind::end, end.view());
     }
     [[nodiscard]] bool ended() const { return ended_; }
+    [[nodiscard]] std::uint64_t size() const { return size_; }
     [[nodiscard]] file& out() { return *out_; }
     // Once it is whole and synced; then the directory has to be.
     result<void> make_visible() { return files_.rename(fresh_name(), snapshot_name(at_)); }
@@ -387,6 +384,7 @@ private:
 
         snapshot_writer out;
         std::function<void(result<snapshot_info>)> done;
+        std::uint64_t synced_bytes = 0; // or being synced
     };
 
     struct verification {
@@ -427,12 +425,19 @@ private:
         write_some();
     }
 
-    // About 1 MiB of chunks, then a sync, and so on: the loop is held for no longer than that takes.
+    // A chunk, then what else there is to do, and so on: the loop is held for no longer than a chunk takes.
+    // After each MiB a sync, so that the last one has not all of the file to write.
     void write_some() {
-        if (auto written = job_->out.write_some(sync_bytes); !written)
-            return finish(fail(written.error()));
-        under_way_bytes_ = job_->out.written().size_bytes;
-        job_->out.out().sync_later(guarded([this](const result<void>& synced) {
+        snapshot_writer& out = job_->out;
+        if (auto written = out.write_some(); !written) return finish(fail(written.error()));
+        under_way_bytes_ = out.size();
+        if (!out.ended() && out.size() - job_->synced_bytes < sync_bytes) {
+            return run_.post([this, alive = std::weak_ptr(alive_)] {
+                if (!alive.expired()) write_some();
+            });
+        }
+        job_->synced_bytes = out.size();
+        out.out().sync_later(guarded([this](const result<void>& synced) {
             if (!synced) return finish(fail(synced.error()));
             if (!job_->out.ended()) return write_some();
             make_visible();
@@ -491,7 +496,7 @@ result<void> write_snapshot_now(disk& files, state_image image) {
     auto write = [&]() -> result<void> {
         if (auto begun = out.begin(); !begun) return begun;
         while (!out.ended()) {
-            if (auto written = out.write_some(sync_bytes); !written) return written;
+            if (auto written = out.write_some(); !written) return written;
         }
         if (auto synced = out.out().sync(); !synced) return synced;
         if (auto renamed = out.make_visible(); !renamed) return renamed;

@@ -114,10 +114,10 @@ BUGS = [
      "    out.header.at = tail_.end();",
      "    out.header.at = PLANTED ? next(tail_.end()) : tail_.end();"),
     ("snapshot_without_sync", "recovery/snapshot.cpp",
-     "        job_->out.out().sync_later(guarded([this](const result<void>& synced) {",
-     "        if (PLANTED) {\n            if (!job_->out.ended()) return write_some();\n"
+     "        out.out().sync_later(guarded([this](const result<void>& synced) {",
+     "        if (PLANTED) {\n            if (!out.ended()) return write_some();\n"
      "            return make_visible();\n        }\n"
-     "        job_->out.out().sync_later(guarded([this](const result<void>& synced) {"),
+     "        out.out().sync_later(guarded([this](const result<void>& synced) {"),
     ("segment_dropped_before_its_snapshot", "recovery/wal.cpp",
      "        if (log_index{s.first} > before) break;",
      "        if (!PLANTED && log_index{s.first} > before) break;"),
