@@ -11,7 +11,7 @@ namespace weft {
 namespace json = boost::json;
 
 int complain(const error& why) {
-    say_error("weft: %s", to_string(why).c_str());
+    say_error("weft: " + to_string(why));
     return why.code == errc::unreachable ? no_node : data_problem;
 }
 

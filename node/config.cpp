@@ -62,7 +62,7 @@ public:
         words_after_dashes_ =
             static_cast<std::size_t>(std::max<std::ptrdiff_t>(words + count - dashes - 1, 0));
         if (auto configured = read_config(count, words); !configured) {
-            say_error("weft serve: %s", configured.error().detail.c_str());
+            say_error("weft serve: " + configured.error().detail);
             return 1;
         }
         try {
@@ -78,8 +78,8 @@ public:
             } else if (count > 1 && app_.get_subcommands().empty()) {
                 problem = "no command '" + std::string(words[1]) + "'";
             }
-            say_error("%s: %s", where.c_str(), problem.c_str());
-            say_error("see '%s --help'", where.c_str());
+            say_error(where + ": " + problem);
+            say_error("see '" + where + " --help'");
             return 1;
         }
         return make_();

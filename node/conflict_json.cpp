@@ -179,6 +179,7 @@ json::object json_of(const audit_entry& entry) {
     out["member"] = entry.member;
     out["replica_id"] = to_string(entry.replica);
     out["rules_version"] = to_hex(entry.rules_version);
+    out["log_run"] = static_cast<std::uint64_t>(entry.run);
     out["id"] = to_hex(entry.id[0]) + to_hex(entry.id[1]);
     return out;
 }

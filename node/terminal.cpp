@@ -3,7 +3,6 @@
 #include "base/bytes.hpp"
 
 #include <algorithm>
-#include <cstdarg>
 #include <cstdio>
 #include <unistd.h>
 
@@ -28,17 +27,6 @@ character first_of(std::string_view text) {
 bool steers(char32_t c) {
     return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x61C || c == 0x200E || c == 0x200F ||
            (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
-}
-
-std::string formatted(const char* format, std::va_list arguments) {
-    std::va_list again;
-    va_copy(again, arguments);
-    int size = std::vsnprintf(nullptr, 0, format, again);
-    va_end(again);
-    std::string out(static_cast<std::size_t>(std::max(size, 0)) + 1, '\0');
-    std::vsnprintf(out.data(), out.size(), format, arguments);
-    out.pop_back();
-    return out;
 }
 
 void write_line(std::FILE* to, std::string line) {
@@ -67,18 +55,12 @@ std::string one_line(std::string_view text) {
     return out;
 }
 
-void say(const char* format, ...) {
-    std::va_list arguments;
-    va_start(arguments, format);
-    write_line(stdout, one_line(formatted(format, arguments)));
-    va_end(arguments);
-}
+void say(std::string_view line) { write_line(stdout, one_line(line)); }
+void say_error(std::string_view line) { write_line(stderr, one_line(line)); }
 
-void say_error(const char* format, ...) {
-    std::va_list arguments;
-    va_start(arguments, format);
-    write_line(stderr, one_line(formatted(format, arguments)));
-    va_end(arguments);
+std::string padded(std::string text, std::size_t width) {
+    if (text.size() < width) text.resize(width, ' ');
+    return text;
 }
 
 void say_content(std::string_view content) {

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -10,9 +11,12 @@ namespace weft {
 // as "\n", "\u001b", "\x9b".
 [[nodiscard]] std::string one_line(std::string_view text);
 
-// A line on standard output, and one on standard error.
-[[gnu::format(printf, 1, 2)]] void say(const char* format, ...);
-[[gnu::format(printf, 1, 2)]] void say_error(const char* format, ...);
+// A line on standard output, and one on standard error: one_line of it.
+void say(std::string_view line);
+void say_error(std::string_view line);
+
+// With spaces behind it, up to that many bytes.
+[[nodiscard]] std::string padded(std::string text, std::size_t width);
 
 // Content that was asked for, and a newline: for a terminal on one line, for a pipe or a file as it is.
 void say_content(std::string_view content);

@@ -4,6 +4,8 @@
 #include "base/frame.hpp"
 #include "recovery/sealed.hpp"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <tuple>
 
@@ -110,8 +112,27 @@ hlc newest_write(const audit_entry& entry) {
     return out;
 }
 
-auto place_of(const audit_entry& entry) {
-    return std::tuple(entry.path, entry.type, entry.rules_version);
+// The same of every entry about one conflict, whichever rules decided: but of a bound, which is theirs, and
+// stays crossed whoever writes.
+std::array<std::uint64_t, 2> conflict_of(const audit_entry& entry) {
+    byte_writer out;
+    out.reserve(256);
+    for (const std::string& part : entry.path) out.text(part);
+    encode(out, entry.type);
+    out.u8(static_cast<std::uint8_t>(entry.kind));
+    if (entry.kind == conflict_kind::bound) {
+        out.u64(entry.rules_version);
+    } else {
+        for (const audited_sibling& s : entry.siblings) {
+            out.u64(static_cast<std::uint64_t>(s.at.replica));
+            out.u64(s.at.counter);
+            if (entry.kind == conflict_kind::type_clash && s.content)
+                encode(out, s.content->content);
+        }
+        out.u64(entry.siblings_left_out);
+    }
+    XXH128_hash_t hash = XXH3_128bits(out.view().data(), out.size());
+    return {hash.low64, hash.high64};
 }
 
 result<bytes> read_whole(disk& files, const std::string& name) {
@@ -222,44 +243,56 @@ result<void> audit_log::read_segment(std::uint64_t start, bool last) {
 }
 
 void audit_log::know(const audit_entry& entry) {
-    if (!oldest_) oldest_ = {entry.at, entry.run};
-    occurrence& newest = known_[entry.id];
-    newest = {entry.at, std::max(newest.run, entry.run)};
-    if (entry.kind != conflict_kind::bound) return;
-    if (entry.outcome == audit_outcome::waits) {
-        crossed_.try_emplace(place_of(entry), entry.at);
+    if (!oldest_) oldest_ = {entry.id, entry.at, entry.run};
+    log_index& newest = known_[entry.id];
+    newest = std::max(newest, entry.run);
+    if (entry.outcome == audit_outcome::settled) {
+        since_.erase(conflict_of(entry));
     } else {
-        crossed_.erase(place_of(entry));
+        since_.try_emplace(conflict_of(entry), entry.at);
     }
 }
 
 result<void> audit_log::take_replayed(std::vector<audit_entry>& decided,
-                                      std::span<audit_entry> open) {
+                                      std::span<audit_entry> open, bool anew) {
     std::uint64_t now_ms = doors_.time.wall_ms();
     bool some_went = !segments_.empty() && segments_.front().start > 0;
-    // Where nothing is left, what no write dates went, too.
-    occurrence oldest = some_went ? oldest_.value_or(occurrence{hlc{1}, {}}) : occurrence{};
+    first_entry oldest = some_went ? oldest_.value_or(first_entry{}) : first_entry{};
     auto too_old = [&](const audit_entry& e) { return e.at.ms() + options_.age_ms_max < now_ms; };
+    if (some_went && oldest_) {
+        auto first = std::find_if(decided.begin(), decided.end(), [&](const audit_entry& e) {
+            return e.run == oldest.run && e.id == oldest.id;
+        });
+        // Where it is not among them, how much of its run went is not known.
+        if (first == decided.end()) {
+            first = std::find_if(decided.begin(), decided.end(),
+                                 [&](const audit_entry& e) { return e.run > oldest.run; });
+        }
+        decided.erase(decided.begin(), first);
+    }
     std::erase_if(decided, [&](const audit_entry& e) {
         auto known = known_.find(e.id);
-        bool here = known != known_.end() && known->second.run >= e.run;
-        return here || e.run < oldest.run || too_old(e);
+        bool here = known != known_.end() && known->second >= e.run;
+        return here || too_old(e);
     });
     for (const audit_entry& e : decided) know(e);
     std::vector<audit_entry> missing;
     for (audit_entry& e : open) {
-        auto known = known_.find(e.id);
-        auto crossed = e.kind == conflict_kind::bound ? crossed_.find(place_of(e)) : crossed_.end();
-        if (crossed != crossed_.end()) {
-            e.at = crossed->second;
-        } else if (known != known_.end()) {
-            e.at = known->second.at;
-        } else if (!too_old(e) && newest_write(e) >= oldest.at) {
-            missing.push_back(e);
+        auto since = since_.find(conflict_of(e));
+        bool bound = e.kind == conflict_kind::bound;
+        bool here = bound ? since != since_.end() : known_.contains(e.id);
+        if (since != since_.end()) {
+            e.at = since->second;
+        } else if (anew && bound) {
+            e.at = hlc::at_ms(now_ms); // under these rules, from now on
         }
+        // Writes of one stamp have entries of one time, and retention may have stopped among them; what no
+        // write dates may have gone, too.
+        bool may_have_gone = some_went && newest_write(e) <= oldest.at;
+        if (!here && !anew && !too_old(e) && !may_have_gone) missing.push_back(e);
     }
     known_.clear();
-    crossed_.clear();
+    since_.clear();
     // The order of a trail is that of its times, or what retention takes could not be told by them.
     std::sort(missing.begin(), missing.end(), [](const audit_entry& a, const audit_entry& b) {
         return std::tie(a.at, a.id) < std::tie(b.at, b.id);

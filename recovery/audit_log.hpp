@@ -10,7 +10,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <vector>
 
 namespace weft {
@@ -31,9 +30,10 @@ struct audit_log_options {
 //              an eighth of the age (limits::audit_segments_an_age), and what is too old is looked for every
 //              limits::audit_look_ms while there are entries: so no entry stays longer than the age, an
 //              eighth of it and that. Of what is too much the newest segment stays
-//   restart    a replay decides again what it decided before. The run of the log and the id tell what is
-//              here; of what a snapshot holds nobody knows the run: `take_replayed` adds it where neither the
-//              trail has it nor retention may have taken it, which the times of its writes tell
+//   restart    a replay decides again what it decided before, in the same order. The run of the log and the
+//              id tell what is here, and what came before the oldest that is here: retention took that; of
+//              what a snapshot holds nobody knows the run: `take_replayed` adds it where neither the trail
+//              has it nor retention may have taken it, which the times of its writes tell
 class audit_log final : public audit_trail {
 public:
     // Nothing is on the disk before the first entry is.
@@ -41,9 +41,10 @@ public:
                                                                  audit_log_options options);
 
     // Takes the decisions of a replay that the trail does not have and has not had, and those about what is
-    // `open` now; gives these the times at which the trail knows them. Once, before anything is appended.
+    // `open` now, but where that is decided `anew`, under other rules, and will be appended. Gives what is
+    // open the times since when the trail knows it. Once, before anything is appended.
     [[nodiscard]] result<void> take_replayed(std::vector<audit_entry>& decided,
-                                             std::span<audit_entry> open);
+                                             std::span<audit_entry> open, bool anew = false);
 
     [[nodiscard]] result<void> append(std::vector<audit_entry>& entries) override;
     void sync_later(std::function<void(result<void>)> done) override;
@@ -89,15 +90,17 @@ private:
     std::unique_ptr<timer> looks_;
     bool will_look_ = false;
     std::shared_ptr<const bool> alive_ = std::make_shared<const bool>(true);
-    // Until take_replayed: the newest entry of each id, since when a bound is crossed, under which rules, and
-    // the first entry of all.
-    struct occurrence {
+    // Until take_replayed: the newest run that made an entry of that id, since when what is not settled is
+    // there, and the first entry of all.
+    using hash = std::array<std::uint64_t, 2>;
+    struct first_entry {
+        hash id{};
         hlc at;
         log_index run{};
     };
-    std::map<std::array<std::uint64_t, 2>, occurrence> known_;
-    std::map<std::tuple<std::vector<std::string>, type_id, std::uint64_t>, hlc> crossed_;
-    std::optional<occurrence> oldest_;
+    std::map<hash, log_index> known_;
+    std::map<hash, hlc> since_;
+    std::optional<first_entry> oldest_;
 };
 
 [[nodiscard]] std::string audit_name(std::uint64_t start);

@@ -217,7 +217,7 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
             entry.at = std::min(entry.at, hlc::at_ms(doors.time.wall_ms()));
         }
     }
-    if (auto taken = (*audits)->take_replayed(replayed, open); !taken) {
+    if (auto taken = (*audits)->take_replayed(replayed, open, decisions.decides_anew()); !taken) {
         doors.events.on({severity::warning, "audit.not_written", to_string(taken.error())});
         decisions.give_back_audits(std::move(replayed));
     }

@@ -2,6 +2,7 @@
 #include "clock/hlc.hpp"
 #include "clock/version_vector.hpp"
 #include "crdt/object.hpp"
+#include "resolve/conflict.hpp"
 
 #include <memory>
 #include <span>
@@ -34,7 +35,8 @@ struct operation_extra {
     bounded_spec spec;
     replica_id to{};
     counter_store rows;
-    std::string who;
+    std::string who;         // resolve …
+    conflict_kind settles{}; // … and what kind of conflict
 };
 
 // One operation: where, on what type, what. Borrows its path. Its dot comes from its place in the run.

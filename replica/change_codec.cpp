@@ -9,12 +9,23 @@
 namespace weft {
 namespace {
 
-constexpr std::uint8_t run_version = 1;
+constexpr std::uint8_t run_version = 2; // 1 did not say what is settled
 // Below this a run is not worth compressing: headers cost more than they save.
 constexpr std::size_t compress_from_bytes = 128;
 
 std::string place_of(const run_header& header) {
     return "run " + to_string(dot{header.origin, header.first});
+}
+
+bool may_settle(conflict_kind what, type_kind of) {
+    switch (what) {
+        case conflict_kind::write_write:
+        case conflict_kind::delete_write: return is_register(of);
+        case conflict_kind::type_clash: return of == type_kind::map;
+        case conflict_kind::bound:
+            return is_register(of) || of == type_kind::counter || of == type_kind::grow_counter;
+    }
+    return false;
 }
 
 void encode_operation(byte_writer& out, const operation& op) {
@@ -38,6 +49,7 @@ void encode_operation(byte_writer& out, const operation& op) {
         case action::remove:
         case action::retract: break;
         case action::resolve:
+            out.u8(static_cast<std::uint8_t>(op.extra->settles));
             out.text(op.extra->who);
             encode(out, op.argument);
             break;
@@ -84,6 +96,8 @@ void decode_operation(byte_reader& in, operation& op, replica_id origin) {
             if (op.amount <= 0) in.reject("transfer of no rights");
             break;
         case action::resolve:
+            extra().settles = static_cast<conflict_kind>(in.u8());
+            if (!may_settle(extra().settles, op.type.kind)) in.reject("settles what is not there");
             extra().who = in.text(limits::who_bytes_max);
             op.argument = decode_value_or_absent(in);
             break;
@@ -110,7 +124,7 @@ bool applies_to(action what, type_kind kind) {
     switch (what) {
         case action::write:
         case action::retract: return is_register(kind);
-        case action::resolve: return true;
+        case action::resolve: return is_register(kind) || counts || kind == type_kind::map;
         case action::enable:
         case action::disable:
             return kind == type_kind::enable_wins_flag || kind == type_kind::disable_wins_flag;
@@ -154,7 +168,8 @@ result<run_header> read_run_header(byte_view run) {
     run_header out;
     std::uint8_t version = in.u8();
     if (version != run_version) {
-        return fail(errc::incompatible, "run format " + std::to_string(version) + ", known is 1");
+        return fail(errc::incompatible, "run format " + std::to_string(version) + ", known is " +
+                                            std::to_string(run_version));
     }
     std::uint8_t packed = in.u8();
     if (packed > static_cast<std::uint8_t>(codec::gzip)) {

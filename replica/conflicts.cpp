@@ -18,6 +18,21 @@ bool is_joined(const conflict& was, const conflict& now) {
                         [&](const sibling& s) { return wrote(s.at.replica); });
 }
 
+// The dots of what was written to a register, or to each replica's part of a counter.
+std::vector<dot> writes_at(const keyspace& state, const conflict_index::place& where) {
+    std::vector<dot> out;
+    const object* there = state.find_record(path_views(where.path), where.type);
+    if (there == nullptr) return out;
+    if (const auto* writes = std::get_if<register_store<value>>(&there->data())) {
+        for (const auto& e : *writes) out.push_back(e.at);
+    } else if (const auto* rows = std::get_if<counter_store>(&there->data())) {
+        for (const auto& row : rows->rows()) {
+            if (row.live()) out.push_back({row.replica, row.last_op});
+        }
+    }
+    return out;
+}
+
 } // namespace
 
 std::vector<std::string> owned_path(std::span<const std::string_view> path) {
@@ -159,23 +174,31 @@ void conflict_index::count(const open_conflict& one, bool comes) {
     if (one.made.failed.size() > (bound ? 1U : 0U)) failing_ += step;
 }
 
-// What a resolution was about whose conflict is not here any more, for it was settled otherwise meanwhile: of
-// that only the resolution is left.
-conflict conflict_index::found_settled(const touched& at, const keyspace& state) const {
+// What a resolution was about: what it took away of a conflict that was here. Where some of that is left, or
+// nothing was here, it had seen something else: of that only what the person gave is known.
+conflict conflict_index::settled(const touched& at, const conflict* was,
+                                 const keyspace& state) const {
+    conflict out{at.settles, at.where.path, at.where.type, {}};
     bool clash = at.where.type == whole_name;
-    conflict out{conflict_kind::bound, at.where.path, at.where.type, {written_by(at.by)}};
-    if (clash) out.kind = conflict_kind::type_clash;
     if (clash) out.type = {type_kind::map};
-    out.siblings.front().content = at.given;
-    if (!is_register(at.where.type.kind)) return out;
-    out.kind = conflict_kind::write_write;
-    const object* there = state.find_record(path_views(at.where.path), at.where.type);
-    if (there == nullptr) return out;
-    for (const auto& e : there->as<register_store<value>>()) {
-        if (e.at != at.by) continue;
-        out.siblings.front().stamp = e.payload.at;
-        if (is_present(e.payload.content)) out.siblings.front().content = e.payload.content;
+    bool saw_all = was != nullptr;
+    if (was != nullptr) {
+        std::vector<dot> left = writes_at(state, at.where);
+        bool still = clash && state.types_at(path_views(at.where.path)).size() > 1;
+        for (const sibling& s : was->siblings) {
+            if (still || std::find(left.begin(), left.end(), s.at) != left.end()) {
+                saw_all = false;
+            } else {
+                out.siblings.push_back(s);
+            }
+        }
     }
+    if (saw_all) return *was;
+    sibling given = written_by(at.given.at);
+    given.stamp = at.given.stamp;
+    given.content = at.given.content;
+    out.siblings.push_back(std::move(given));
+    arrange(out.siblings);
     return out;
 }
 
@@ -216,11 +239,12 @@ void conflict_index::note(touched&& at, std::optional<open_conflict> now, const 
                          known->second.what.kind == conflict_kind::bound &&
                          now->what.kind == conflict_kind::bound;
     if (out.records && (resolved || (was && known->second.waits() && !now))) {
-        conflict late;
-        if (!was) late = found_settled(at, state);
-        out.entries.push_back(
-            audit_of_settled(was ? known->second.what : late, read(state, at.where),
-                             resolved ? settled_by_person : settles, at.who, rules_.version()));
+        const conflict* known_as = was ? &known->second.what : nullptr;
+        reading left = read(state, at.where);
+        out.entries.push_back(resolved
+                                  ? audit_of_resolution(settled(at, known_as, state), left, at.who,
+                                                        at.given.at, rules_.version())
+                                  : audit_of_settled(*known_as, left, settles, rules_.version()));
     }
     if (out.records && now && !(stays_crossed && !is_joined(known->second.what, now->what)))
         out.entries.push_back(audit_of(now->what, now->made, rules_.version()));
@@ -255,6 +279,13 @@ void conflict_index::update(const keyspace& state, std::span<touched> where, std
     for (touched& each : where) {
         auto now = look(state, path_views(each.where.path), each.where.type);
         note(std::move(each), std::move(now), state, settled_by_write, stamp_ms, out);
+    }
+}
+
+void conflict_index::show(const keyspace& state) {
+    shown_.clear();
+    for (const auto& [where, one] : open_) {
+        if (where.type == whole_name) shown_[where] = shown(state, one).what;
     }
 }
 

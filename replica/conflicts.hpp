@@ -55,12 +55,12 @@ public:
 
         auto operator<=>(const place&) const = default;
     };
-    // Something that happened there; if it was a resolution, who it was, and what they gave, under its dot.
+    // Something that happened there; if it was a resolution, who it was, of what, and what they gave.
     struct touched {
         place where;
         std::string who = {};
-        dot by = {};
-        std::optional<value> given = {}; // of a register its write says that
+        conflict_kind settles = {};
+        sibling given = {};
     };
     // What came of an update, behind what came of those before it.
     struct outcome {
@@ -102,6 +102,9 @@ public:
     // Gives them the times of such entries.
     void date(std::span<const audit_entry> all);
 
+    // Somebody is going to be told what happens to what there is.
+    void show(const keyspace& state);
+
     [[nodiscard]] const std::map<place, open_conflict>& all() const { return open_; }
     // What is there in a state, known or not.
     [[nodiscard]] std::optional<open_conflict>
@@ -129,7 +132,8 @@ private:
     void note(touched&& at, std::optional<open_conflict> now, const keyspace& state,
               std::string_view settles, std::uint64_t stamp_ms, outcome& out);
     [[nodiscard]] sibling written_by(dot at) const;
-    [[nodiscard]] conflict found_settled(const touched& at, const keyspace& state) const;
+    [[nodiscard]] conflict settled(const touched& at, const conflict* was,
+                                   const keyspace& state) const;
     [[nodiscard]] reading read(const keyspace& state, const place& where) const;
     void walk(const map_store& parent, std::vector<std::string_view>& path,
               const std::function<void(type_id)>& visit) const;
@@ -138,7 +142,7 @@ private:
     weft::rules rules_;
     std::map<replica_id, member_name> known_;
     std::map<place, open_conflict> open_;
-    std::map<place, conflict> shown_; // clashes of which subscribers were told: as they were shown
+    std::map<place, conflict> shown_; // clashes of which subscribers know: as they were shown
     std::size_t waiting_ = 0;
     std::size_t failing_ = 0;
     std::size_t out_of_bounds_ = 0;

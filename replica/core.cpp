@@ -306,7 +306,7 @@ void core::apply_changes(decoded_run& run, origin& from, bool replaying) {
         for (dot at{run.header.origin, change.first}; at.counter < change.end; ++at.counter) {
             const operation& op = left.next();
             contested where = left.take(at, change.stamp, from.dependencies, nullptr);
-            if (may_touch(op, where)) touch(op, at, where);
+            if (may_touch(op, where)) touch(op, at, change.stamp, where);
         }
         if (!touched_.empty()) settle_touched(replaying ? change.stamp.ms() : wall_ms_);
     }

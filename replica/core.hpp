@@ -117,9 +117,10 @@ public:
     [[nodiscard]] std::vector<audit_entry> take_audits() {
         return std::exchange(decided_.entries, {});
     }
-    // The same about all that is in conflict now, as old as is known; none if the first step decides it anew.
-    // With the times at which a trail knows them they date the conflicts.
+    // The same about all that is in conflict now, as old as is known; with the times at which a trail knows
+    // them they date the conflicts. The first step may decide all of it anew, for other rules.
     [[nodiscard]] std::vector<audit_entry> open_audits() const;
+    [[nodiscard]] bool decides_anew() const { return decides_anew_; }
     void date_conflicts(std::span<const audit_entry> open);
     void give_back_audits(std::vector<audit_entry> entries) {
         decided_.entries = std::move(entries);
@@ -342,7 +343,8 @@ private:
         return where || conflicts_.rules().may_bound(op.path, op.type) ||
                (op.what == action::remove && !conflicts_.all().empty());
     }
-    void touch(const operation& op, dot at, contested where);
+    [[nodiscard]] std::optional<value> given_by(const operation& op, dot at) const;
+    void touch(const operation& op, dot at, hlc stamp, contested where);
     void settle_touched(std::uint64_t at_ms);
     void rebuild_conflicts(std::uint64_t at_ms);
     void decide_anew(std::uint64_t at_ms);

@@ -158,7 +158,7 @@ result<void> core::apply(operation&& op) {
         open_run_.add(one);
         dot at{id_, next_counter_};
         contested found = state_.apply(one, at, change_stamp_, applied_, &undo_);
-        if (may_touch(one, found)) touch(one, at, found);
+        if (may_touch(one, found)) touch(one, at, change_stamp_, found);
         ++next_counter_;
         if (!subscribers_.empty()) change_objects_.push_back(describe(one));
         return {};
@@ -254,7 +254,7 @@ void core::apply_pending(undo_log* undo) {
     keyspace::series applied(state_, all);
     for (const operation& op : all) {
         contested where = applied.take(at, change_stamp_, applied_, undo);
-        if (may_touch(op, where)) touch(op, at, where);
+        if (may_touch(op, where)) touch(op, at, change_stamp_, where);
         ++at.counter;
     }
     pending_.clear();

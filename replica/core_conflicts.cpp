@@ -14,15 +14,27 @@ bool counts(type_kind kind) {
 
 } // namespace
 
-void core::touch(const operation& op, dot at, contested where) {
+// What a resolution gave. A write's content is in the state by now.
+std::optional<value> core::given_by(const operation& op, dot at) const {
+    auto present = [](const value& v) { return is_present(v) ? std::optional(v) : std::nullopt; };
+    if (!is_register(op.type.kind)) return present(op.argument);
+    const object* there = state_.find_record(op.path, op.type);
+    if (there == nullptr) return std::nullopt;
+    for (const auto& e : there->as<register_store<value>>()) {
+        if (e.at == at) return present(e.payload.content);
+    }
+    return std::nullopt;
+}
+
+void core::touch(const operation& op, dot at, hlc stamp, contested where) {
     if (op.what == action::resolve) {
         // Of a map it says who settled a clash of types: what is under the name, not what is in it.
         bool clash = op.type.kind == type_kind::map;
         touched_.push_back({{owned_path(op.path), clash ? conflict_index::whole_name : op.type},
                             op.extra->who,
-                            at});
-        bool apart = !is_register(op.type.kind) && is_present(op.argument); // from what settles
-        if (apart) touched_.back().given = op.argument;
+                            op.extra->settles,
+                            {at, stamp, std::nullopt}});
+        touched_.back().given.content = given_by(op, at);
     } else if (where.object || conflicts_.rules().may_bound(op.path, op.type)) {
         touched_.push_back({{owned_path(op.path), op.type}});
     }
@@ -70,15 +82,12 @@ void core::decide_anew(std::uint64_t at_ms) {
 }
 
 std::vector<audit_entry> core::open_audits() const {
-    if (decides_anew_) return {};
     std::vector<audit_entry> out = conflicts_.decisions();
     for (audit_entry& entry : out) entry.run = tail_.end();
     return out;
 }
 
-void core::date_conflicts(std::span<const audit_entry> open) {
-    if (!decides_anew_) conflicts_.date(open);
-}
+void core::date_conflicts(std::span<const audit_entry> open) { conflicts_.date(open); }
 
 // Gives how many entries there are already.
 std::size_t core::begin_decisions() {
@@ -122,6 +131,7 @@ void core::hand_out_audits() {
 result<subscription_id> core::subscribe_conflicts(conflict_callback whom) {
     auto fresh = new_subscription();
     if (fresh) {
+        if (conflict_subscribers_.empty()) conflicts_.show(state_);
         conflict_subscribers_[*fresh] = std::make_shared<const conflict_callback>(std::move(whom));
     }
     return fresh;
@@ -192,6 +202,7 @@ result<void> core::resolve(const conflict& seen, const resolution& how) {
     settles.what = action::resolve;
     settles.extra = std::make_unique<operation_extra>();
     settles.extra->who = how.who.empty() ? options_.name : how.who;
+    settles.extra->settles = seen.kind;
     if (counts(seen.type.kind)) {
         auto wanted = how.content ? how.content->as_int() : std::nullopt;
         if (!wanted) {
@@ -344,6 +355,7 @@ result<void> core::resolve_clash(const conflict& seen, const resolution& how) {
     settles.argument = value(to_string(chosen));
     settles.extra = std::make_unique<operation_extra>();
     settles.extra->who = how.who.empty() ? options_.name : how.who;
+    settles.extra->settles = conflict_kind::type_clash;
     return apply(std::move(settles));
 }
 

@@ -10,7 +10,7 @@ namespace weft {
 namespace {
 
 std::array<std::uint64_t, 2> id_of(const conflict& what, std::uint64_t rules_version,
-                                   audit_outcome outcome) {
+                                   audit_outcome outcome, dot by) {
     byte_writer out;
     out.reserve(256); // most are shorter
     for (const std::string& part : what.path) out.text(part);
@@ -27,13 +27,15 @@ std::array<std::uint64_t, 2> id_of(const conflict& what, std::uint64_t rules_ver
     }
     out.u64(rules_version);
     out.u8(static_cast<std::uint8_t>(outcome));
+    if (by != dot{}) encode(out, by);
     XXH128_hash_t hash = XXH3_128bits(out.view().data(), out.size());
     return {hash.low64, hash.high64};
 }
 
-audit_entry about(const conflict& what, std::uint64_t rules_version, audit_outcome outcome) {
+audit_entry about(const conflict& what, std::uint64_t rules_version, audit_outcome outcome,
+                  dot by = {}) {
     audit_entry out;
-    out.id = id_of(what, rules_version, outcome);
+    out.id = id_of(what, rules_version, outcome, by);
     out.kind = what.kind;
     out.path = what.path;
     out.type = what.type;
@@ -110,9 +112,17 @@ audit_entry audit_of(const conflict& what, const decision& made, std::uint64_t r
 }
 
 audit_entry audit_of_settled(const conflict& was, const reading& read, std::string_view strategy,
-                             std::string who, std::uint64_t rules_version) {
+                             std::uint64_t rules_version) {
     audit_entry out = about(was, rules_version, audit_outcome::settled);
     out.strategy = strategy;
+    keep_result(out, read);
+    return out;
+}
+
+audit_entry audit_of_resolution(const conflict& was, const reading& read, std::string who, dot by,
+                                std::uint64_t rules_version) {
+    audit_entry out = about(was, rules_version, audit_outcome::settled, by);
+    out.strategy = settled_by_person;
     out.who = presentable(std::move(who), limits::who_bytes_max);
     keep_result(out, read);
     return out;

@@ -43,7 +43,8 @@ enum class audit_outcome : std::uint8_t {
 // depends on what arrived when, so trails may differ in between. About what is still open they agree, but how
 // far a bound is crossed: whose writes stand beside each other there they say, not what these added since.
 struct audit_entry {
-    std::array<std::uint64_t, 2> id{}; // of path, kind, type, siblings' dots, rules, outcome
+    std::array<std::uint64_t, 2>
+        id{}; // of path, kind, type, siblings' dots, rules, outcome, resolution
     conflict_kind kind{};
     std::vector<std::string> path;
     type_id type;
@@ -72,10 +73,12 @@ inline constexpr std::string_view settled_within_state =
 // All but who recorded it, and when.
 [[nodiscard]] audit_entry audit_of(const conflict& what, const decision& made,
                                    std::uint64_t rules_version);
-// The same of a conflict that is settled; `read` is what is read then.
+// The same of a conflict that is settled by nobody in particular; `read` is what is read then.
 [[nodiscard]] audit_entry audit_of_settled(const conflict& was, const reading& read,
-                                           std::string_view strategy, std::string who,
-                                           std::uint64_t rules_version);
+                                           std::string_view strategy, std::uint64_t rules_version);
+// The same of one that a person settled, by an operation of that dot.
+[[nodiscard]] audit_entry audit_of_resolution(const conflict& was, const reading& read,
+                                              std::string who, dot by, std::uint64_t rules_version);
 
 void encode(byte_writer& out, const audit_entry& entry);
 [[nodiscard]] audit_entry decode_audit_entry(byte_reader& in);

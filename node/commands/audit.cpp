@@ -95,8 +95,8 @@ void print(const json::object& entry) {
         decided = "settled by " + who + ": " + result;
     }
     std::string at = plain(entry.at("at"));
-    say("%s  %s  %s: %s; %s", at.substr(0, at.find('+')).c_str(), place.c_str(),
-        plain(entry.at("kind")).c_str(), siblings.c_str(), decided.c_str());
+    say(at.substr(0, at.find('+')) + "  " + place + "  " + plain(entry.at("kind")) + ": " +
+        siblings + "; " + decided);
 }
 
 } // namespace
@@ -129,7 +129,7 @@ int run(const audit_command& given) {
             }
         }
         for (const json::value& why : answer->at("damaged").as_array()) {
-            say_error("weft: %s", plain(why).c_str());
+            say_error("weft: " + plain(why));
             damaged = true;
         }
         if (answer->at("next").is_null()) return damaged ? data_problem : done;

@@ -43,17 +43,16 @@ void print(const json::object& one) {
     }
     bool clash = one.at("kind") == "type_clash"; // of which siblings are types, and nobody's
     std::string what = clash ? "" : plain_or_dash(one.at("type")) + " ";
-    say("%s  %s%s, %s for %s, id %s", place_of(one).c_str(), what.c_str(),
-        plain_or_dash(one.at("kind")).c_str(), decided.c_str(), age_of(one).c_str(),
-        plain_or_dash(one.at("id")).c_str());
-    for (const json::value& why : one.at("failed").as_array())
-        say("     %s", plain_or_dash(why).c_str());
+    say(place_of(one) + "  " + what + plain_or_dash(one.at("kind")) + ", " + decided + " for " +
+        age_of(one) + ", id " + plain_or_dash(one.at("id")));
+    for (const json::value& why : one.at("failed").as_array()) say("     " + plain_or_dash(why));
     for (const json::value& s : one.at("siblings").as_array()) {
-        say("  %2s %s", plain_or_dash(s.at("n")).c_str(),
-            clash ? plain_or_dash(s.at("value")).c_str() : sibling_line(s.as_object()).c_str());
+        std::string number = plain_or_dash(s.at("n"));
+        say((number.size() < 2 ? "   " : "  ") + number + " " +
+            (clash ? plain_or_dash(s.at("value")) : sibling_line(s.as_object())));
     }
     if (const json::value* left_out = one.if_contains("siblings_left_out"))
-        say("     and %s more", plain_or_dash(*left_out).c_str());
+        say("     and " + plain_or_dash(*left_out) + " more");
 }
 
 void print_all(const json::array& conflicts, bool as_json) {

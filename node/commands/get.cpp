@@ -17,11 +17,10 @@ void print_fields(const json::object& fields, std::size_t indent) {
     for (const auto& field : fields) {
         std::string name = std::string(indent, ' ') + std::string(field.key());
         if (const json::object* nested = field.value().if_object()) {
-            say("%s", name.c_str());
+            say(name);
             print_fields(*nested, indent + 2);
         } else {
-            say("%-*s  %s", static_cast<int>(indent + width), name.c_str(),
-                plain(field.value()).c_str());
+            say(padded(name, indent + width) + "  " + plain(field.value()));
         }
     }
 }
@@ -42,22 +41,21 @@ int run(const get_command& given) {
         for (const json::value& type : types) {
             if (type != answer->at("type")) others += (others.empty() ? "" : ", ") + plain(type);
         }
-        say_error("weft: this is the %s of that key; there is also: %s; --type picks",
-                  plain(answer->at("type")).c_str(), others.c_str());
+        say_error("weft: this is the " + plain(answer->at("type")) +
+                  " of that key; there is also: " + others + "; --type picks");
     }
     if (given.json) {
         std::puts(to_text(*answer).c_str());
     } else if (const json::value* siblings = answer->as_object().if_contains("siblings")) {
-        for (const json::value& one : siblings->as_array())
-            say("%s", sibling_line(one.as_object()).c_str());
+        for (const json::value& one : siblings->as_array()) say(sibling_line(one.as_object()));
     } else if (const json::value* fields = answer->as_object().if_contains("field_siblings")) {
         for (const json::value& field : fields->as_array()) {
             std::string place;
             for (const json::value& name : field.at("field").as_array())
                 place += (place.empty() ? "" : "/") + plain(name);
-            say("%s  %s", place.c_str(), plain(field.at("type")).c_str());
+            say(place + "  " + plain(field.at("type")));
             for (const json::value& one : field.at("siblings").as_array())
-                say("   %s", sibling_line(one.as_object()).c_str());
+                say("   " + sibling_line(one.as_object()));
         }
     } else if (content.is_object() && answer->at("type") == "map") {
         print_fields(content.as_object(), 0);

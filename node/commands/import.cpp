@@ -61,14 +61,12 @@ int run(const import_command& given) {
     std::uint64_t skipped = 0;
     auto skip = [&](std::uint64_t line, const std::string& why) {
         progress.clear();
-        say_error("weft: %s line %llu: %s", given.file.c_str(),
-                  static_cast<unsigned long long>(line), why.c_str());
+        say_error("weft: " + given.file + " line " + std::to_string(line) + ": " + why);
         ++skipped;
     };
     auto summary = [&] {
         progress.clear();
-        say("%llu lines imported, %llu skipped", static_cast<unsigned long long>(applied),
-            static_cast<unsigned long long>(skipped));
+        say(std::to_string(applied) + " lines imported, " + std::to_string(skipped) + " skipped");
     };
 
     // While the node applies one batch, the next is read and unpacked.

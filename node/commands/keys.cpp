@@ -21,7 +21,7 @@ int run(const keys_command& given) {
         auto answer =
             node->ask("GET", target_of({"keys"}, {{"prefix", given.prefix}, {"after", after}}));
         if (!answer) return complain(answer.error());
-        for (const auto& key : answer->at("keys").as_array()) say("%s", key.as_string().c_str());
+        for (const auto& key : answer->at("keys").as_array()) say(key.as_string());
         if (answer->at("next").is_null()) return done;
         after = answer->at("next").as_string();
     }

@@ -10,7 +10,7 @@ int run(const link_command& given) {
     auto answer =
         node->ask("POST", target_of({"link", given.peer, given.pause ? "pause" : "resume"}));
     if (!answer) return complain(answer.error());
-    say("%s %s", given.pause ? "paused" : "resumed", given.peer.c_str());
+    say((given.pause ? "paused " : "resumed ") + given.peer);
     return done;
 }
 

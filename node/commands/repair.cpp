@@ -9,11 +9,11 @@ int run(const repair_command& given) {
     options.cluster = given.cluster;
     auto report = repair_replica(given.dir, options, given.dry_run);
     if (!report) return complain(report.error());
-    for (const std::string& line : describe(*report)) say("%s", line.c_str());
+    for (const std::string& line : describe(*report)) say(line);
     if (!report->needed && !report->regained.empty()) {
-        say("%s opens", given.dir.c_str());
+        say(given.dir + " opens");
     } else if (!report->needed) {
-        say("nothing to repair: %s opens", given.dir.c_str());
+        say("nothing to repair: " + given.dir + " opens");
     } else if (given.dry_run) {
         say("nothing was changed; what is good would be kept, and the rest put aside");
         return data_problem;

@@ -25,7 +25,7 @@ void print_event(const log_event& event) {
     std::string line = stamp.substr(0, stamp.find('+')) + " " +
                        levels.at(static_cast<std::size_t>(event.level)) + " " + event.what + " " +
                        event.text;
-    say_error("%s", line.c_str());
+    say_error(line);
 }
 
 std::string default_name(const std::string& dir) {
@@ -91,10 +91,9 @@ int run(const serve_command& given) {
     for (const std::string& url : node.listening())
         listening += (listening.empty() ? "" : ", ") + url;
     std::string http = (*server)->tcp_url();
-    say("ready: %s (%s) of cluster %s, listening on %s, control socket %s%s%s",
-        options.name.c_str(), to_string(node.id()).c_str(), options.cluster.c_str(),
-        listening.empty() ? "nothing" : listening.c_str(), control.c_str(),
-        http.empty() ? "" : ", ", http.c_str());
+    say("ready: " + options.name + " (" + to_string(node.id()) + ") of cluster " + options.cluster +
+        ", listening on " + (listening.empty() ? "nothing" : listening) + ", control socket " +
+        control + (http.empty() ? "" : ", ") + http);
     std::fflush(stdout);
 
     int signal = 0;

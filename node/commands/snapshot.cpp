@@ -10,9 +10,8 @@ int run(const snapshot_command& given) {
     auto answer = node->ask("POST", target_of({"snapshot"}));
     if (!answer) return complain(answer.error());
     const auto& written = answer->as_object();
-    say("snapshot at log run %llu, %llu bytes",
-        static_cast<unsigned long long>(written.at("log_run").to_number<std::uint64_t>()),
-        static_cast<unsigned long long>(written.at("bytes").to_number<std::uint64_t>()));
+    say("snapshot at log run " + plain(written.at("log_run")) + ", " + plain(written.at("bytes")) +
+        " bytes");
     return done;
 }
 

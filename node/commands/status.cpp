@@ -34,7 +34,7 @@ void print_table(const std::vector<std::vector<std::string>>& rows) {
             std::string space(widths[at] - row[at].size(), ' ');
             line += (at == 0 ? "" : "  ") + (at < 2 ? row[at] + space : space + row[at]);
         }
-        say("%s", line.c_str());
+        say(line);
     }
 }
 
@@ -159,7 +159,7 @@ void print(const json::object& status) {
                                           " differ though they saw the same changes" +
                                           (keys.empty() ? "" : "; in: " + keys));
     }
-    for (const auto& [name, content] : lines) say("%-9s  %s", name.c_str(), content.c_str());
+    for (const auto& [name, content] : lines) say(padded(name, 9) + "  " + content);
 
     const json::array& peers = status.at("peers").as_array();
     if (peers.empty()) return;
@@ -174,13 +174,13 @@ void print(const json::object& status) {
                          bytes_of(p.at("bytes_in")), bytes_of(p.at("bytes_out")),
                          plain_or_dash(p.at("changes_in")), plain_or_dash(p.at("changes_out"))});
     }
-    say("%s", "");
+    say("");
     print_table(table);
     for (std::size_t at = 0; at < peers.size(); ++at) {
         const json::object& p = peers[at].as_object();
         bool away = p.at("state") == "failed" || p.at("state") == "blocked";
         if (away && !p.at("error").is_null()) {
-            say("%s: %s", table[at + 1][0].c_str(), plain_or_dash(p.at("error")).c_str());
+            say(table[at + 1][0] + ": " + plain_or_dash(p.at("error")));
         }
     }
 }

@@ -35,7 +35,7 @@ int run(const verify_command& given) {
     } else {
         for (const json::value& one : peers) {
             const json::object& peer = one.as_object();
-            say("%s: %s", plain(peer.at("peer")).c_str(), line_of(peer).c_str());
+            say(plain(peer.at("peer")) + ": " + line_of(peer));
         }
         if (peers.empty()) say_error("weft: there is no peer to compare with");
     }

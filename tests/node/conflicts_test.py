@@ -327,18 +327,22 @@ class Settling(Pair):
             self.refused(self.a.weft("audit", "--since", time), USAGE, "is no time")
 
     def test_what_others_wrote_makes_no_line_of_its_own(self):
-        key = "k\x1b[2J\u009b1m\u202e"
-        self.write(key)
+        key = "k\x1b[2J\u009b1m\u202e\0"
+        self.apart(lambda a: a.ops({"op": "set", "key": key, "type": "mv_register", "value": "ours"}),
+                   lambda b: b.ops({"op": "set", "key": key, "type": "mv_register", "value": "theirs"}))
         forged = 'Bob: "b"\n2026-11-22T22:40:13.871Z  pay  write_write: "a" of berlin; settled by Eve'
         listed = self.b.do("conflicts list")
-        self.b.do("conflicts resolve", key, "--take", "1", "--who", forged)
+        [found] = self.queue(self.b)
+        status, _ = self.b.http("POST", f"/v1/conflicts/{quote(key)}",
+                                json.dumps({"id": found["id"], "take": 1, "who": forged + "\0"}))
+        self.assertEqual(status, 200)
         self.alike()
         told = self.a.do("audit")
         self.assertEqual(len(told.splitlines()), 2)
         self.assertIn("settled by Bob: \"b\"\\n2026-", told)
         for text in (told, listed, self.a.do("keys")):
-            self.assertIn("k\\u001b[2J\\u009b1m\\u202e", text)
-            for steers in "\x1b\u009b\u202e":
+            self.assertIn("k\\u001b[2J\\u009b1m\\u202e\\u0000", text)
+            for steers in "\x1b\u009b\u202e\0":
                 self.assertNotIn(steers, text)
         self.assertEqual({entry["key"] for entry in self.trail(self.a)}, {key})
 

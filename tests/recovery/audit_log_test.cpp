@@ -356,7 +356,7 @@ BOOST_AUTO_TEST_CASE(a_bound_that_is_known_to_be_crossed_is_dated_by_the_entry_a
     auto at_bound = [&](std::uint64_t counter, bool settled) {
         conflict what{conflict_kind::bound, {"stock"}, {type_kind::counter}, {}};
         what.siblings.push_back({{replica_id{1}, counter}, {}, value(-1), "berlin", {}});
-        audit_entry out = settled ? audit_of_settled(what, {}, settled_by_write, "", 1)
+        audit_entry out = settled ? audit_of_settled(what, {}, settled_by_write, 1)
                                   : audit_of(what, {std::nullopt, "manual", {}}, 1);
         out.at = hlc::at_ms(w.loop.wall_ms() + counter);
         out.run = log_index{counter};

@@ -30,12 +30,13 @@ struct member {
     std::vector<audit_entry> trail;
     std::vector<std::string> told;
     std::map<std::string, session_id> links;
+    subscription_id watch; // the lines of `told`
 
     member(const std::string& name, std::uint64_t id, rules all = {}, std::string region = {})
         : decisions({.name = name, .region = std::move(region), .conflict_rules = std::move(all)},
                     id) {
         decisions.start({replica_id{id}, {}, {}}, {}, now);
-        (void)decisions.subscribe_conflicts([this](const conflict_event& e) {
+        watch = *decisions.subscribe_conflicts([this](const conflict_event& e) {
             std::string line(to_string(e.happened));
             line += " " + std::string(to_string(e.now.what.kind)) + " " + e.now.what.path.back();
             told.push_back(line + (e.who.empty() ? "" : " by " + e.who));

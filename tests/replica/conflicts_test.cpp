@@ -198,6 +198,21 @@ BOOST_AUTO_TEST_CASE(a_clash_closes_as_it_was_shown_last) {
     BOOST_TEST((told.front() == told.back()));
 }
 
+BOOST_AUTO_TEST_CASE(a_clash_closes_as_who_came_late_was_shown_it) {
+    member a("a", 10);
+    core& decisions = a.decisions;
+    a.writes([](transaction& t) { return t.counter("x").increment(3); });
+    a.writes([](transaction& t) { return t.lww_register("x").set("text"); });
+    conflict listed = a.only().what;
+    decisions.unsubscribe(a.watch); // the first of all that watch finds it there
+    std::vector<conflict> told;
+    (void)decisions.subscribe_conflicts(
+        [&](const conflict_event& e) { told.push_back(e.now.what); });
+    a.writes([](transaction& t) { return t.remove("x"); });
+    BOOST_REQUIRE_EQUAL(told.size(), 1);
+    BOOST_TEST((told.front() == listed));
+}
+
 BOOST_AUTO_TEST_CASE(a_clash_deep_in_maps_is_found_and_goes_with_the_map) {
     pair p;
     p.a.writes([](transaction& t) { return t.map("m").map("deep").counter("x").increment(); });

@@ -134,6 +134,103 @@ BOOST_AUTO_TEST_CASE(a_late_resolution_of_a_counter_says_the_number_given) {
     BOOST_TEST(shown(late.result) == "170");
 }
 
+// Of what is open there by then he knows nothing, and it stays.
+BOOST_AUTO_TEST_CASE(a_late_resolution_settles_no_conflict_that_it_had_not_seen) {
+    rule seats{"seats", {}, type_kind::counter, {}};
+    seats.max = value(100);
+    pair p(rules_of({seats}));
+    for (member* each : {&p.a, &p.b}) {
+        each->writes([](transaction& t) { return t.counter("seats").increment(75); });
+    }
+    p.sync();
+    conflict seen = p.a.only().what;
+    p.a.writes([&](transaction& t) { return t.resolve(seen, {.content = 90, .who = "Ada"}); });
+    p.a.writes([](transaction& t) { return t.counter("seats").increment(50); });
+    BOOST_TEST(p.a.only().what.siblings.size() == 1U); // 140 of a
+    p.b.writes([&](transaction& t) { return t.resolve(seen, {.content = 80, .who = "Bob"}); });
+    p.a.gets(p.b);
+    const audit_entry& counted = late_at(p.a);
+    BOOST_TEST(to_string(counted.siblings.front().content->content) == "80");
+    BOOST_TEST(shown(counted.result) == "220");
+
+    pair q;
+    q.a.writes([](transaction& t) { return t.mv_register("x").set("text"); });
+    q.b.writes([](transaction& t) { return t.set("x").add("e"); });
+    q.sync();
+    seen = q.a.only().what;
+    auto takes = [&](std::size_t which, const std::string& who) {
+        return [&seen, which, who](transaction& t) {
+            return t.resolve(seen, {.take = seen.siblings[which].at, .who = who});
+        };
+    };
+    q.a.writes(takes(0, "Ada"));
+    q.a.writes([](transaction& t) { return t.set("x").add("f"); });
+    BOOST_TEST((q.a.only().what.kind == conflict_kind::type_clash));
+    q.b.writes(takes(1, "Bob"));
+    q.a.gets(q.b);
+    BOOST_TEST(to_string(late_at(q.a).siblings.front().content->content) == R"("set")");
+}
+
+// He saw two of three siblings.
+BOOST_AUTO_TEST_CASE(a_resolution_settles_of_a_conflict_what_it_had_seen) {
+    pair p;
+    member c("rome", 30);
+    p.a.writes(sets("k", "a"));
+    p.b.writes(sets("k", "b"));
+    p.sync();
+    c.writes(sets("k", "c"));
+    p.a.gets(c);
+    conflict seen = p.b.only().what;
+    p.b.writes([&](transaction& t) { return t.resolve(seen, {.content = "x", .who = "Bob"}); });
+    p.a.gets(p.b);
+    const audit_entry& entry = p.a.trail[p.a.trail.size() - 2];
+    BOOST_TEST(entry.who == "Bob");
+    std::vector<audited_value> settled;
+    for (const audited_sibling& s : entry.siblings) settled.push_back(*s.content);
+    BOOST_TEST(shown(settled) == R"("a" "b" "x")");
+    BOOST_TEST(shown(entry.result) == R"("x" "c")");
+    BOOST_TEST(p.a.mv("k") == R"("x" "c")");
+    BOOST_TEST(p.a.only().what.siblings.size() == 2U);
+}
+
+// The write that says what was given is gone by then, and the removal that it settled was gone before.
+BOOST_AUTO_TEST_CASE(a_late_resolution_says_what_was_given_though_it_was_overwritten_at_once) {
+    pair p(rules_of({of_key("k", "manual", true)}));
+    p.a.writes(sets("k", "old"));
+    p.sync();
+    p.a.writes(sets("k", "a"));
+    p.b.writes([](transaction& t) { return t.mv_register("k").remove(); });
+    p.sync();
+    conflict seen = p.a.only().what;
+    BOOST_TEST((seen.kind == conflict_kind::delete_write));
+    p.a.writes([&](transaction& t) { return t.resolve(seen, {.content = "x", .who = "Ada"}); });
+    p.b.writes([&](transaction& t) -> result<void> {
+        if (auto done = t.resolve(seen, {.content = "y", .who = "Bob"}); !done) return done;
+        return t.mv_register("k").set("z");
+    });
+    p.a.gets(p.b);
+    const audit_entry& late = late_at(p.a);
+    BOOST_TEST(to_string(late.siblings.front().content->content) == R"("y")");
+    BOOST_TEST(late.siblings.front().stamp.ms() > 0U);
+    BOOST_TEST((late.kind == conflict_kind::delete_write));
+    BOOST_TEST(shown(late.result) == R"("x" "z")");
+}
+
+BOOST_AUTO_TEST_CASE(two_resolutions_of_one_clash_have_two_names) {
+    pair p;
+    std::set<std::array<std::uint64_t, 2>> names;
+    for (int i = 0; i < 2; ++i) {
+        p.a.writes([](transaction& t) { return t.counter("x").increment(); });
+        p.a.writes([](transaction& t) { return t.flag("x").enable(); });
+        conflict seen = p.a.only().what;
+        p.a.writes([&](transaction& t) {
+            return t.resolve(seen, {.take = seen.siblings.front().at, .who = "Ada"});
+        });
+        names.insert(p.a.trail.back().id);
+    }
+    BOOST_TEST(names.size() == 2U);
+}
+
 BOOST_AUTO_TEST_CASE(the_result_of_a_resolution_is_what_a_rule_reads) {
     pair p(rules_of({of_key("k", "last_writer_wins")}));
     p.a.writes(sets("k", "a"));
@@ -358,7 +455,9 @@ BOOST_AUTO_TEST_CASE(what_is_too_large_to_be_written_again_is_not_taken) {
     BOOST_REQUIRE(!refused);
     BOOST_TEST((refused.error().code == errc::over_limit));
     BOOST_TEST(refused.error().detail.find("remove the other types instead") != std::string::npos);
-    BOOST_TEST(p.a.all().size() == 1);
+    BOOST_TEST((p.a.only().what == seen)); // with a digest of what each type holds
+    p.a.writes([&](transaction& t) { return t.resolve(seen, {.take = seen.siblings.front().at}); });
+    BOOST_TEST(p.a.all().empty());
 }
 
 // Neither takes back what the other chose, so what is read is beyond the bound again, and waits.

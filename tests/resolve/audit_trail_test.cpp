@@ -41,7 +41,7 @@ BOOST_AUTO_TEST_CASE(an_entry_comes_back_as_it_was) {
     entry.replica = replica_id{3};
     entry.member = "rome";
     BOOST_TEST((read_back(entry) == entry));
-    audit_entry settled = audit_of_settled(sample(), {}, settled_by_person, "Ada", 77);
+    audit_entry settled = audit_of_resolution(sample(), {}, "Ada", {replica_id{9}, 1}, 77);
     BOOST_TEST((read_back(settled) == settled));
     BOOST_TEST(settled.strategy == "manual");
 }
@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE(it_is_named_by_path_kind_siblings_rules_and_outcome) {
     other = sample();
     other.kind = conflict_kind::write_write;
     BOOST_TEST((id(other, 1) != base));
-    BOOST_TEST((audit_of_settled(sample(), {}, settled_by_write, "", 1).id != base));
+    BOOST_TEST((audit_of_settled(sample(), {}, settled_by_write, 1).id != base));
 }
 
 BOOST_AUTO_TEST_CASE(what_is_large_is_kept_as_its_hash) {
@@ -160,7 +160,7 @@ RC_BOOST_PROP(what_is_written_is_what_is_read, ()) {
     if (*rc::gen::arbitrary<bool>()) made.read = read;
     for (const audit_entry& entry :
          {audit_of(what, made, 1),
-          audit_of_settled(what, read, settled_by_person, any_text(256), 1)}) {
+          audit_of_resolution(what, read, any_text(256), {replica_id{9}, 1}, 1)}) {
         byte_writer out;
         encode(out, entry);
         RC_ASSERT(out.size() <= limits::audit_entry_bytes_max);

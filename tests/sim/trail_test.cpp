@@ -1,6 +1,9 @@
 #include "recovery/audit_log.hpp"
 #include "tests/sim/story.hpp"
 
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
+
 #include <algorithm>
 #include <map>
 #include <string>
@@ -104,7 +107,9 @@ void settle(two& s, const std::string& who) {
 
 BOOST_AUTO_TEST_SUITE(simulated_trails)
 
-BOOST_AUTO_TEST_CASE(a_restart_leaves_what_retention_left) {
+// All in one run, of which retention leaves some; a replay decides all of it again.
+BOOST_DATA_TEST_CASE(a_restart_leaves_what_retention_left,
+                     boost::unit_test::data::make(std::vector{0, 1}), from_a_snapshot) {
     two s;
     BOOST_REQUIRE(s.a.stop());
     s.a.options().audit_bytes_max = limits::audit_bytes_min;
@@ -112,7 +117,7 @@ BOOST_AUTO_TEST_CASE(a_restart_leaves_what_retention_left) {
     s.apart(names("ours", 4'000), names("theirs", 4'000));
     s.run_ms(1'000);
     add_to(s.a, "visits");
-    s.snapshot();
+    if (from_a_snapshot) s.snapshot();
     auto before = s.trail();
     BOOST_TEST(before.size() > 1'000U);
     BOOST_TEST(before.size() < 4'000U);
@@ -125,6 +130,24 @@ BOOST_AUTO_TEST_CASE(a_restart_leaves_what_retention_left) {
     s.a.options().audit_bytes_max = limits::audit_bytes_max;
     s.start(s.a);
     BOOST_TEST((s.trail() == before));
+}
+
+// All with the stamp of one change, and more of them than there is room for.
+BOOST_AUTO_TEST_CASE(what_is_derived_of_a_lost_trail_stays_at_the_next_restarts) {
+    two s;
+    BOOST_REQUIRE(s.a.stop());
+    s.a.options().audit_bytes_max = limits::audit_bytes_min;
+    s.start(s.a);
+    s.apart(names("ours", 4'000), names("theirs", 4'000));
+    s.snapshot();
+    s.lose_trail();
+    auto after = s.trail();
+    BOOST_TEST(after.size() > 1'000U);
+    BOOST_TEST(after.size() < 4'000U);
+    for (int i = 0; i < 2; ++i) {
+        s.restart();
+        BOOST_TEST((s.trail() == after));
+    }
 }
 
 BOOST_AUTO_TEST_CASE(
@@ -170,6 +193,41 @@ BOOST_AUTO_TEST_CASE(what_waits_is_as_old_after_a_restart) {
     for (const auto& [key, ms] : s.since()) {
         BOOST_TEST(ms >= before.at("x") - 60'000, key);
         BOOST_TEST(ms <= before.at("k") + 120'000, key);
+    }
+}
+
+// But for a bound, which is the rules': it is crossed since they are what they are.
+BOOST_AUTO_TEST_CASE(what_waits_is_as_old_under_other_rules) {
+    two s;
+    clash(s);
+    s.apart([](transaction& t) { (void)t.counter("seats").increment(90); },
+            [](transaction& t) { (void)t.counter("seats").increment(90); });
+    s.apart([](transaction& t) { (void)t.mv_register<std::string>("k").set("ours"); },
+            [](transaction& t) { (void)t.mv_register<std::string>("k").set("theirs"); });
+    s.run_ms(60'000);
+    auto before = s.since();
+    BOOST_REQUIRE_EQUAL(before.size(), 3);
+    rules bound = with_a_bound();
+    std::vector<rule> longer(bound.all().begin(), bound.all().end());
+    longer.push_back({.key = "other:*", .how = *parse_resolver("last_writer_wins")});
+    BOOST_REQUIRE(s.a.stop());
+    s.a.options().conflict_rules = *rules::make(longer);
+    s.start(s.a);
+    s.run_ms(100);
+    auto after = s.since();
+    BOOST_TEST(after.at("x") == before.at("x"));
+    BOOST_TEST(after.at("k") == before.at("k"));
+    BOOST_TEST(after.at("seats") >= before.at("seats") + 60'000);
+    BOOST_TEST(s.trail().size() == 6U);
+    for (int i = 0; i < 2; ++i) {
+        s.run_ms(60'000);
+        s.restart();
+        for (const auto& [key, ms] : s.since()) {
+            bool later = key == "seats"; // its entry is a step of the loop later
+            BOOST_TEST(ms >= after.at(key), key);
+            BOOST_TEST(ms <= after.at(key) + (later ? 200 : 0), key);
+        }
+        BOOST_TEST(s.trail().size() == 6U);
     }
 }
 

@@ -131,7 +131,7 @@ BUGS = [
      "    if (joined) transfer_->at = transfer_phase::catching_up;\n"
      "    if (joined && PLANTED) transfer_->next = tail_.end();"),
     ("transfer_makes_all_durable", "replica/core_transfer.cpp",
-     "    durable_.join(done.written);", "    durable_.join(PLANTED ? done.applied : done.written);"),
+     "    durable_.join(done.written);", "    durable_.join(PLANTED ? applied_ : done.written);"),
     ("floor_does_not_rise", "replica/core_transfer.cpp",
      "    floor_.join(done.joined.image.header.floor);",
      "    if (!PLANTED) floor_.join(done.joined.image.header.floor);"),
