@@ -224,6 +224,8 @@ private:
     [[nodiscard]] std::optional<peer_id> free_entry();
     [[nodiscard]] std::uint64_t known_of_us(const received& got) const;
     void lost_tail(const session& s, std::uint64_t theirs);
+    [[nodiscard]] bool withholds(const session& s, replica_id which) const;
+    void release_withheld(session& s);
     [[nodiscard]] std::set<replica_id> forked_below(const hello_message& hello) const;
     [[nodiscard]] bool check_their_knowledge(session& s, const hello_message& hello);
     void refresh_interests();
@@ -249,7 +251,7 @@ private:
     [[nodiscard]] bool below_floor(const session& s) const;
     [[nodiscard]] bool left_behind(const session& s) const;
     [[nodiscard]] session* state_source();
-    [[nodiscard]] bool transfer_is_needless() const;
+    [[nodiscard]] bool state_is_needless(replica_id from) const;
     void want_transfer();
     void ask_for_state(session& s);
     void on_state_request(session& s, const state_request& asked);

@@ -262,7 +262,8 @@ std::string core::overdue(const state_check& its) const {
         bool named = known != origins_.end() && !known->second.who.member.empty();
         return "operation " + to_string(last) +
                (named ? " of '" + known->second.who.member + "'" : "") +
-               " is there, and did not come here";
+               " is there, and did not come here" +
+               (disk_full_ ? ": the disk is full here, so nothing is taken" : "");
     }
     return its.ours ? "the peer did not tell its digest" : "the state was still being counted";
 }

@@ -172,11 +172,45 @@ log_index core::first_lacked(const session& s) const {
     return left == 0 ? at : log_first_;
 }
 
+// A replica that lost the end of its log without a trace may have written another history under its id
+// before it learned so. What its next incarnation does names operations by dots that stand for others in the
+// history that was lost. So where a peer has more of an incarnation than is here, nothing of its successors
+// goes there until that came, and continued what is here; where it is a fork, nothing goes anywhere. What
+// replicas state of themselves may go in a circle, so the walk has an end.
+bool core::withholds(const session& s, replica_id which) const {
+    for (std::size_t left = origins_.size() + 1; left > 0; --left) {
+        auto known = origins_.find(which);
+        bool stated = known != origins_.end() && !known->second.who.member.empty();
+        replica_id before = which == id_ ? predecessor_
+                            : stated     ? known->second.who.predecessor
+                                         : replica_id{};
+        if (before == replica_id{}) return false;
+        std::uint64_t theirs = std::max(s.known.at(before), s.their_applied.at(before));
+        if (theirs > applied_.at(before)) return true;
+        auto past = origins_.find(before);
+        if (past != origins_.end() && past->second.refused) return true;
+        which = before;
+    }
+    return true;
+}
+
+// Goes back for what was passed over and need not be any more.
+void core::release_withheld(session& s) {
+    std::size_t before = s.withheld.size();
+    std::erase_if(s.withheld, [&](replica_id id) { return !withholds(s, id); });
+    if (s.withheld.size() == before) return;
+    s.cursor = std::min(s.cursor, first_lacked(s));
+}
+
 bool core::consider(session& s, const logged_run& run, runs_message& batch,
                     std::size_t& batch_bytes) {
     bool has_it = s.known.at(run.origin) >= run.end - 1;
     if (has_it) return true;
     if (!s.wants(run.origin, id_)) return true;
+    if (withholds(s, run.origin)) {
+        s.withheld.insert(run.origin);
+        return true;
+    }
     bool own = run.origin == id_ || run.origin == predecessor_;
     if (own && options_.sync == sync_policy::commit && run.index >= durable_end_) return false;
     batch.runs.push_back(run.bytes);
@@ -227,6 +261,7 @@ bool core::stalled(const session& s) const {
 
 void core::pump(session& s) {
     if (!s.open || !s.wanted || s.reading) return;
+    if (!s.withheld.empty()) release_withheld(s);
     if (s.caught_up && s.cursor == tail_.end()) return;
     if (!s.known.covers(floor_)) return;
     runs_message batch;

@@ -50,17 +50,23 @@ session* core::state_source() {
     return best;
 }
 
-// Whose state is fetched can send its log after all: others' logs brought what that lacks.
-bool core::transfer_is_needless() const {
-    if (!transfer_ || transfer_->at != transfer_phase::receiving) return false;
+// Whose state was fetched, or some of it, can send its log after all.
+bool core::state_is_needless(replica_id from) const {
     return std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& e) {
         const session& s = e.second;
-        return s.open && !s.below_floor && s.their_id == transfer_->what.from;
+        return s.open && !s.below_floor && s.their_id == from;
     });
 }
 
 void core::want_transfer() {
-    if (transfer_is_needless()) {
+    // Of an earlier life that ended when it had joined that, but not removed the file.
+    if (staged_ && !transfer_ && state_is_needless(staged_->what.from)) {
+        staged_.reset();
+        effects_.push_back(discard_staged{});
+    }
+    bool receiving = transfer_ && transfer_->at == transfer_phase::receiving;
+    if (receiving &&
+        state_is_needless(transfer_->what.from)) { // others' logs brought what it lacks
         report_event(severity::info, "transfer.needless",
                      "the state of '" + transfer_->peer +
                          "': other logs brought what its log lacks");
@@ -311,6 +317,10 @@ std::string core::fetchers_of(log_index snapshot) const {
 }
 
 void core::on_state_request(session& s, const state_request& asked) {
+    // What may not go there as runs may not as a state. It asks again.
+    if (std::any_of(origins_.begin(), origins_.end(),
+                    [&](const auto& known) { return withholds(s, known.first); }))
+        return;
     if (snapshots_.empty()) { // it asks again
         bool comes = snapshotting_ || !snapshot_waiters_.empty();
         if (!comes) take_snapshot([](const result<snapshot_info>&) {});

@@ -7,6 +7,11 @@
 #include <iterator>
 
 namespace weft {
+namespace {
+
+constexpr std::size_t bytes_an_entry = 512; // of a value: about the time that an entry takes
+
+} // namespace
 
 std::uint64_t hash_of_vector(const version_vector& vector) {
     byte_writer out;
@@ -59,10 +64,14 @@ void digest_count::count_next() {
         return count_elements(*adds, path);
     if (const auto* marks = std::get_if<remove_wins_elements>(&one.data()))
         return count_elements(marks->marks(), path);
-    --left_;
-    add(weigh(path, one).digest);
+    count(weigh(path, one));
     ++levels_.back().at;
     leave();
+}
+
+void digest_count::count(const object_weight& one) {
+    left_ -= std::min(left_, 1 + one.state_bytes / bytes_an_entry);
+    add(one.digest);
 }
 
 // Goes on behind what is finished: maps, and ranges.
@@ -79,8 +88,7 @@ void digest_count::count_elements(const Store& elements, const path_hash& path) 
     using iterator = typename Store::map_type::const_iterator;
     const auto* from = std::get_if<iterator>(&inside_);
     iterator at = from == nullptr ? elements.begin() : *from;
-    for (; left_ > 0 && at != elements.end(); --left_, ++at)
-        add(weigh_element(path, at->key, &at->value).digest);
+    for (; left_ > 0 && at != elements.end(); ++at) count(weigh_element(path, at->key, &at->value));
     if (at != elements.end()) {
         inside_ = at;
         return;

@@ -19,7 +19,7 @@ namespace weft {
 // are no more; one part if it holds no key.
 //
 //   cost    one pass over each range, in steps of as many entries as the caller likes: elements of sets,
-//           fields of maps, or other objects
+//           fields of maps, or other objects; a large one counts as one more for each 512 bytes
 class digest_count {
 public:
     struct range { // the keys from `first` on and before `end`; an empty `end` is no end
@@ -52,6 +52,7 @@ private:
     template <class Store>
     void count_elements(const Store& elements, const path_hash& path);
     void begin_key(std::string_view name);
+    void count(const object_weight& one);
     void add(const state_digest& digest);
 
     keyspace frozen_;

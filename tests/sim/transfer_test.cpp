@@ -338,6 +338,31 @@ BOOST_AUTO_TEST_CASE(a_state_that_came_whole_is_not_fetched_again_after_a_kill) 
     }
 }
 
+// The joined state was a snapshot already, and what came of the other was still there.
+BOOST_AUTO_TEST_CASE(a_state_that_was_joined_before_a_kill_is_removed) {
+    small_transfer s;
+    auto staged = [&] {
+        auto names = s.b.directory().names();
+        return std::any_of(names.begin(), names.end(),
+                           [](const auto& name) { return name.starts_with("transfer-"); });
+    };
+    auto joined = [&] {
+        auto names = s.b.directory().names();
+        return std::any_of(names.begin(), names.end(), [](const auto& name) {
+            return name.starts_with("snapshot-") && name.ends_with(".weft");
+        });
+    };
+    s.start(s.b);
+    s.b.set_sync_ms(50, 50);
+    s.wait_until(joined, 60'000);
+    BOOST_TEST(staged());
+    s.b.kill(false);
+    s.start(s.b);
+    s.expect_equal(60'000);
+    BOOST_TEST(!staged());
+    s.expect_sound();
+}
+
 BOOST_AUTO_TEST_CASE(a_snapshot_waits_so_long_for_who_was_fetching_it_and_then_another_is_fetched) {
     small_transfer s;
     s.start(s.b);

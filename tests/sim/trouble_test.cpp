@@ -1,6 +1,7 @@
 #include "tests/sim/story.hpp"
 
 #include <algorithm>
+#include <set>
 
 // What goes wrong around a replica and must not go wrong in it: disks put back, members mistaken for each
 // other, disks without space, peers far behind. Each was once a defect, found by reading.
@@ -157,6 +158,60 @@ BOOST_AUTO_TEST_CASE(two_live_replicas_of_one_id_are_both_kept_off) {
     s.expect_equal();
     BOOST_TEST(count_of(hub, "visits") == 111);
     for (const auto& problem : s.check()) BOOST_ERROR(problem);
+}
+
+// A directory was put back without a trace, and written to before it met who knows what was lost: less of it
+// than that. What the replica does afterwards, under another id, names operations that are others there.
+BOOST_AUTO_TEST_CASE(what_follows_a_fork_takes_nothing_of_the_other_history) {
+    for (int own : {2, 3}) { // fewer than were lost, and as many
+        story s;
+        auto& a = s.open("a", {"b", "c"});
+        auto& b = s.open("b", {"a", "c"});
+        auto& c = s.open("c", {"a", "b"});
+        auto adds = [](host& where, const std::string& what) {
+            return where->transact(
+                [&](transaction& t) { (void)t.set<std::string>("s").add(what); });
+        };
+        auto members = [](host& where) {
+            std::set<std::string> out;
+            auto all = where->set<std::string>("s").elements().value();
+            out.insert(all.begin(), all.end());
+            return out;
+        };
+        BOOST_REQUIRE(adds(a, "seed"));
+        s.expect_equal();
+        BOOST_REQUIRE(a.stop());
+        auto old = a.directory().copy(fresh_facts(7));
+        s.start(a);
+        for (const char* lost : {"lost 1", "lost 2", "lost 3"}) BOOST_REQUIRE(adds(a, lost));
+        s.expect_equal();
+        BOOST_REQUIRE(a.stop());
+        a.directory().restore_in_place(*old);
+        for (const char* far : {"b", "c"}) {
+            s.network().partition("a", far, sim_partition::stall);
+            s.network().partition(far, "a", sim_partition::stall);
+        }
+        s.start(a);
+        for (int i = 0; i < own; ++i) BOOST_REQUIRE(adds(a, "mine " + std::to_string(i)));
+        s.run_ms(100);
+        BOOST_REQUIRE(a.stop());
+        s.start(a);
+        s.network().heal_all();
+        s.wait_until([&] { return reported(a, "session.blocked", "two histories"); }, 60'000);
+        BOOST_REQUIRE(a->transact([](transaction& t) { return t.remove("s"); }));
+        s.run_ms(30'000);
+        std::set<std::string> kept{"seed", "lost 1", "lost 2", "lost 3"};
+        BOOST_TEST((members(b) == kept));
+        BOOST_TEST((members(c) == kept));
+        BOOST_TEST(members(a).empty());
+        // Also after a start that knows of no fork yet.
+        BOOST_REQUIRE(a.stop());
+        s.start(a);
+        BOOST_REQUIRE(adds(a, "more"));
+        s.run_ms(30'000);
+        BOOST_TEST((members(b) == kept));
+        BOOST_TEST((members(c) == kept));
+    }
 }
 
 // The same, and the copy had written before anybody met it: what both wrote stands at the same dots.
