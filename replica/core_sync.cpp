@@ -191,7 +191,7 @@ bool core::withholds(const session& s, replica_id which) const {
         if (past != origins_.end() && past->second.refused) return true;
         which = before;
     }
-    return true;
+    return false;
 }
 
 // Goes back for what was passed over and need not be any more.
