@@ -112,17 +112,15 @@ hlc newest_write(const audit_entry& entry) {
     return out;
 }
 
-// The same of every entry about one conflict, whichever rules decided: but of a bound, which is theirs, and
-// stays crossed whoever writes.
+// The same of every entry about one conflict, whichever rules decided; of a bound, which stays crossed
+// whoever writes, whatever its siblings.
 std::array<std::uint64_t, 2> conflict_of(const audit_entry& entry) {
     byte_writer out;
     out.reserve(256);
     for (const std::string& part : entry.path) out.text(part);
     encode(out, entry.type);
     out.u8(static_cast<std::uint8_t>(entry.kind));
-    if (entry.kind == conflict_kind::bound) {
-        out.u64(entry.rules_version);
-    } else {
+    if (entry.kind != conflict_kind::bound) {
         for (const audited_sibling& s : entry.siblings) {
             out.u64(static_cast<std::uint64_t>(s.at.replica));
             out.u64(s.at.counter);
@@ -248,9 +246,11 @@ void audit_log::know(const audit_entry& entry) {
     newest = std::max(newest, entry.run);
     if (entry.outcome == audit_outcome::settled) {
         since_.erase(conflict_of(entry));
-    } else {
-        since_.try_emplace(conflict_of(entry), entry.at);
+        return;
     }
+    auto [known, fresh] = since_.try_emplace(conflict_of(entry), entry.at, entry.rules_version);
+    bool others = entry.kind == conflict_kind::bound && known->second.rules != entry.rules_version;
+    if (others) known->second = {entry.at, entry.rules_version}; // whose bound it is
 }
 
 result<void> audit_log::take_replayed(std::vector<audit_entry>& decided,
@@ -280,9 +280,10 @@ result<void> audit_log::take_replayed(std::vector<audit_entry>& decided,
     for (audit_entry& e : open) {
         auto since = since_.find(conflict_of(e));
         bool bound = e.kind == conflict_kind::bound;
-        bool here = bound ? since != since_.end() : known_.contains(e.id);
-        if (since != since_.end()) {
-            e.at = since->second;
+        bool dated = since != since_.end() && (!bound || since->second.rules == e.rules_version);
+        bool here = bound ? dated : known_.contains(e.id);
+        if (dated) {
+            e.at = since->second.at;
         } else if (anew && bound) {
             e.at = hlc::at_ms(now_ms); // under these rules, from now on
         }

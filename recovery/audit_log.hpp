@@ -99,7 +99,11 @@ private:
         log_index run{};
     };
     std::map<hash, log_index> known_;
-    std::map<hash, hlc> since_;
+    struct first_known {
+        hlc at;
+        std::uint64_t rules = 0;
+    };
+    std::map<hash, first_known> since_;
     std::optional<first_entry> oldest_;
 };
 

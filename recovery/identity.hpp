@@ -31,6 +31,7 @@ struct identity {
     // run of the log on it has had them.
     std::uint64_t rules_version = 0;
     log_index rules_since{};
+    std::optional<lost_end> lost = {}; // as in replica_identity
 
     bool operator==(const identity&) const = default;
 };

@@ -79,6 +79,7 @@ private:
         who_.predecessor = next.predecessor;
         who_.ceiling = next.ceiling;
         who_.base = next.base;
+        who_.lost = next.lost;
         who_.log_first = next.log_first;
         who_.snapshots = next.snapshots;
         who_.durable = log_.durable_position();
@@ -197,7 +198,7 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
     if (!ready) return fail(ready.error());
     auto transfers = open_transfers(doors.files, doors.run, options.cluster);
     if (!transfers) return fail(transfers.error());
-    decisions.start({who.id, who.predecessor, who.ceiling, who.base},
+    decisions.start({who.id, who.predecessor, who.ceiling, who.base, {}, {}, who.lost},
                     {log->first(), log->floor(), (*snapshots)->kept(), (*transfers)->staged()},
                     doors.time.now());
     // In the place of what is gone.

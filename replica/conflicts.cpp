@@ -184,9 +184,15 @@ conflict conflict_index::settled(const touched& at, const conflict* was,
     bool saw_all = was != nullptr;
     if (was != nullptr) {
         std::vector<dot> left = writes_at(state, at.where);
-        bool still = clash && state.types_at(path_views(at.where.path)).size() > 1;
+        std::vector<type_id> types;
+        if (clash) types = state.types_at(path_views(at.where.path));
+        if (types.size() == 1) types.clear(); // what was taken, and nothing beside it
         for (const sibling& s : was->siblings) {
-            if (still || std::find(left.begin(), left.end(), s.at) != left.end()) {
+            bool stays = std::find(left.begin(), left.end(), s.at) != left.end() ||
+                         std::any_of(types.begin(), types.end(), [&](type_id each) {
+                             return *s.content == value(to_string(each));
+                         });
+            if (stays) {
                 saw_all = false;
             } else {
                 out.siblings.push_back(s);

@@ -86,6 +86,7 @@ void core::start(const replica_identity& who, disk_contents there, instant now) 
     id_ = who.id;
     predecessor_ = who.predecessor;
     base_ = who.base;
+    lost_ = who.lost;
     conflicts_.know(id_, {options_.name, options_.region, predecessor_});
     hybrid_clock above_ceiling(who.ceiling);
     if (clock_.last() > who.ceiling) above_ceiling.advance_to(clock_.last());
@@ -246,6 +247,7 @@ result<core::run_outcome> core::take_run(const run_header& header, const shared_
                 ": two histories under one replica id. Applying stops for that origin; both are "
                 "kept. Remedy: stop the copy, remove its directory, start it again empty"};
         refuse_origin(header.origin, fork);
+        note_fork(header.origin);
         return fail(fork);
     };
     if (header.end <= expected) {
@@ -293,6 +295,7 @@ result<core::run_outcome> core::take_run(const run_header& header, const shared_
         tail_.push({tail_.end(), header.origin, header.first, header.end, header.changes, run});
     } else {
         log_run(header, run, hash);
+        settle_lost();
     }
     return run_outcome::applied;
 }
@@ -414,8 +417,10 @@ void core::refuse_origin(replica_id which, const error& why) {
     }
 }
 
-void core::change_identity(const std::string& why) {
+void core::change_identity(const std::string& why, std::uint64_t lost_until, bool forked) {
     seal();
+    bool before = lost_ && lost_->forked; // who has that in its past keeps it
+    if (!before) lost_ = {id_, lost_until, lost_ ? lost_->since : tail_.end(), forked};
     predecessor_ = id_;
     id_ = replica_id{random_.next()};
     conflicts_.know(id_, {options_.name, options_.region, predecessor_});
@@ -426,10 +431,34 @@ void core::change_identity(const std::string& why) {
     report_event(severity::warning, "identity.changed",
                  "replica id " + to_string(predecessor_) + " becomes " + to_string(id_) + ": " +
                      why);
+    if (forked) report_fork();
     // Peers know us by the old id: every session starts afresh.
     while (!sessions_.empty())
         drop_session(sessions_.begin()->first, {errc::closed, "this replica takes a new id"},
                      false);
+}
+
+// Of the incarnation of which the end was lost: what came of that does not continue what is here.
+void core::note_fork(replica_id which) {
+    if (!lost_ || lost_->id != which || lost_->forked) return;
+    lost_->forked = true;
+    persist(std::max(clock_.last(), clock_.ceiling()), false);
+    report_fork();
+}
+
+void core::report_fork() {
+    report_event(severity::error, "identity.forked",
+                 "replica id " + to_string(lost_->id) +
+                     ", of this replica's past, has two histories: nothing that it wrote since is "
+                     "sent, for it builds on one that the others do not have. Remedy: export what "
+                     "matters, stop it, remove its directory, start it again empty");
+}
+
+// Everything of that incarnation is here, and continued what was.
+void core::settle_lost() {
+    if (!lost_ || lost_->forked || applied_.at(lost_->id) < lost_->last) return;
+    lost_.reset();
+    persist(std::max(clock_.last(), clock_.ceiling()), false);
 }
 
 std::vector<effect> core::close() {

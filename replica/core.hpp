@@ -224,8 +224,8 @@ private:
     [[nodiscard]] std::optional<peer_id> free_entry();
     [[nodiscard]] std::uint64_t known_of_us(const received& got) const;
     void lost_tail(const session& s, std::uint64_t theirs);
-    [[nodiscard]] bool withholds(const session& s, replica_id which) const;
-    void release_withheld(session& s);
+    [[nodiscard]] bool withholds_from(const session& s) const;
+    [[nodiscard]] bool is_withheld(replica_id origin_id) const;
     [[nodiscard]] std::set<replica_id> forked_below(const hello_message& hello) const;
     [[nodiscard]] bool check_their_knowledge(session& s, const hello_message& hello);
     void refresh_interests();
@@ -333,7 +333,10 @@ private:
     [[nodiscard]] instant snapshot_due() const;
     using snapshot_callbacks = std::vector<std::function<void(result<snapshot_info>)>>;
     void answer_snapshot(snapshot_callbacks& whose, const result<snapshot_info>& outcome);
-    void change_identity(const std::string& why);
+    void change_identity(const std::string& why, std::uint64_t lost_until, bool forked);
+    void note_fork(replica_id which);
+    void report_fork();
+    void settle_lost();
     void refuse_origin(replica_id which, const error& why);
     [[nodiscard]] error depends_on_refused(replica_id which) const;
     void on_refused_run(session& s, replica_id origin_id, const error& why);
@@ -396,6 +399,7 @@ private:
     replica_id id_{};
     replica_id predecessor_{};
     std::optional<log_index> base_; // as in replica_identity
+    std::optional<lost_end> lost_;  // the same
     std::uint64_t nonce_;
     instant now_;
     std::uint64_t wall_ms_ = 0;

@@ -588,8 +588,9 @@ bool core::check_their_knowledge(session& s, const hello_message& hello) {
         // that depend on the other history.
         if (theirs.origin == id_ && !both_there) continue;
         refuse_origin(theirs.origin, fork);
+        note_fork(theirs.origin);
         if (theirs.origin == id_) { // nobody would take what this replica writes under it
-            change_identity(fork.detail);
+            change_identity(fork.detail, theirs.counter, true);
             return false;
         }
     }
@@ -621,8 +622,9 @@ std::uint64_t core::known_of_us(const received& got) const {
 
 void core::lost_tail(const session& s, std::uint64_t theirs) {
     change_identity("'" + s.name + "' knows operation " + std::to_string(theirs) +
-                    " of it, here are only " + std::to_string(next_counter_ - 1) +
-                    ": the end of the log was lost and comes back from there");
+                        " of it, here are only " + std::to_string(next_counter_ - 1) +
+                        ": the end of the log was lost and comes back from there",
+                    theirs, false);
 }
 
 void core::block(session& s, const error& why) {

@@ -43,7 +43,8 @@ void core::on_runs(session& s, const runs_message& runs) {
         auto taken = take_run(*header, run, false);
         if (!taken) {
             on_refused_run(s, header->origin, taken.error()); // other origins go on
-            if (header->origin == id_) return change_identity(taken.error().detail);
+            if (header->origin == id_)
+                return change_identity(taken.error().detail, header->end - 1, true);
             continue;
         }
         if (*taken == run_outcome::applied) {
@@ -154,7 +155,9 @@ log_index core::first_lacked(const session& s) const {
     std::vector<dot> lacked; // of each origin, what comes next
     for (const auto& e : applied_.entries()) {
         std::uint64_t has = s.known.at(e.replica);
-        if (has < e.counter && s.wants(e.replica, id_)) lacked.push_back({e.replica, has + 1});
+        bool stays = s.withheld && is_withheld(e.replica);
+        if (has < e.counter && s.wants(e.replica, id_) && !stays)
+            lacked.push_back({e.replica, has + 1});
     }
     std::size_t left = lacked.size();
     log_index at = tail_.end();
@@ -172,34 +175,20 @@ log_index core::first_lacked(const session& s) const {
     return left == 0 ? at : log_first_;
 }
 
-// A replica that lost the end of its log without a trace may have written another history under its id
-// before it learned so. What its next incarnation does names operations by dots that stand for others in the
-// history that was lost. So where a peer has more of an incarnation than is here, nothing of its successors
-// goes there until that came, and continued what is here; where it is a fork, nothing goes anywhere. What
-// replicas state of themselves may go in a circle, so the walk has an end.
-bool core::withholds(const session& s, replica_id which) const {
-    for (std::size_t left = origins_.size() + 1; left > 0; --left) {
-        auto known = origins_.find(which);
-        bool stated = known != origins_.end() && !known->second.who.member.empty();
-        replica_id before = which == id_ ? predecessor_
-                            : stated     ? known->second.who.predecessor
-                                         : replica_id{};
-        if (before == replica_id{}) return false;
-        std::uint64_t theirs = std::max(s.known.at(before), s.their_applied.at(before));
-        if (theirs > applied_.at(before)) return true;
-        auto past = origins_.find(before);
-        if (past != origins_.end() && past->second.refused) return true;
-        which = before;
-    }
-    return false;
+// Whether what this replica wrote since it lost the end of an incarnation stays here, as far as that peer
+// goes: it has more of that than is here, or there are two histories of it.
+bool core::withholds_from(const session& s) const {
+    if (!lost_) return false;
+    std::uint64_t theirs = std::max(s.known.at(lost_->id), s.their_applied.at(lost_->id));
+    return lost_->forked || std::min(theirs, lost_->last) > applied_.at(lost_->id);
 }
 
-// Goes back for what was passed over and need not be any more.
-void core::release_withheld(session& s) {
-    std::size_t before = s.withheld.size();
-    std::erase_if(s.withheld, [&](replica_id id) { return !withholds(s, id); });
-    if (s.withheld.size() == before) return;
-    s.cursor = std::min(s.cursor, first_lacked(s));
+// Of its incarnations those that came after.
+bool core::is_withheld(replica_id origin_id) const {
+    if (origin_id == lost_->id) return false;
+    auto known = origins_.find(origin_id);
+    return origin_id == id_ ||
+           (known != origins_.end() && known->second.who.member == options_.name);
 }
 
 bool core::consider(session& s, const logged_run& run, runs_message& batch,
@@ -207,8 +196,8 @@ bool core::consider(session& s, const logged_run& run, runs_message& batch,
     bool has_it = s.known.at(run.origin) >= run.end - 1;
     if (has_it) return true;
     if (!s.wants(run.origin, id_)) return true;
-    if (withholds(s, run.origin)) {
-        s.withheld.insert(run.origin);
+    if (withholds_from(s) && run.index >= lost_->since && is_withheld(run.origin)) {
+        s.withheld = true;
         return true;
     }
     bool own = run.origin == id_ || run.origin == predecessor_;
@@ -261,7 +250,10 @@ bool core::stalled(const session& s) const {
 
 void core::pump(session& s) {
     if (!s.open || !s.wanted || s.reading) return;
-    if (!s.withheld.empty()) release_withheld(s);
+    if (s.withheld && !withholds_from(s)) { // back to what was passed over
+        s.withheld = false;
+        s.cursor = std::min(s.cursor, first_lacked(s));
+    }
     if (s.caught_up && s.cursor == tail_.end()) return;
     if (!s.known.covers(floor_)) return;
     runs_message batch;

@@ -276,6 +276,7 @@ void core::stand_on_joined() {
     durable_.join(done.written); // the rest is as durable as the log
     durable_at_.seen_by(self_member, durable_);
     floor_.join(done.joined.image.header.floor);
+    settle_lost();
     base_ = done.joined.image.header.at;
     persist(std::max(clock_.last(), clock_.ceiling()), true);
     effects_.push_back(discard_staged{});
@@ -317,10 +318,12 @@ std::string core::fetchers_of(log_index snapshot) const {
 }
 
 void core::on_state_request(session& s, const state_request& asked) {
-    // What may not go there as runs may not as a state. It asks again.
-    if (std::any_of(origins_.begin(), origins_.end(),
-                    [&](const auto& known) { return withholds(s, known.first); }))
-        return;
+    if (lost_ && lost_->forked) { // what may not go there as runs may not as a state
+        std::string why = "replica id " + to_string(lost_->id) +
+                          " in its past has two histories: it gives nobody its state";
+        report_seldom(severity::warning, "transfer.refused", s.name, why);
+        return send(s, notice_message{errc::dot_reused, why, false});
+    }
     if (snapshots_.empty()) { // it asks again
         bool comes = snapshotting_ || !snapshot_waiters_.empty();
         if (!comes) take_snapshot([](const result<snapshot_info>&) {});

@@ -42,7 +42,7 @@ struct session {
     interest_message interest;       // what it wants here
     version_vector known;            // what it has, or was sent here
     log_index cursor{};              // everything before it was considered
-    std::set<replica_id> withheld;   // origins that were passed over: core::withholds
+    bool withheld = false;           // runs were passed over: core::withholds_from
     bool reading = false;            // a read_log is under way …
     log_index read_from{};           // … for the cursor as it stood then
     std::size_t undrained_bytes = 0; // sent since the link was last drained

@@ -18,6 +18,7 @@ identity someone() {
     out.snapshots = {log_index{50}, log_index{60}};
     out.rules_version = 9;
     out.rules_since = log_index{30};
+    out.lost = lost_end{replica_id{5}, 70, log_index{35}, true};
     return out;
 }
 
@@ -240,14 +241,19 @@ BOOST_AUTO_TEST_CASE(files_that_an_identity_states_and_that_are_not_there_are_na
     BOOST_TEST(missing(who) == std::vector<std::string>{snapshot_name(log_index{50})});
 }
 
-BOOST_AUTO_TEST_CASE(an_identity_of_a_format_before_states_no_rules_and_then_no_files) {
+BOOST_AUTO_TEST_CASE(
+    an_identity_of_a_format_before_states_no_lost_end_then_no_rules_and_then_no_files) {
     identity_place place;
     REQUIRE_GOOD(store_identity(place.disk, someone()));
     bytes content = place.directory.contents("identity.weft");
     bytes body(content.begin() + 20, content.end());
+    body.resize(body.size() - (1 + 3 * 8 + 1));
+    place.directory.alter("identity.weft", seal("weft-id\n", 3, body));
+    identity expected = someone();
+    expected.lost.reset();
+    BOOST_CHECK(load_identity(place.disk).value() == expected);
     body.resize(body.size() - 2 * 8);
     place.directory.alter("identity.weft", seal("weft-id\n", 2, body));
-    identity expected = someone();
     expected.rules_version = 0;
     expected.rules_since = {};
     BOOST_CHECK(load_identity(place.disk).value() == expected);
@@ -256,7 +262,7 @@ BOOST_AUTO_TEST_CASE(an_identity_of_a_format_before_states_no_rules_and_then_no_
     expected.log_first.reset();
     expected.snapshots.clear();
     BOOST_CHECK(load_identity(place.disk).value() == expected);
-    place.directory.alter("identity.weft", seal("weft-id\n", 4, body));
+    place.directory.alter("identity.weft", seal("weft-id\n", 5, body));
     BOOST_CHECK(load_identity(place.disk).error().code == errc::incompatible);
 }
 

@@ -169,6 +169,20 @@ BOOST_AUTO_TEST_CASE(a_late_resolution_settles_no_conflict_that_it_had_not_seen)
     q.b.writes(takes(1, "Bob"));
     q.a.gets(q.b);
     BOOST_TEST(to_string(late_at(q.a).siblings.front().content->content) == R"("set")");
+
+    pair three; // and he saw two types of them
+    three.a.writes([](transaction& t) { return t.mv_register("x").set("text"); });
+    three.b.writes([](transaction& t) { return t.set("x").add("e"); });
+    three.sync();
+    seen = three.b.only().what;
+    three.a.writes([](transaction& t) { return t.counter("x").increment(); });
+    three.b.writes(takes(1, "Bob"));
+    three.a.gets(three.b);
+    const audit_entry& some = three.a.trail[three.a.trail.size() - 2];
+    std::vector<audited_value> settled;
+    for (const audited_sibling& s : some.siblings) settled.push_back(*s.content);
+    BOOST_TEST(shown(settled) == R"("mv_register" "set")");
+    BOOST_TEST(shown(some.result) == R"("counter" "set")");
 }
 
 // He saw two of three siblings.

@@ -204,13 +204,23 @@ BOOST_AUTO_TEST_CASE(what_follows_a_fork_takes_nothing_of_the_other_history) {
         BOOST_TEST((members(b) == kept));
         BOOST_TEST((members(c) == kept));
         BOOST_TEST(members(a).empty());
-        // Also after a start that knows of no fork yet.
-        BOOST_REQUIRE(a.stop());
-        s.start(a);
+        // Also after starts that know of no fork yet, and take other ids.
+        for (const char* region : {"", "north", "south"}) {
+            BOOST_REQUIRE(a.stop());
+            a.options().region = region;
+            s.start(a);
+        }
         BOOST_REQUIRE(adds(a, "more"));
+        BOOST_REQUIRE(a->transact([](transaction& t) { return t.remove("s"); }));
         s.run_ms(30'000);
         BOOST_TEST((members(b) == kept));
         BOOST_TEST((members(c) == kept));
+        BOOST_TEST(a.count("identity.forked") > 0U);
+        // The others go on, and give their state to who is new.
+        auto& d = s.open("d", {"b", "c"});
+        BOOST_REQUIRE(adds(b, "later"));
+        kept.insert("later");
+        s.wait_until([&] { return members(d) == kept; });
     }
 }
 
