@@ -252,7 +252,7 @@ BOOST_AUTO_TEST_CASE(
     identity expected = someone();
     expected.lost.reset();
     BOOST_CHECK(load_identity(place.disk).value() == expected);
-    body.resize(body.size() - 2 * 8);
+    body.resize(body.size() - 2 * sizeof(std::uint64_t));
     place.directory.alter("identity.weft", seal("weft-id\n", 2, body));
     expected.rules_version = 0;
     expected.rules_since = {};
