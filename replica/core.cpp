@@ -87,6 +87,9 @@ void core::start(const replica_identity& who, disk_contents there, instant now) 
     predecessor_ = who.predecessor;
     base_ = who.base;
     lost_ = who.lost;
+    if (lost_)
+        lost_->since =
+            std::min(lost_->since, tail_.end()); // a power cut may have shortened the log
     conflicts_.know(id_, {options_.name, options_.region, predecessor_});
     hybrid_clock above_ceiling(who.ceiling);
     if (clock_.last() > who.ceiling) above_ceiling.advance_to(clock_.last());
@@ -454,7 +457,7 @@ void core::report_fork() {
                      "matters, stop it, remove its directory, start it again empty");
 }
 
-// Everything of that incarnation is here, and continued what was.
+// Everything of that incarnation is here: by the log it continued what was, of a state that is not known.
 void core::settle_lost() {
     if (!lost_ || lost_->forked || applied_.at(lost_->id) < lost_->last) return;
     lost_.reset();

@@ -96,6 +96,16 @@ void clash(two& s) {
             [](transaction& t) { (void)t.flag("x").enable(); });
 }
 
+// A clash, a bound and two writes, for a minute.
+void let_three_wait(two& s) {
+    clash(s);
+    s.apart([](transaction& t) { (void)t.counter("seats").increment(90); },
+            [](transaction& t) { (void)t.counter("seats").increment(90); });
+    s.apart([](transaction& t) { (void)t.mv_register<std::string>("k").set("ours"); },
+            [](transaction& t) { (void)t.mv_register<std::string>("k").set("theirs"); });
+    s.run_ms(60'000);
+}
+
 void settle(two& s, const std::string& who) {
     auto all = s.a->conflicts().value();
     for (const open_conflict& each : all)
@@ -176,12 +186,7 @@ BOOST_AUTO_TEST_CASE(
 
 BOOST_AUTO_TEST_CASE(what_waits_is_as_old_after_a_restart) {
     two s;
-    clash(s);
-    s.apart([](transaction& t) { (void)t.counter("seats").increment(90); },
-            [](transaction& t) { (void)t.counter("seats").increment(90); });
-    s.apart([](transaction& t) { (void)t.mv_register<std::string>("k").set("ours"); },
-            [](transaction& t) { (void)t.mv_register<std::string>("k").set("theirs"); });
-    s.run_ms(60'000);
+    let_three_wait(s);
     BOOST_REQUIRE(s.a->transact([](transaction& t) { (void)t.counter("seats").increment(); }));
     auto before = s.since();
     BOOST_REQUIRE_EQUAL(before.size(), 3);
@@ -199,12 +204,7 @@ BOOST_AUTO_TEST_CASE(what_waits_is_as_old_after_a_restart) {
 // But for a bound, which is the rules': it is crossed since they are what they are.
 BOOST_AUTO_TEST_CASE(what_waits_is_as_old_under_other_rules) {
     two s;
-    clash(s);
-    s.apart([](transaction& t) { (void)t.counter("seats").increment(90); },
-            [](transaction& t) { (void)t.counter("seats").increment(90); });
-    s.apart([](transaction& t) { (void)t.mv_register<std::string>("k").set("ours"); },
-            [](transaction& t) { (void)t.mv_register<std::string>("k").set("theirs"); });
-    s.run_ms(60'000);
+    let_three_wait(s);
     auto before = s.since();
     BOOST_REQUIRE_EQUAL(before.size(), 3);
     rules bound = with_a_bound();
