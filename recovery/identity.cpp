@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view identity_name = "identity.weft";
 constexpr std::string_view fresh_name = "identity.weft.new";
 constexpr std::string_view identity_magic = "weft-id\n";
-constexpr std::uint32_t identity_version = 4;
+constexpr std::uint32_t identity_version = 5;
 constexpr std::size_t text_bytes_max = 1024;
 
 static_assert(static_cast<int>(sync_policy::commit) == 0 &&
@@ -43,13 +43,7 @@ bytes encode(const identity& who, const file_facts& self) {
     for (log_index at : who.snapshots) out.u64(static_cast<std::uint64_t>(at));
     out.u64(who.rules_version);
     out.u64(static_cast<std::uint64_t>(who.rules_since));
-    out.u8(who.lost ? 1 : 0);
-    if (who.lost) {
-        out.u64(static_cast<std::uint64_t>(who.lost->id));
-        out.u64(who.lost->last);
-        out.u64(static_cast<std::uint64_t>(who.lost->since));
-        out.u8(who.lost->forked ? 1 : 0);
-    }
+    out.u64(static_cast<std::uint64_t>(who.forked));
     return seal(identity_magic, identity_version, out.view());
 }
 
@@ -83,14 +77,14 @@ result<identity> decode(std::uint32_t version, byte_view body, const file_facts&
         out.rules_version = in.u64();
         out.rules_since = log_index{in.u64()};
     }
-    if (version > 3 && in.u8() == 1) {
-        lost_end lost;
-        lost.id = replica_id{in.u64()};
-        lost.last = in.u64();
-        lost.since = log_index{in.u64()};
-        lost.forked = in.u8() == 1;
-        out.lost = lost;
+    if (version == 4 &&
+        in.u8() == 1) { // an end that was lost: of which id, and three fields that went
+        replica_id which{in.u64()};
+        (void)in.u64();
+        (void)in.u64();
+        if (in.u8() == 1) out.forked = which;
     }
+    if (version > 4) out.forked = replica_id{in.u64()};
     if (!in.at_end()) in.reject("bytes left over");
     if (!in.good()) return fail(errc::log_damaged, in.problem());
     if (written != self) out.where = {};
@@ -144,7 +138,7 @@ identity settle_identity(const std::optional<identity>& stored, const identity_d
         now.ceiling = std::max(now.ceiling, stored->ceiling);
         now.durable = std::max(now.durable, stored->durable);
         now.base = stored->base;
-        now.lost = stored->lost;
+        now.forked = stored->forked;
     }
     if (decision.keep) {
         WEFT_CHECK(stored.has_value());
@@ -152,7 +146,6 @@ identity settle_identity(const std::optional<identity>& stored, const identity_d
         now.predecessor = stored->predecessor;
     } else {
         now.id = fresh;
-        now.predecessor = stored ? stored->id : replica_id{};
     }
     return now;
 }

@@ -16,7 +16,7 @@ namespace weft {
 // Who writes in a directory. Kept in `identity.weft`, docs/formats.md.
 struct identity {
     replica_id id{};
-    replica_id predecessor{}; // the incarnation before, if it is known; else 0
+    replica_id predecessor{}; // the last incarnation before that wrote, if it is known; else 0
     std::string cluster;      // id
     std::string member;       // name
     std::string region;
@@ -31,13 +31,13 @@ struct identity {
     // run of the log on it has had them.
     std::uint64_t rules_version = 0;
     log_index rules_since{};
-    std::optional<lost_end> lost = {}; // as in replica_identity
+    replica_id forked{}; // as in replica_identity
 
     bool operator==(const identity&) const = default;
 };
 
 struct identity_decision {
-    bool keep = false;  // else a fresh random id, its predecessor the stored one
+    bool keep = false;  // else a fresh random id
     std::string reason; // for people
 
     bool operator==(const identity_decision&) const = default;
@@ -50,8 +50,8 @@ struct identity_decision {
 [[nodiscard]] identity_decision decide_identity(const std::optional<identity>& stored,
                                                 const directory_facts& here, const log_report& log);
 
-// The identity that `decision` gives: `stored`'s id or `fresh`, a number never drawn before, with
-// the other fields as they are now. A known ceiling is kept in either case.
+// The identity that `decision` gives: `stored`'s id with its predecessor, or `fresh`, a number never drawn
+// before, with the other fields as they are now. A known ceiling is kept in either case.
 [[nodiscard]] identity settle_identity(const std::optional<identity>& stored,
                                        const identity_decision& decision, identity now,
                                        replica_id fresh);

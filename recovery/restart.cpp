@@ -79,7 +79,7 @@ private:
         who_.predecessor = next.predecessor;
         who_.ceiling = next.ceiling;
         who_.base = next.base;
-        who_.lost = next.lost;
+        who_.forked = next.forked;
         who_.log_first = next.log_first;
         who_.snapshots = next.snapshots;
         who_.durable = log_.durable_position();
@@ -182,6 +182,9 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
     for (const snapshot_info& one : (*snapshots)->kept()) now.snapshots.push_back(one.at);
     now.rules_version = options.conflict_rules.version();
     now.rules_since = rules_since(known, options).value_or(decisions.log_end());
+    // An id that wrote nothing needs no successor.
+    if (known)
+        now.predecessor = decisions.applied().at(known->id) > 0 ? known->id : known->predecessor;
     replica_id fresh{doors.random.draw() | 1U}; // never 0
     identity who = settle_identity(known, decision, now, fresh);
     // A state that came from a peer, and whose place was not noted before the process died.
@@ -198,7 +201,7 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
     if (!ready) return fail(ready.error());
     auto transfers = open_transfers(doors.files, doors.run, options.cluster);
     if (!transfers) return fail(transfers.error());
-    decisions.start({who.id, who.predecessor, who.ceiling, who.base, {}, {}, who.lost},
+    decisions.start({who.id, who.predecessor, who.ceiling, who.base, {}, {}, who.forked},
                     {log->first(), log->floor(), (*snapshots)->kept(), (*transfers)->staged()},
                     doors.time.now());
     // In the place of what is gone.

@@ -57,7 +57,7 @@ struct operation {
 struct incarnation {
     std::string member;
     std::string region;
-    replica_id predecessor{}; // the same member's id before; 0 if none
+    replica_id predecessor{}; // the same directory's id before that wrote; 0 if none
 
     bool operator==(const incarnation&) const = default;
 };

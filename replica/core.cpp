@@ -86,10 +86,8 @@ void core::start(const replica_identity& who, disk_contents there, instant now) 
     id_ = who.id;
     predecessor_ = who.predecessor;
     base_ = who.base;
-    lost_ = who.lost;
-    if (lost_)
-        lost_->since =
-            std::min(lost_->since, tail_.end()); // a power cut may have shortened the log
+    forked_ = who.forked;
+    remember_past();
     conflicts_.know(id_, {options_.name, options_.region, predecessor_});
     hybrid_clock above_ceiling(who.ceiling);
     if (clock_.last() > who.ceiling) above_ceiling.advance_to(clock_.last());
@@ -298,7 +296,6 @@ result<core::run_outcome> core::take_run(const run_header& header, const shared_
         tail_.push({tail_.end(), header.origin, header.first, header.end, header.changes, run});
     } else {
         log_run(header, run, hash);
-        settle_lost();
     }
     return run_outcome::applied;
 }
@@ -418,50 +415,6 @@ void core::refuse_origin(replica_id which, const error& why) {
         if (head == nullptr || head->missing.replica != which) continue;
         refuse_origin(origin_id, depends_on_refused(which));
     }
-}
-
-void core::change_identity(const std::string& why, std::uint64_t lost_until, bool forked) {
-    seal();
-    bool before = lost_ && lost_->forked; // who has that in its past keeps it
-    if (!before) lost_ = {id_, lost_until, lost_ ? lost_->since : tail_.end(), forked};
-    predecessor_ = id_;
-    id_ = replica_id{random_.next()};
-    conflicts_.know(id_, {options_.name, options_.region, predecessor_});
-    // The old id is an origin like any other from here on: what was lost of it comes back through peers.
-    next_counter_ = 1;
-    stated_dependencies_ = {};
-    persist(std::max(clock_.last(), clock_.ceiling()), true);
-    report_event(severity::warning, "identity.changed",
-                 "replica id " + to_string(predecessor_) + " becomes " + to_string(id_) + ": " +
-                     why);
-    if (forked) report_fork();
-    // Peers know us by the old id: every session starts afresh.
-    while (!sessions_.empty())
-        drop_session(sessions_.begin()->first, {errc::closed, "this replica takes a new id"},
-                     false);
-}
-
-// Of the incarnation of which the end was lost: what came of that does not continue what is here.
-void core::note_fork(replica_id which) {
-    if (!lost_ || lost_->id != which || lost_->forked) return;
-    lost_->forked = true;
-    persist(std::max(clock_.last(), clock_.ceiling()), false);
-    report_fork();
-}
-
-void core::report_fork() {
-    report_event(severity::error, "identity.forked",
-                 "replica id " + to_string(lost_->id) +
-                     ", of this replica's past, has two histories: nothing that it wrote since is "
-                     "sent, for it builds on one that the others do not have. Remedy: export what "
-                     "matters, stop it, remove its directory, start it again empty");
-}
-
-// Everything of that incarnation is here: by the log it continued what was, of a state that is not known.
-void core::settle_lost() {
-    if (!lost_ || lost_->forked || applied_.at(lost_->id) < lost_->last) return;
-    lost_.reset();
-    persist(std::max(clock_.last(), clock_.ceiling()), false);
 }
 
 std::vector<effect> core::close() {

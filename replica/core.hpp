@@ -222,10 +222,10 @@ private:
     [[nodiscard]] bool has_rival(const hello_message& hello);
     [[nodiscard]] bool same_member_twice(session& s, const hello_message& hello);
     [[nodiscard]] std::optional<peer_id> free_entry();
-    [[nodiscard]] std::uint64_t known_of_us(const received& got) const;
+    [[nodiscard]] std::uint64_t stated_in(const received& got, replica_id which) const;
     void lost_tail(const session& s, std::uint64_t theirs);
-    [[nodiscard]] bool withholds_from(const session& s) const;
-    [[nodiscard]] bool is_withheld(replica_id origin_id) const;
+    void note_more(session& s, replica_id which, std::uint64_t theirs);
+    [[nodiscard]] bool is_withheld(const session& s, replica_id which) const;
     [[nodiscard]] std::set<replica_id> forked_below(const hello_message& hello) const;
     [[nodiscard]] bool check_their_knowledge(session& s, const hello_message& hello);
     void refresh_interests();
@@ -251,6 +251,7 @@ private:
     [[nodiscard]] bool below_floor(const session& s) const;
     [[nodiscard]] bool left_behind(const session& s) const;
     [[nodiscard]] session* state_source();
+    [[nodiscard]] std::optional<error> no_state_for(const session& s) const;
     [[nodiscard]] bool state_is_needless(replica_id from) const;
     void want_transfer();
     void ask_for_state(session& s);
@@ -333,10 +334,10 @@ private:
     [[nodiscard]] instant snapshot_due() const;
     using snapshot_callbacks = std::vector<std::function<void(result<snapshot_info>)>>;
     void answer_snapshot(snapshot_callbacks& whose, const result<snapshot_info>& outcome);
-    void change_identity(const std::string& why, std::uint64_t lost_until, bool forked);
+    void remember_past();
+    void change_identity(const std::string& why, bool forked);
     void note_fork(replica_id which);
     void report_fork();
-    void settle_lost();
     void refuse_origin(replica_id which, const error& why);
     [[nodiscard]] error depends_on_refused(replica_id which) const;
     void on_refused_run(session& s, replica_id origin_id, const error& why);
@@ -398,8 +399,9 @@ private:
     random_generator random_;
     replica_id id_{};
     replica_id predecessor_{};
-    std::optional<log_index> base_; // as in replica_identity
-    std::optional<lost_end> lost_;  // the same
+    std::vector<replica_id> past_;  // its ids before that wrote, oldest first
+    replica_id forked_{};           // as in replica_identity
+    std::optional<log_index> base_; // the same
     std::uint64_t nonce_;
     instant now_;
     std::uint64_t wall_ms_ = 0;

@@ -270,8 +270,9 @@ void core::on_received(const received& got) {
         return;
     }
     // Not only at the Hello: the peer itself may learn later what we have lost.
-    if (std::uint64_t theirs = known_of_us(got); theirs >= next_counter_)
+    if (std::uint64_t theirs = stated_in(got, id_); theirs >= next_counter_)
         return lost_tail(*s, theirs);
+    for (replica_id life : past_) note_more(*s, life, stated_in(got, life));
     std::visit(
         [&](const auto& what) {
             using kind = std::decay_t<decltype(what)>;
@@ -529,102 +530,6 @@ void core::on_hello(session& s, const hello_message& hello) {
     (void)clock_.observe(hello.clock, wall_ms_);
     acks_due();
     if (check_their_knowledge(s, hello)) refresh_interests();
-}
-
-// The origins of which the peer has less than there is here, and another history: where it stands no run
-// ends here, or another one. Looks from the newest run back, as far as they are in memory.
-std::set<replica_id> core::forked_below(const hello_message& hello) const {
-    std::vector<origin_state> looked_for;
-    for (const origin_state& theirs : hello.applied) {
-        if (theirs.counter < applied_.at(theirs.origin)) looked_for.push_back(theirs);
-    }
-    std::set<replica_id> out;
-    std::size_t left = looked_for.size();
-    for (log_index at = tail_.end(); left > 0 && at > tail_.begin();) {
-        at = previous(at);
-        const logged_run& run = tail_.at(at);
-        auto theirs = std::lower_bound(
-            looked_for.begin(), looked_for.end(), run.origin,
-            [](const origin_state& one, replica_id id) { return one.origin < id; });
-        bool there = theirs != looked_for.end() && theirs->origin == run.origin &&
-                     run.first <= theirs->counter && theirs->counter > 0;
-        if (!there) continue;
-        bool ends_there = run.end - 1 == theirs->counter;
-        bool in_log = run.end > theirs->counter; // else a state brought it
-        if (in_log && !(ends_there && hash_of(run.bytes.view) == theirs->last))
-            out.insert(run.origin);
-        theirs->counter = 0; // found
-        --left;
-    }
-    return out;
-}
-
-// Compares what the peer has of each origin with what is here: a lost tail, or a fork. False if that made
-// us take a new id: then all sessions start afresh, `s` too.
-bool core::check_their_knowledge(session& s, const hello_message& hello) {
-    std::set<replica_id> forked = forked_below(hello);
-    for (const origin_state& theirs : hello.applied) {
-        if (theirs.origin == id_ && theirs.counter >= next_counter_) {
-            lost_tail(s, theirs.counter);
-            return false;
-        }
-        auto known = origins_.find(theirs.origin);
-        if (known == origins_.end()) continue;
-        if (known->second.refused && theirs.counter > applied_.at(theirs.origin)) {
-            block(s, *known->second.refused);
-        }
-        bool both_there = applied_.at(theirs.origin) == theirs.counter;
-        bool same =
-            both_there ? known->second.last == theirs.last : !forked.contains(theirs.origin);
-        if (same) continue;
-        error fork{errc::dot_reused,
-                   "operation " + to_string(dot{theirs.origin, theirs.counter}) +
-                       " has another content at '" + s.name +
-                       "': two histories under one replica id. Applying stops for that "
-                       "origin; both are kept. Remedy: stop the copy, remove its "
-                       "directory, start it again empty"};
-        block(s, fork);
-        // Above a fork of ours a new id would not help: its changes would pass, by their counters, for such
-        // that depend on the other history.
-        if (theirs.origin == id_ && !both_there) continue;
-        refuse_origin(theirs.origin, fork);
-        note_fork(theirs.origin);
-        if (theirs.origin == id_) { // nobody would take what this replica writes under it
-            change_identity(fork.detail, theirs.counter, true);
-            return false;
-        }
-    }
-    return true;
-}
-
-// The highest op counter of this replica's own id that a message shows its sender to have.
-std::uint64_t core::known_of_us(const received& got) const {
-    std::uint64_t out = 0;
-    if (const auto* interest = std::get_if<interest_message>(&got.what)) {
-        out = interest->applied.at(id_);
-    } else if (const auto* beat = std::get_if<heartbeat_message>(&got.what)) {
-        out = beat->applied.at(id_);
-    } else if (const auto* ack = std::get_if<ack_message>(&got.what)) {
-        for (const auto& e : ack->applied) out = e.replica == id_ ? std::max(out, e.counter) : out;
-    } else if (const auto* check = std::get_if<check_message>(&got.what)) {
-        if (const auto* begin = std::get_if<check_begin>(&check->step))
-            out = begin->applied.at(id_);
-        if (const auto* answered = std::get_if<check_answer>(&check->step))
-            out = answered->applied.at(id_);
-    } else if (const auto* runs = std::get_if<runs_message>(&got.what)) {
-        for (const shared_bytes& run : runs->runs) {
-            auto header = read_run_header(run.view);
-            if (header && header->origin == id_) out = std::max(out, header->end - 1);
-        }
-    }
-    return out;
-}
-
-void core::lost_tail(const session& s, std::uint64_t theirs) {
-    change_identity("'" + s.name + "' knows operation " + std::to_string(theirs) +
-                        " of it, here are only " + std::to_string(next_counter_ - 1) +
-                        ": the end of the log was lost and comes back from there",
-                    theirs, false);
 }
 
 void core::block(session& s, const error& why) {

@@ -21,7 +21,7 @@ void core::take_snapshot(std::function<void(result<snapshot_info>)> whom) {
 }
 
 replica_identity core::identity() const {
-    replica_identity out{id_, predecessor_, clock_.last(), base_, log_first_, {}, lost_};
+    replica_identity out{id_, predecessor_, clock_.last(), base_, log_first_, {}, forked_};
     for (const snapshot_info& s : snapshots_) out.snapshots.push_back(s.at);
     return out;
 }

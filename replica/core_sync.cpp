@@ -43,8 +43,7 @@ void core::on_runs(session& s, const runs_message& runs) {
         auto taken = take_run(*header, run, false);
         if (!taken) {
             on_refused_run(s, header->origin, taken.error()); // other origins go on
-            if (header->origin == id_)
-                return change_identity(taken.error().detail, header->end - 1, true);
+            if (header->origin == id_) return change_identity(taken.error().detail, true);
             continue;
         }
         if (*taken == run_outcome::applied) {
@@ -52,7 +51,9 @@ void core::on_runs(session& s, const runs_message& runs) {
             if (held_back_.runs() > 0) retry_held_back();
         } else if (*taken == run_outcome::duplicate) {
             if (entry != nullptr) ++entry->duplicate_runs;
-        } else if (!held_back_.add(*header, {run, s.id, now_, missing_})) {
+        } else {
+            note_more(s, header->origin, header->end - 1);
+            if (held_back_.add(*header, {run, s.id, now_, missing_})) continue;
             s.ask_resend = true;
             s.repairing = true;
         }
@@ -155,9 +156,7 @@ log_index core::first_lacked(const session& s) const {
     std::vector<dot> lacked; // of each origin, what comes next
     for (const auto& e : applied_.entries()) {
         std::uint64_t has = s.known.at(e.replica);
-        bool stays = s.withheld && is_withheld(e.replica);
-        if (has < e.counter && s.wants(e.replica, id_) && !stays)
-            lacked.push_back({e.replica, has + 1});
+        if (has < e.counter && s.wants(e.replica, id_)) lacked.push_back({e.replica, has + 1});
     }
     std::size_t left = lacked.size();
     log_index at = tail_.end();
@@ -175,29 +174,13 @@ log_index core::first_lacked(const session& s) const {
     return left == 0 ? at : log_first_;
 }
 
-// Whether what this replica wrote since it lost the end of an incarnation stays here, as far as that peer
-// goes: it has more of that than is here, or there are two histories of it.
-bool core::withholds_from(const session& s) const {
-    if (!lost_) return false;
-    std::uint64_t theirs = std::max(s.known.at(lost_->id), s.their_applied.at(lost_->id));
-    return lost_->forked || std::min(theirs, lost_->last) > applied_.at(lost_->id);
-}
-
-// Of its incarnations those that came after.
-bool core::is_withheld(replica_id origin_id) const {
-    if (origin_id == lost_->id) return false;
-    auto known = origins_.find(origin_id);
-    return origin_id == id_ ||
-           (known != origins_.end() && known->second.who.member == options_.name);
-}
-
 bool core::consider(session& s, const logged_run& run, runs_message& batch,
                     std::size_t& batch_bytes) {
     bool has_it = s.known.at(run.origin) >= run.end - 1;
     if (has_it) return true;
     if (!s.wants(run.origin, id_)) return true;
-    if (withholds_from(s) && run.index >= lost_->since && is_withheld(run.origin)) {
-        s.withheld = true;
+    if (is_withheld(s, run.origin)) {
+        if (!s.passed_over) s.passed_over = run.origin;
         return true;
     }
     bool own = run.origin == id_ || run.origin == predecessor_;
@@ -250,8 +233,8 @@ bool core::stalled(const session& s) const {
 
 void core::pump(session& s) {
     if (!s.open || !s.wanted || s.reading) return;
-    if (s.withheld && !withholds_from(s)) { // back to what was passed over
-        s.withheld = false;
+    if (s.passed_over && !is_withheld(s, *s.passed_over)) {
+        s.passed_over.reset();
         s.cursor = std::min(s.cursor, first_lacked(s));
     }
     if (s.caught_up && s.cursor == tail_.end()) return;

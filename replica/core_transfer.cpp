@@ -36,6 +36,8 @@ session* core::state_source() {
     session* best = nullptr;
     for (auto& [id, s] : sessions_) {
         if (!s.open || now_ < s.bad_state_until) continue;
+        if (s.blocked && s.blocked->code == errc::dot_reused)
+            continue; // its state has the other history
         if (!s.below_floor) {
             // Somebody's log still reaches us, and may bring it all.
             bool brings = !s.blocked && !applied_.covers(s.their_applied);
@@ -276,7 +278,6 @@ void core::stand_on_joined() {
     durable_.join(done.written); // the rest is as durable as the log
     durable_at_.seen_by(self_member, durable_);
     floor_.join(done.joined.image.header.floor);
-    settle_lost();
     base_ = done.joined.image.header.at;
     persist(std::max(clock_.last(), clock_.ceiling()), true);
     effects_.push_back(discard_staged{});
@@ -317,12 +318,25 @@ std::string core::fetchers_of(log_index snapshot) const {
     return out;
 }
 
+// What may not go there as runs may not as a state.
+std::optional<error> core::no_state_for(const session& s) const {
+    if (s.blocked && s.blocked->code == errc::dot_reused) return s.blocked;
+    if (!is_withheld(s, id_)) return std::nullopt;
+    if (forked_ != replica_id{}) {
+        return error{errc::dot_reused, "replica id " + to_string(forked_) +
+                                           ", of its past, has two histories: it gives nobody its "
+                                           "state"};
+    }
+    // Of two that lack some of each other's log, and of their own past, one has to begin.
+    if (s.below_floor && id_ < s.their_id) return std::nullopt;
+    return error{errc::outdated,
+                 "it lost the end of its log, and gives its state when that came back"};
+}
+
 void core::on_state_request(session& s, const state_request& asked) {
-    if (lost_ && lost_->forked) { // what may not go there as runs may not as a state
-        std::string why = "replica id " + to_string(lost_->id) +
-                          " in its past has two histories: it gives nobody its state";
-        report_seldom(severity::warning, "transfer.refused", s.name, why);
-        return send(s, notice_message{errc::dot_reused, why, false});
+    if (auto why = no_state_for(s)) {
+        report_seldom(severity::warning, "transfer.refused", s.name, why->detail);
+        return send(s, notice_message{why->code, why->detail, false});
     }
     if (snapshots_.empty()) { // it asks again
         bool comes = snapshotting_ || !snapshot_waiters_.empty();

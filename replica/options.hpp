@@ -63,22 +63,10 @@ struct ack_level {
     } // of the configured members
 };
 
-// The end of an incarnation of a replica that its log lost without a trace, as it learned from a peer. What
-// it did since, under other ids, names operations by dots that stand for others at who has that end, if it
-// was written over: so that stays here until the end came and continued what is here, or for good.
-struct lost_end {
-    replica_id id{};
-    std::uint64_t last = 0; // op counter: what the peer had of it
-    log_index since{};      // runs of the replica from there on came after
-    bool forked = false;    // it was written over
-
-    bool operator==(const lost_end&) const = default;
-};
-
 // Who a replica is in this life of its process.
 struct replica_identity {
     replica_id id{};
-    replica_id predecessor{}; // the id of the same directory before, 0 if none
+    replica_id predecessor{}; // the last id before under which it wrote, 0 if none
     hlc ceiling;              // no stamp above it has left the replica
     // If given, a start needs a snapshot of at least the runs before it: a peer's state is in that, and in
     // no log.
@@ -87,7 +75,8 @@ struct replica_identity {
     // kept, oldest first. There may be more.
     log_index log_first{};
     std::vector<log_index> snapshots = {};
-    std::optional<lost_end> lost = {};
+    replica_id
+        forked{}; // of the ids before: the first of which peers have another history; 0 if none
 };
 
 } // namespace weft

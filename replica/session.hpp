@@ -38,14 +38,15 @@ struct session {
     bool caught_up = false;
 
     // Sending.
-    bool wanted = false;             // its Interest came: streaming may start
-    interest_message interest;       // what it wants here
-    version_vector known;            // what it has, or was sent here
-    log_index cursor{};              // everything before it was considered
-    bool withheld = false;           // runs were passed over: core::withholds_from
-    bool reading = false;            // a read_log is under way …
-    log_index read_from{};           // … for the cursor as it stood then
-    std::size_t undrained_bytes = 0; // sent since the link was last drained
+    bool wanted = false;         // its Interest came: streaming may start
+    interest_message interest;   // what it wants here
+    version_vector known;        // what it has, or was sent here
+    log_index cursor{};          // everything before it was considered
+    version_vector lacked_lives; // of our ids before, what it had more of than we: core::note_more
+    std::optional<replica_id> passed_over; // the first id of ours of which a run was withheld
+    bool reading = false;                  // a read_log is under way …
+    log_index read_from{};                 // … for the cursor as it stood then
+    std::size_t undrained_bytes = 0;       // sent since the link was last drained
     instant moved; // when the peer last took some of what it owes for, or owed nothing
     std::uint64_t sent_bytes = 0; // of runs
     std::uint64_t acked_bytes = 0;

@@ -18,7 +18,7 @@ identity someone() {
     out.snapshots = {log_index{50}, log_index{60}};
     out.rules_version = 9;
     out.rules_since = log_index{30};
-    out.lost = lost_end{replica_id{5}, 70, log_index{35}, true};
+    out.forked = replica_id{5};
     return out;
 }
 
@@ -77,7 +77,8 @@ BOOST_AUTO_TEST_CASE(the_reason_says_what_was_found) {
 
 BOOST_AUTO_TEST_CASE(a_new_id_remembers_the_one_before_and_its_clock) {
     identity now = someone();
-    now.id = now.predecessor = replica_id{};
+    now.id = replica_id{};
+    now.predecessor = replica_id{7};
     now.ceiling = hlc::at_ms(900);
     now.policy = sync_policy::none;
 
@@ -94,6 +95,9 @@ BOOST_AUTO_TEST_CASE(a_new_id_remembers_the_one_before_and_its_clock) {
     BOOST_TEST(renewed.durable == 500U);
     BOOST_CHECK(renewed.base == log_index{0});
 
+    BOOST_CHECK(renewed.forked == replica_id{5});
+
+    now.predecessor = replica_id{};
     identity first = settle_identity(std::nullopt, {false, ""}, now, replica_id{8});
     BOOST_CHECK(first.id == replica_id{8});
     BOOST_CHECK(first.predecessor == replica_id{});
@@ -242,15 +246,25 @@ BOOST_AUTO_TEST_CASE(files_that_an_identity_states_and_that_are_not_there_are_na
 }
 
 BOOST_AUTO_TEST_CASE(
-    an_identity_of_a_format_before_states_no_lost_end_then_no_rules_and_then_no_files) {
+    an_identity_of_a_format_before_states_a_lost_end_then_no_rules_and_then_no_files) {
     identity_place place;
     REQUIRE_GOOD(store_identity(place.disk, someone()));
     bytes content = place.directory.contents("identity.weft");
     bytes body(content.begin() + 20, content.end());
-    body.resize(body.size() - (1 + 3 * 8 + 1));
-    place.directory.alter("identity.weft", seal("weft-id\n", 3, body));
+    body.resize(body.size() - 8);
     identity expected = someone();
-    expected.lost.reset();
+    for (bool forked : {true, false}) {
+        byte_writer lost;
+        lost.u8(1);
+        for (std::uint64_t field : {5, 70, 35}) lost.u64(field);
+        lost.u8(forked ? 1 : 0);
+        bytes with_end = body;
+        with_end.insert(with_end.end(), lost.view().begin(), lost.view().end());
+        place.directory.alter("identity.weft", seal("weft-id\n", 4, with_end));
+        if (!forked) expected.forked = {};
+        BOOST_CHECK(load_identity(place.disk).value() == expected);
+    }
+    place.directory.alter("identity.weft", seal("weft-id\n", 3, body));
     BOOST_CHECK(load_identity(place.disk).value() == expected);
     body.resize(body.size() - 2 * sizeof(std::uint64_t));
     place.directory.alter("identity.weft", seal("weft-id\n", 2, body));
@@ -262,7 +276,7 @@ BOOST_AUTO_TEST_CASE(
     expected.log_first.reset();
     expected.snapshots.clear();
     BOOST_CHECK(load_identity(place.disk).value() == expected);
-    place.directory.alter("identity.weft", seal("weft-id\n", 5, body));
+    place.directory.alter("identity.weft", seal("weft-id\n", 6, body));
     BOOST_CHECK(load_identity(place.disk).error().code == errc::incompatible);
 }
 

@@ -4,6 +4,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -38,6 +39,23 @@ struct story : cluster {
         for (const auto& problem : check_reports(all())) BOOST_ERROR(problem);
     }
 };
+
+inline bool reported(const host& one, std::string_view what, std::string_view words = "") {
+    return std::any_of(one.events().begin(), one.events().end(), [&](const log_event& e) {
+        return e.what == what && e.text.find(words) != std::string::npos;
+    });
+}
+
+// Keeps little log: segments, snapshots and the limit are small.
+inline host& open_forgetful(story& s, const std::string& name,
+                            const std::vector<std::string>& peers) {
+    host& fresh = s.add(name, peers);
+    fresh.options().snapshot_log_bytes = 4'000;
+    fresh.options().log_segment_bytes = 1'000;
+    fresh.options().log_bytes_max = 10'000;
+    s.start(fresh);
+    return fresh;
+}
 
 inline dot add_to(host& where, std::string_view counter, std::int64_t by = 1) {
     auto done = where->transact([&](transaction& t) { (void)t.counter(counter).increment(by); });

@@ -10,22 +10,6 @@ using namespace weft::sim;
 
 namespace {
 
-bool reported(const host& one, std::string_view what, std::string_view words = "") {
-    return std::any_of(one.events().begin(), one.events().end(), [&](const log_event& e) {
-        return e.what == what && e.text.find(words) != std::string::npos;
-    });
-}
-
-// Keeps little log: segments, snapshots and the limit are small.
-host& open_forgetful(story& s, const std::string& name, const std::vector<std::string>& peers) {
-    host& fresh = s.add(name, peers);
-    fresh.options().snapshot_log_bytes = 4'000;
-    fresh.options().log_segment_bytes = 1'000;
-    fresh.options().log_bytes_max = 10'000;
-    s.start(fresh);
-    return fresh;
-}
-
 void write_many(story& s, host& where, int changes) {
     for (int i = 0; i < changes; ++i) {
         auto done = where->transact([&](transaction& t) {

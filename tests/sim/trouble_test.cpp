@@ -1,22 +1,9 @@
 #include "tests/sim/story.hpp"
 
-#include <algorithm>
-#include <set>
-
 // What goes wrong around a replica and must not go wrong in it: disks put back, members mistaken for each
 // other, disks without space, peers far behind. Each was once a defect, found by reading.
 using namespace weft;
 using namespace weft::sim;
-
-namespace {
-
-bool reported(const host& one, std::string_view what, std::string_view words) {
-    return std::any_of(one.events().begin(), one.events().end(), [&](const log_event& e) {
-        return e.what == what && e.text.find(words) != std::string::npos;
-    });
-}
-
-} // namespace
 
 BOOST_AUTO_TEST_SUITE(simulated_trouble)
 
@@ -158,118 +145,6 @@ BOOST_AUTO_TEST_CASE(two_live_replicas_of_one_id_are_both_kept_off) {
     s.expect_equal();
     BOOST_TEST(count_of(hub, "visits") == 111);
     for (const auto& problem : s.check()) BOOST_ERROR(problem);
-}
-
-// A directory was put back without a trace, and written to before it met who knows what was lost: less of it
-// than that. What the replica does afterwards, under another id, names operations that are others there.
-BOOST_AUTO_TEST_CASE(what_follows_a_fork_takes_nothing_of_the_other_history) {
-    for (int own : {2, 3}) { // fewer than were lost, and as many
-        story s;
-        auto& a = s.open("a", {"b", "c"});
-        auto& b = s.open("b", {"a", "c"});
-        auto& c = s.open("c", {"a", "b"});
-        auto adds = [](host& where, const std::string& what) {
-            return where->transact(
-                [&](transaction& t) { (void)t.set<std::string>("s").add(what); });
-        };
-        auto members = [](host& where) {
-            std::set<std::string> out;
-            auto all = where->set<std::string>("s").elements().value();
-            out.insert(all.begin(), all.end());
-            return out;
-        };
-        BOOST_REQUIRE(adds(a, "seed"));
-        s.expect_equal();
-        BOOST_REQUIRE(a.stop());
-        auto old = a.directory().copy(fresh_facts(7));
-        s.start(a);
-        for (const char* lost : {"lost 1", "lost 2", "lost 3"}) BOOST_REQUIRE(adds(a, lost));
-        s.expect_equal();
-        BOOST_REQUIRE(a.stop());
-        a.directory().restore_in_place(*old);
-        for (const char* far : {"b", "c"}) {
-            s.network().partition("a", far, sim_partition::stall);
-            s.network().partition(far, "a", sim_partition::stall);
-        }
-        s.start(a);
-        for (int i = 0; i < own; ++i) BOOST_REQUIRE(adds(a, "mine " + std::to_string(i)));
-        s.run_ms(100);
-        BOOST_REQUIRE(a.stop());
-        s.start(a);
-        s.network().heal_all();
-        s.wait_until([&] { return reported(a, "session.blocked", "two histories"); }, 60'000);
-        BOOST_REQUIRE(a->transact([](transaction& t) { return t.remove("s"); }));
-        s.run_ms(30'000);
-        std::set<std::string> kept{"seed", "lost 1", "lost 2", "lost 3"};
-        BOOST_TEST((members(b) == kept));
-        BOOST_TEST((members(c) == kept));
-        BOOST_TEST(members(a).empty());
-        // Also after starts that know of no fork yet, and take other ids.
-        for (const char* region : {"", "north", "south"}) {
-            BOOST_REQUIRE(a.stop());
-            a.options().region = region;
-            s.start(a);
-        }
-        BOOST_REQUIRE(adds(a, "more"));
-        BOOST_REQUIRE(a->transact([](transaction& t) { return t.remove("s"); }));
-        s.run_ms(30'000);
-        BOOST_TEST((members(b) == kept));
-        BOOST_TEST((members(c) == kept));
-        BOOST_TEST(a.count("identity.forked") > 0U);
-        // The others go on, and give their state to who is new.
-        auto& d = s.open("d", {"b", "c"});
-        BOOST_REQUIRE(adds(b, "later"));
-        kept.insert("later");
-        s.wait_until([&] { return members(d) == kept; });
-    }
-}
-
-// The same, and the copy had written before anybody met it: what both wrote stands at the same dots.
-BOOST_AUTO_TEST_CASE(where_both_live_replicas_of_one_id_wrote_everybody_stops_at_the_fork) {
-    story s;
-    auto facts = fresh_facts(7);
-    auto& hub = s.open("hub", {});
-    auto& late = s.open("late", {"hub"});
-    auto& a = s.open("a", {"hub"});
-    BOOST_REQUIRE(a.stop());
-    a.replace_directory(a.directory().copy(facts));
-    s.start(a);
-    add_to(a, "visits", 1);
-    s.expect_equal();
-    auto& copy = s.add("copy", {"hub"});
-    copy.options().name = "a";
-    copy.replace_directory(a.directory().copy(facts));
-    replica_id id = a->id();
-    dot of_a = add_to(a, "visits", 10);
-    s.expect_equal();
-    s.start(copy);
-    dot of_copy = add_to(copy, "visits", 100);
-    BOOST_TEST(copy->id() == id);
-    BOOST_TEST((of_a == of_copy), "one dot, two contents");
-
-    s.wait_until([&] { return reported(hub, "session.blocked", "Remedy: stop the copy"); });
-    // Both go on, and nobody takes any of it.
-    if (a->id() == id) add_to(a, "visits", 1'000);
-    if (copy->id() == id) add_to(copy, "visits", 10'000);
-    s.run_ms(60'000);
-    for (host* one : {&hub, &late}) {
-        BOOST_TEST(one->applied().at(id) == of_a.counter, one->name());
-        BOOST_TEST(count_of(*one, "visits") == 11, one->name());
-    }
-    BOOST_TEST(count_of(a, "visits") % 1'000 == 11);
-    BOOST_TEST(count_of(copy, "visits") % 1'000 == 101);
-
-    // The remedy, as operations.md has it.
-    BOOST_REQUIRE(copy.stop());
-    copy.options().name = "copy";
-    copy.replace_directory(std::make_unique<sim_directory>(fresh_facts(8), "copy"));
-    s.start(copy);
-    BOOST_REQUIRE(hub->pause_peer("a").has_value());
-    s.run_ms(100);
-    BOOST_REQUIRE(hub->resume_peer("a").has_value());
-    s.expect_equal(120'000);
-    BOOST_TEST(count_of(copy, "visits") == count_of(a, "visits"));
-    BOOST_TEST(count_of(hub, "visits") % 1'000 == 11);
 }
 
 BOOST_AUTO_TEST_CASE(a_directory_is_locked_by_its_process) {
