@@ -53,11 +53,15 @@ std::string what_is_missing(const std::string& path, log_index state, const wal&
            "the log from run " + number(log.first()) + " on";
 }
 
-// Before what is wrong with the rest: what is not there at all.
-error with_missing(const std::string& place, const std::vector<std::string>& missing, error why) {
-    for (std::size_t i = missing.size(); i-- > 0;)
-        why.detail = place + "/" + missing[i] + " is missing; " + why.detail;
-    return why;
+// Before what the log lacks: what is not there at all, or is damaged, and would make up for it.
+error with_causes(const std::string& place, const std::vector<std::string>& missing,
+                  const std::vector<damaged_snapshot>& damaged, error why) {
+    if (missing.empty() && damaged.empty()) return why;
+    std::string causes;
+    for (const std::string& name : missing) causes += place + "/" + name + " is missing; ";
+    for (const damaged_snapshot& one : damaged) causes += one.why.detail + "; ";
+    bool told = why.detail.find(damage_remedy) != std::string::npos;
+    return {why.code, causes + why.detail + (told ? "" : std::string(damage_remedy))};
 }
 
 } // namespace
@@ -113,7 +117,7 @@ result<replayed_state> replay_directory(env& doors, std::span<const snapshot_inf
     }
     for (;;) {
         auto start = load_newest(doors, kept, options, base, rules_since(known, options));
-        if (!start) return fail(with_missing(doors.files.place(), missing, start.error()));
+        if (!start) return fail(with_causes(doors.files.place(), missing, {}, start.error()));
         std::uint64_t wall_ms = doors.time.wall_ms();
         auto log = open_wal(
             doors.files, doors.run, doors.events,
@@ -134,7 +138,9 @@ result<replayed_state> replay_directory(env& doors, std::span<const snapshot_inf
                                  [&](const snapshot_info& s) { return s.at == start->at; });
         bool goes = log.error().code == errc::dot_reused && used != kept.end() &&
                     (!base || *base < start->at);
-        if (!goes) return fail(with_missing(doors.files.place(), missing, log.error()));
+        if (!goes) {
+            return fail(with_causes(doors.files.place(), missing, start->damaged, log.error()));
+        }
         forked.push_back({start->at, log.error()});
         kept = kept.first(static_cast<std::size_t>(used - kept.begin()));
     }

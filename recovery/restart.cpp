@@ -40,7 +40,8 @@ result<void> leave_out(env& doors, std::span<const damaged_snapshot> damaged, lo
              one.why.detail +
                  (one.at > used ? ". An older state and the log after it were read instead"
                                 : ". It was not needed") +
-                 "; the file is kept as " + *aside + ", and another is written"});
+                 "; the file is kept as " + *aside +
+                 ", and another is written with the next change"});
     }
     return {};
 }
@@ -205,8 +206,7 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
                     {log->first(), log->floor(), (*snapshots)->kept(), (*transfers)->staged()},
                     doors.time.now());
     // In the place of what is gone.
-    if (!start.damaged.empty() || !missing.empty())
-        decisions.take_snapshot([](const result<snapshot_info>&) {});
+    if (!start.damaged.empty() || !missing.empty()) decisions.replace_snapshot();
 
     auto audits = audit_log::open(
         doors, {.age_ms_max = options.audit_age_ms_max, .bytes_max = options.audit_bytes_max});
@@ -218,7 +218,9 @@ result<std::unique_ptr<replica>> open_replica(replica_home home, const replica_o
             entry.replica = who.id;
             entry.member = options.name;
             // In a replay they have the stamps of changes, which may be ahead of our clock.
-            entry.at = std::min(entry.at, hlc::at_ms(doors.time.wall_ms()));
+            hlc now_there = hlc::at_ms(doors.time.wall_ms());
+            // Of a state that only brought stamps far ahead of our clock nothing says since when.
+            entry.at = entry.at == hlc{} ? now_there : std::min(entry.at, now_there);
         }
     }
     if (auto taken = (*audits)->take_replayed(replayed, open, decisions.decides_anew()); !taken) {

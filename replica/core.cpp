@@ -264,6 +264,7 @@ result<core::run_outcome> core::take_run(const run_header& header, const shared_
         return run_outcome::missing_causes;
     }
     if (header.first < expected) return forked("overlaps what is here");
+    if (header.who && builds_on_refused(header)) return fail(*origins_[header.origin].refused);
     run_hash last = known == origins_.end() ? run_hash{} : known->second.last;
     if (header.previous != last) return forked("does not continue the run before it");
 
@@ -405,10 +406,23 @@ error core::depends_on_refused(replica_id which) const {
                 " cannot be applied either: " + cause.refused->detail};
 }
 
+// The first run of an incarnation after a refused one.
+bool core::builds_on_refused(const run_header& header) {
+    auto before = origins_.find(header.who->predecessor);
+    if (before == origins_.end() || !before->second.refused || header.origin == id_) return false;
+    refuse_origin(header.origin, depends_on_refused(before->first));
+    return true;
+}
+
 // Nothing more of that origin is applied here, nor what depends on it, until an operator resumes a peer
-// or the process starts again: so nothing is held back, or asked for, in vain.
+// or the process starts again: so nothing is held back, or asked for, in vain. What its replica wrote under
+// later ids may build on another history than the one here, whoever passes it on.
 void core::refuse_origin(replica_id which, const error& why) {
     origins_[which].refused = why;
+    for (const auto& [id, known] : origins_) {
+        bool later = known.who.predecessor == which && id != id_ && !known.refused;
+        if (later) refuse_origin(id, depends_on_refused(which));
+    }
     held_back_.drop_covered(which, UINT64_MAX);
     for (auto [origin_id, first] : held_back_.heads()) {
         const held_back::waiting* head = held_back_.find(origin_id, first);

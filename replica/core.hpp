@@ -94,6 +94,8 @@ public:
     // Takes a snapshot as soon as it can be; calls back, through an effect, when it is durable. If nothing
     // happened since the last one, that is the answer.
     void take_snapshot(std::function<void(result<snapshot_info>)> whom);
+    // One was lost: another is due as soon as it would differ from the newest that is left.
+    void replace_snapshot() { replacing_ = true; }
 
     // Compares this state with those of a linked peer, or of all that are linked or configured, each at a
     // version vector that both reach, while everything goes on; calls back, through an effect, when all
@@ -252,6 +254,7 @@ private:
     [[nodiscard]] bool left_behind(const session& s) const;
     [[nodiscard]] session* state_source();
     [[nodiscard]] std::optional<error> no_state_for(const session& s) const;
+    void on_state_refused(session& s, std::int64_t for_ms);
     [[nodiscard]] bool state_is_needless(replica_id from) const;
     void want_transfer();
     void ask_for_state(session& s);
@@ -338,6 +341,7 @@ private:
     void change_identity(const std::string& why, bool forked);
     void note_fork(replica_id which);
     void report_fork();
+    [[nodiscard]] bool builds_on_refused(const run_header& header);
     void refuse_origin(replica_id which, const error& why);
     [[nodiscard]] error depends_on_refused(replica_id which) const;
     void on_refused_run(session& s, replica_id origin_id, const error& why);
@@ -451,6 +455,7 @@ private:
     std::vector<snapshot_info> snapshots_;     // oldest first
     std::uint64_t bytes_since_snapshot_ = 0;   // of the log
     std::uint64_t bytes_in_taken_ = 0;         // those of them that the one under way holds
+    bool replacing_ = false;                   // one was lost
     bool snapshotting_ = false;                // one was taken and is not written yet …
     std::optional<state_image> taken_;         // … because the log is not durable up to it
     instant next_snapshot_ = instant::never(); // by interval

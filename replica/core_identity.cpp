@@ -5,21 +5,22 @@
 #include <algorithm>
 
 // Who this replica is, and was: a new id where the end of its log was lost or has two histories, and what of
-// its lives goes to whom.
+// its incarnations goes to whom.
 //
 // A log that lost its end without a trace goes on under its id, and may write other operations over those
 // that were lost. Whoever has the lost ones refuses these by the chain of hashes. But what the replica writes
 // under later ids names causes by dots, which are other operations there: a remove would take those. So a
-// peer that has more of one of the replica's earlier lives gets nothing of the lives after it before what is
-// lacked came, through the log, and continued what is here; and nobody gets any of it once it did not.
+// peer that has more of one of the replica's earlier incarnations gets nothing of those after it before what
+// is lacked came, through the log, and continued what is here; and nobody gets any of it once it did not.
 namespace weft {
 
-// The lives before, oldest first, as far as their first changes tell.
+// The incarnations before, oldest first, as far as their first changes tell.
 void core::remember_past() {
     past_.clear();
-    for (replica_id before = predecessor_; applied_.at(before) > 0;) {
+    for (replica_id before = predecessor_; before != replica_id{} && applied_.at(before) > 0;) {
+        bool circle = std::find(past_.begin(), past_.end(), before) != past_.end();
+        if (circle) break; // which no replica writes
         past_.insert(past_.begin(), before);
-        if (past_.size() > limits::vector_entries_max) break; // a circle, which nobody writes
         auto known = origins_.find(before);
         before = known == origins_.end() ? replica_id{} : known->second.who.predecessor;
     }
@@ -48,10 +49,10 @@ void core::change_identity(const std::string& why, bool forked) {
                      false);
 }
 
-// Of one of the lives before, or of another replica: then there is nothing to keep back.
+// Of an earlier incarnation, or of another replica: then there is nothing to keep back.
 void core::note_fork(replica_id which) {
-    auto life = std::find(past_.begin(), past_.end(), which);
-    if (life == past_.end() || std::find(past_.begin(), life, forked_) != life) return;
+    auto at = std::find(past_.begin(), past_.end(), which);
+    if (at == past_.end() || std::find(past_.begin(), at, forked_) != at) return;
     if (forked_ == which) return;
     forked_ = which;
     persist(std::max(clock_.last(), clock_.ceiling()), false);
@@ -169,17 +170,19 @@ void core::lost_tail(const session& s, std::uint64_t theirs) {
 // The first that the peer shows to have is what has to come here. That somebody else goes on under that id,
 // in the directory of which this one is a copy, holds nothing up.
 void core::note_more(session& s, replica_id which, std::uint64_t theirs) {
-    if (theirs <= applied_.at(which) || s.lacked_lives.at(which) > 0) return;
-    if (std::find(past_.begin(), past_.end(), which) != past_.end())
-        s.lacked_lives.advance(which, theirs);
+    if (theirs <= applied_.at(which) || s.lacked_past.at(which) > 0) return;
+    if (std::find(past_.begin(), past_.end(), which) == past_.end()) return;
+    s.lacked_past.advance(which, theirs);
+    s.holds = true;
+    s.serving.reset(); // it asks again
 }
 
-// Whether runs of that origin stay here, as far as that peer goes: it is a life of this replica after one
-// that is forked, or of which the peer showed more than is here.
+// Whether runs of that origin stay here, as far as that peer goes: it is an incarnation of this replica
+// after one that is forked, or of which the peer showed more than is here.
 bool core::is_withheld(const session& s, replica_id which) const {
-    if (forked_ == replica_id{} && s.lacked_lives.empty()) return false;
-    auto holds = [&](replica_id life) {
-        return life == forked_ || s.lacked_lives.at(life) > applied_.at(life);
+    if (forked_ == replica_id{} && !s.holds) return false;
+    auto holds = [&](replica_id past) {
+        return past == forked_ || s.lacked_past.at(past) > applied_.at(past);
     };
     auto first = std::find_if(past_.begin(), past_.end(), holds);
     if (first == past_.end()) return false;

@@ -272,7 +272,7 @@ void core::on_received(const received& got) {
     // Not only at the Hello: the peer itself may learn later what we have lost.
     if (std::uint64_t theirs = stated_in(got, id_); theirs >= next_counter_)
         return lost_tail(*s, theirs);
-    for (replica_id life : past_) note_more(*s, life, stated_in(got, life));
+    for (replica_id past : past_) note_more(*s, past, stated_in(got, past));
     std::visit(
         [&](const auto& what) {
             using kind = std::decay_t<decltype(what)>;
@@ -533,6 +533,7 @@ void core::on_hello(session& s, const hello_message& hello) {
 }
 
 void core::block(session& s, const error& why) {
+    s.forked = s.forked || why.code == errc::dot_reused;
     if (s.blocked && s.blocked->detail == why.detail) return;
     s.blocked = why;
     if (peer_entry* entry = entry_of(s)) entry->blocked = why;
@@ -558,6 +559,8 @@ void core::on_notice(session& s, const notice_message& notice) {
                       "the peer says " + std::string(to_string(notice.code)) + ": " +
                           notice.detail);
     }
+    if (notice.code == errc::dot_reused) on_state_refused(s, limits::bad_state_ms);
+    if (notice.code == errc::outdated) on_state_refused(s, limits::transfer_stall_ms);
     if (notice.fatal) {
         drop_session(s.id, {notice.code, "the peer closed: " + notice.detail}, false);
     }

@@ -59,7 +59,7 @@ instant core::snapshot_due() const {
     if (snapshotting_ || disk_full_ || !grew_since_snapshot()) return instant::never();
     bool by_size =
         options_.snapshot_log_bytes > 0 && bytes_since_snapshot_ >= options_.snapshot_log_bytes;
-    return std::max(by_size ? now_ : next_snapshot_, snapshot_not_before_);
+    return std::max(by_size || replacing_ ? now_ : next_snapshot_, snapshot_not_before_);
 }
 
 // Nothing becomes durable now: who waits for a snapshot need not wait for space. One of a joined state stays.
@@ -113,6 +113,7 @@ void core::on_snapshot_written(const snapshot_written& written) {
         return;
     }
     cut_wanted_ = true;
+    replacing_ = false;
     // That of a joined state takes the place of one at the same log index.
     std::erase_if(snapshots_, [&](const snapshot_info& s) { return s.at == written.what.at; });
     snapshots_.push_back(written.what);
@@ -161,7 +162,7 @@ void core::lose_snapshot(log_index at, const error& why) {
     if (std::erase_if(snapshots_, [at](const snapshot_info& s) { return s.at == at; }) == 0) return;
     persist(std::max(clock_.last(), clock_.ceiling()));
     effects_.push_back(set_aside_snapshot{at, why});
-    if (!snapshotting_) take_snapshot([](const result<snapshot_info>&) {});
+    replace_snapshot();
 }
 
 // The newest was read by the start, or written just now. The one before it, which a start would fall back on,

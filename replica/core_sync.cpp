@@ -233,6 +233,7 @@ bool core::stalled(const session& s) const {
 
 void core::pump(session& s) {
     if (!s.open || !s.wanted || s.reading) return;
+    if (s.holds && !is_withheld(s, id_)) s.holds = false;
     if (s.passed_over && !is_withheld(s, *s.passed_over)) {
         s.passed_over.reset();
         s.cursor = std::min(s.cursor, first_lacked(s));
@@ -282,6 +283,8 @@ void core::on_log_read(const log_read& read) {
     s->reading = false;
     // If the cursor was rewound meanwhile, this answer would lead it past what it was rewound for.
     if (s->cursor != s->read_from) return;
+    // What it was led past so far is no longer withheld: it is rewound before it goes on.
+    if (s->passed_over && !is_withheld(*s, *s->passed_over)) return;
     runs_message batch;
     std::size_t batch_bytes = 0;
     std::uint64_t changes = 0;

@@ -36,8 +36,7 @@ session* core::state_source() {
     session* best = nullptr;
     for (auto& [id, s] : sessions_) {
         if (!s.open || now_ < s.bad_state_until) continue;
-        if (s.blocked && s.blocked->code == errc::dot_reused)
-            continue; // its state has the other history
+        if (s.forked) continue;
         if (!s.below_floor) {
             // Somebody's log still reaches us, and may bring it all.
             bool brings = !s.blocked && !applied_.covers(s.their_applied);
@@ -146,6 +145,13 @@ void core::on_state_chunk(session& s, const state_chunk& chunk) {
     std::uint64_t until = t.staged + limits::transfer_window_bytes;
     send(s, state_request{t.what.snapshot, t.asked, until});
     t.asked = until;
+}
+
+// The peer does not give it, or not now: others may.
+void core::on_state_refused(session& s, std::int64_t for_ms) {
+    s.bad_state_until = now_.after_ms(for_ms);
+    if (transfer_ && transfer_->from == s.id && transfer_->at == transfer_phase::receiving)
+        transfer_->from.reset();
 }
 
 void core::on_staging_failed(const staging_failed& failed) {
@@ -318,19 +324,23 @@ std::string core::fetchers_of(log_index snapshot) const {
     return out;
 }
 
-// What may not go there as runs may not as a state.
+// What may not go there as runs may not as a state. But an end that was lost may come back only after this
+// state went: so that is waited for, and no longer.
 std::optional<error> core::no_state_for(const session& s) const {
-    if (s.blocked && s.blocked->code == errc::dot_reused) return s.blocked;
-    if (!is_withheld(s, id_)) return std::nullopt;
     if (forked_ != replica_id{}) {
         return error{errc::dot_reused, "replica id " + to_string(forked_) +
                                            ", of its past, has two histories: it gives nobody its "
                                            "state"};
     }
-    // Of two that lack some of each other's log, and of their own past, one has to begin.
-    if (s.below_floor && id_ < s.their_id) return std::nullopt;
-    return error{errc::outdated,
-                 "it lost the end of its log, and gives its state when that came back"};
+    if (s.forked) {
+        return error{errc::dot_reused, "the two have two histories of a replica id: no state goes "
+                                       "from one to the other"};
+    }
+    bool waits = is_withheld(s, id_) && now_.ms_since(s.opened) < limits::lost_end_wait_ms;
+    if (!waits) return std::nullopt;
+    return error{errc::outdated, "it lost the end of its log, and gives its state when that came "
+                                 "back, or did not for " +
+                                     std::to_string(limits::lost_end_wait_ms / 1000) + " s"};
 }
 
 void core::on_state_request(session& s, const state_request& asked) {

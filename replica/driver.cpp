@@ -435,7 +435,7 @@ void driver::perform(set_aside_snapshot& what) {
                             what.why.detail + ". " +
                                 (aside ? "The file is kept as " + *aside
                                        : "It cannot be put aside: " + to_string(aside.error())) +
-                                "; another snapshot is written"});
+                                "; another snapshot is written with the next change"});
 }
 
 void driver::perform(find_log_cut& what) {

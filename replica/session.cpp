@@ -24,7 +24,7 @@ std::size_t session::vector_bytes() const {
     for (const version_vector* each :
          {&told_floor, &their_start, &our_start, &their_floor, &interest.applied, &known,
           &asked.applied, &reported_applied, &reported_durable, &their_applied, &their_durable,
-          &lacked, &lacked_at, &lacked_lives, &probe}) {
+          &lacked, &lacked_at, &lacked_past, &probe}) {
         entries += each->size();
     }
     return entries * sizeof(version_vector::entry) +

@@ -38,11 +38,12 @@ struct session {
     bool caught_up = false;
 
     // Sending.
-    bool wanted = false;         // its Interest came: streaming may start
-    interest_message interest;   // what it wants here
-    version_vector known;        // what it has, or was sent here
-    log_index cursor{};          // everything before it was considered
-    version_vector lacked_lives; // of our ids before, what it had more of than we: core::note_more
+    bool wanted = false;        // its Interest came: streaming may start
+    interest_message interest;  // what it wants here
+    version_vector known;       // what it has, or was sent here
+    log_index cursor{};         // everything before it was considered
+    bool holds = false;         // something is withheld: core::is_withheld
+    version_vector lacked_past; // of our ids before, what it had more of than we: core::note_more
     std::optional<replica_id> passed_over; // the first id of ours of which a run was withheld
     bool reading = false;                  // a read_log is under way …
     log_index read_from{};                 // … for the cursor as it stood then
@@ -78,6 +79,7 @@ struct session {
     version_vector their_applied;
     version_vector their_durable;
     std::optional<error> blocked; // one of its runs cannot be applied
+    bool forked = false;          // it has another history of an origin: no state goes either way
     std::set<replica_id>
         unreadable; // origins of which it sent an unreadable run: asked for elsewhere
 

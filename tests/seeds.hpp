@@ -42,6 +42,8 @@ inline constexpr std::array regressions{
     regression{2376, "Hellos of a dead process that were taken for a second live one"},
     regression{2507, "a floor that rose between a Hello and its answer"},
     regression{2675, "a snapshot that took the place of one that a peer was fetching"},
+    regression{7'301'012,
+               "a conflict that only stamps far ahead date, kept out of the trail as too old"},
     regression{1'543'785'552,
                "a disk of the simulator's that put back what it held before a bit flipped"},
 };

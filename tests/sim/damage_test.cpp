@@ -34,6 +34,34 @@ void snapshot(story& s, host& of) {
     s.wait_until([&written] { return written; });
 }
 
+// A replica by itself whose log was cut: it begins behind two snapshots.
+host& open_cut(story& s) {
+    auto& a = open_small(s, "a", {});
+    a.options().log_bytes_max = 1'200;
+    BOOST_REQUIRE(a.stop());
+    s.start(a);
+    for (int i = 0; i < 30; ++i) {
+        add_to(a, "visits");
+        s.run_ms(20);
+        if (i % 10 == 9) snapshot(s, a);
+    }
+    s.wait_until([&] { return a->status().value().log_first > 0; });
+    return a;
+}
+
+std::vector<std::string> snapshots_of(host& where) {
+    auto names = where.directory().names();
+    std::erase_if(names, [](const std::string& name) { return !name.starts_with("snapshot-"); });
+    return names;
+}
+
+// A bit in the middle of that file.
+void flip(host& where, const std::string& name) {
+    bytes content = where.directory().contents(name);
+    content[content.size() / 2] ^= std::byte{1};
+    where.directory().alter(name, std::move(content));
+}
+
 // A replica by itself: a few segments, two snapshots, and log behind them; stopped.
 host& make_directory(story& s, const std::string& name, const std::string& cluster = "sim") {
     host& a = open_small(s, name, {}, cluster);
@@ -223,22 +251,51 @@ BOOST_AUTO_TEST_CASE(a_damaged_older_snapshot_is_named_and_kept_and_another_take
     });
 }
 
+// Where nothing was written since the newest, there is nothing to write yet.
+BOOST_AUTO_TEST_CASE(a_damaged_older_snapshot_of_a_quiet_replica_is_replaced_with_the_next_change) {
+    story s;
+    auto& a = open_small(s, "a", {});
+    for (int i = 0; i < 2; ++i) {
+        add_to(a, "visits");
+        snapshot(s, a);
+    }
+    BOOST_REQUIRE(a.stop());
+    std::string older = snapshots_of(a).front();
+    flip(a, older);
+    s.start(a);
+    s.wait_until([&] { return a.count("snapshot.damaged") == 1; });
+    snapshot(s, a);
+    s.run_ms(5'000);
+    BOOST_TEST(a->status().value().snapshots.size() == 1U);
+    add_to(a, "visits");
+    s.wait_until([&] { return a->status().value().snapshots.size() == 2U; });
+}
+
+// The log does not reach back before them any more.
+BOOST_AUTO_TEST_CASE(damaged_snapshots_that_a_cut_log_needs_are_named_in_the_refusal) {
+    story s;
+    auto& a = open_cut(s);
+    BOOST_REQUIRE(a.stop());
+    auto names = snapshots_of(a);
+    BOOST_TEST(names.size() == 2U);
+    for (const std::string& name : names) flip(a, name);
+    auto refused = a.start();
+    BOOST_REQUIRE(!refused.has_value());
+    const std::string& text = refused.error().detail;
+    BOOST_CHECK(refused.error().code == errc::log_damaged);
+    for (const std::string& name : names)
+        BOOST_TEST(text.find(name + ": damaged at byte ") != std::string::npos, text);
+    BOOST_TEST(text.find("'weft repair'") != std::string::npos, text);
+    BOOST_REQUIRE(a.repair().has_value());
+    s.start(a);
+}
+
 // The snapshot that the log's beginning needs, and the segment that it needs: each is named.
 BOOST_AUTO_TEST_CASE(what_is_missing_and_needed_is_named_in_the_refusal) {
     story s;
-    auto& a = open_small(s, "a", {});
-    a.options().log_bytes_max = 1'200;
+    auto& a = open_cut(s);
     BOOST_REQUIRE(a.stop());
-    s.start(a);
-    for (int i = 0; i < 30; ++i) {
-        add_to(a, "visits");
-        s.run_ms(20);
-        if (i % 10 == 9) snapshot(s, a);
-    }
-    s.wait_until([&] { return a->status().value().log_first > 0; });
-    BOOST_REQUIRE(a.stop());
-    auto names = a.directory().names();
-    std::erase_if(names, [](const std::string& name) { return !name.starts_with("snapshot-"); });
+    auto names = snapshots_of(a);
     BOOST_TEST(names.size() == 2U);
     for (const std::string& name : names) a.directory().erase(name);
     auto refused = a.start();

@@ -165,24 +165,24 @@ private:
         if (under_way_bytes_ > 0 && under_way_bytes_ + size > net_.options_.window_bytes) return;
         leaving_ = std::make_shared<bytes>(std::move(queue_.front()));
         queue_.pop_front();
-        std::int64_t slow = way_->bytes_per_ms;
-        std::int64_t speed = slow > 0 ? std::min(slow, bytes_per_ms_) : bytes_per_ms_;
-        std::int64_t takes_ns = static_cast<std::int64_t>(size) * 1'000'000 / speed;
-        leave(leaving_, takes_ns, size);
+        leave(leaving_, size);
     }
 
-    // Of a large frame on a slow link the other side sees a part every second.
-    void leave(const std::weak_ptr<bytes>& body, std::int64_t takes_ns, std::size_t size) {
-        constexpr std::int64_t part_ns = 1'000'000'000;
-        net_.all_.at({net_.all_.now().ns + std::min(takes_ns, part_ns)},
-                     [self = shared_from_this(), body, takes_ns, size] {
-                         if (body.expired()) return;
-                         if (takes_ns <= part_ns) return self->left();
-                         std::size_t part = size / static_cast<std::size_t>(takes_ns / part_ns + 1);
-                         self->parts_bytes_ += part;
-                         self->travel(parcel_kind::part);
-                         self->leave(body, takes_ns - part_ns, size - part);
-                     });
+    // Of a large frame on a slow link the other side sees a part every second; the next goes at the speed
+    // that the link has by then.
+    void leave(const std::weak_ptr<bytes>& body, std::size_t size) {
+        std::int64_t slow = way_->bytes_per_ms;
+        std::int64_t speed = slow > 0 ? std::min(slow, bytes_per_ms_) : bytes_per_ms_;
+        std::int64_t all_ns = static_cast<std::int64_t>(size) * 1'000'000 / speed;
+        auto part = std::min(size, static_cast<std::size_t>(speed) * 1'000);
+        std::int64_t part_ns = part == size ? all_ns : 1'000'000'000;
+        net_.all_.at({net_.all_.now().ns + part_ns}, [self = shared_from_this(), body, size, part] {
+            if (body.expired()) return;
+            if (part == size) return self->left();
+            self->parts_bytes_ += part;
+            self->travel(parcel_kind::part);
+            self->leave(body, size - part);
+        });
     }
 
     void part_arrived() {

@@ -34,6 +34,11 @@ struct story : cluster {
     void expect_equal(std::int64_t ms_max = 30'000) {
         wait_until([this] { return equal(); }, ms_max);
     }
+    // Both ways, until all is healed.
+    void cut(const std::string& one, const std::string& other) {
+        network().partition(one, other, sim_partition::stall);
+        network().partition(other, one, sim_partition::stall);
+    }
     void expect_sound() {
         for (const auto& problem : check()) BOOST_ERROR(problem);
         for (const auto& problem : check_reports(all())) BOOST_ERROR(problem);

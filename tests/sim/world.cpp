@@ -402,7 +402,7 @@ bool world::settled() const {
     for (const auto& one : cluster_.all()) {
         if (!one->up()) continue;
         auto status = (*one)->status();
-        if (status && status->held_back_runs > 0) return false;
+        if (status && (status->held_back_runs > 0 || status->disk_full)) return false;
     }
     return cluster_.equal();
 }

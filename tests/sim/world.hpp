@@ -101,6 +101,7 @@ private:
         std::size_t index); // what was promised on the strength of that disk alone is void
     // For the checkers, for it may live on elsewhere as state only: `all` of it, or what others have.
     void keep_log_of(std::size_t index, bool all);
+    void find_space(std::size_t index);
     [[nodiscard]] bool is_void(const promise& given) const;
 
     [[nodiscard]] host& at(std::size_t index) const { return *cluster_.all()[index]; }

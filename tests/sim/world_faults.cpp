@@ -108,9 +108,14 @@ void world::fill_disk(std::size_t index, std::int64_t for_ms) {
     after_ms(for_ms, [this, index] {
         if (!machines_[index].disk_full) return;
         fail_disk(index, std::nullopt);
-        machines_[index].full_until = cluster_.timeline().now().after_ms(
-            space_retry_ms_max + space_syncs_max * (drawn_.sync_ms_max + 1));
+        find_space(index);
     });
+}
+
+// There is space, and so long it may take to find that out.
+void world::find_space(std::size_t index) {
+    machines_[index].full_until = cluster_.timeline().now().after_ms(
+        space_retry_ms_max + space_syncs_max * (drawn_.sync_ms_max + 1));
 }
 
 void world::tend() {
@@ -225,8 +230,10 @@ void world::roll_back(std::size_t index, std::int64_t for_ms, bool in_place,
 void world::rot(std::size_t index, std::int64_t for_ms, random_generator& random) {
     host& one = at(index);
     count_as_lost(index);
-    keep_log_of(index, true);
+    // Under an id that it keeps, what a power cut took before it had left is written again at the same dots.
+    keep_log_of(index, false);
     one.kill(random.chance(0.5));
+    keep_log_of(index, true);
     fail_disk(index, std::nullopt);
     plan_start(index, for_ms);
     auto names = one.directory().names();
@@ -263,7 +270,11 @@ void world::mend(std::size_t index, const error& refused) {
 void world::pause(std::size_t index, std::int64_t for_ms) {
     at(index).pause();
     after_ms(for_ms, [this, index, life = machines_[index].life] {
-        if (at(index).up() && machines_[index].life == life) at(index).resume();
+        if (!at(index).up() || machines_[index].life != life) return;
+        at(index).resume();
+        bool was_full = machines_[index].full_until > instant{};
+        if (was_full && !machines_[index].disk_full)
+            find_space(index); // it may have come meanwhile
     });
 }
 
