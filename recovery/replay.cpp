@@ -60,8 +60,9 @@ error with_causes(const std::string& place, const std::vector<std::string>& miss
     std::string causes;
     for (const std::string& name : missing) causes += place + "/" + name + " is missing; ";
     for (const damaged_snapshot& one : damaged) causes += one.why.detail + "; ";
-    bool told = why.detail.find(damage_remedy) != std::string::npos;
-    return {why.code, causes + why.detail + (told ? "" : std::string(damage_remedy))};
+    bool helps =
+        why.code == errc::log_damaged && why.detail.find(damage_remedy) == std::string::npos;
+    return {why.code, causes + why.detail + (helps ? std::string(damage_remedy) : "")};
 }
 
 } // namespace

@@ -41,7 +41,7 @@ result<void> leave_out(env& doors, std::span<const damaged_snapshot> damaged, lo
                  (one.at > used ? ". An older state and the log after it were read instead"
                                 : ". It was not needed") +
                  "; the file is kept as " + *aside +
-                 ", and another is written with the next change"});
+                 ", and another is written, at the latest with the next change"});
     }
     return {};
 }

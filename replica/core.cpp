@@ -399,30 +399,30 @@ void core::on_log_synced(log_index durable_end) {
 
 error core::depends_on_refused(replica_id which) const {
     const origin& cause = origins_.at(which);
+    std::string_view root = cause.refused->detail; // of a chain of them the first
+    constexpr std::string_view either = " cannot be applied either: ";
+    if (auto at = root.find(either); at != root.npos) root.remove_prefix(at + either.size());
     return {cause.refused->code,
             "what depends on operations of " +
                 (cause.who.member.empty() ? to_string(which) : cause.who.member) + " after " +
-                std::to_string(applied_.at(which)) +
-                " cannot be applied either: " + cause.refused->detail};
+                std::to_string(applied_.at(which)) + std::string(either) + std::string(root)};
 }
 
-// The first run of an incarnation after a refused one.
+// A first run after an incarnation that is refused here: it may build on the other history, whoever passes it
+// on. An incarnation of which something is here already came before that was known, and goes on.
 bool core::builds_on_refused(const run_header& header) {
-    auto before = origins_.find(header.who->predecessor);
-    if (before == origins_.end() || !before->second.refused || header.origin == id_) return false;
-    refuse_origin(header.origin, depends_on_refused(before->first));
+    replica_id before = header.who->predecessor;
+    auto known = origins_.find(before);
+    bool refused = before != replica_id{} && known != origins_.end() && known->second.refused;
+    if (!refused || header.origin == id_) return false;
+    refuse_origin(header.origin, depends_on_refused(before));
     return true;
 }
 
 // Nothing more of that origin is applied here, nor what depends on it, until an operator resumes a peer
-// or the process starts again: so nothing is held back, or asked for, in vain. What its replica wrote under
-// later ids may build on another history than the one here, whoever passes it on.
+// or the process starts again: so nothing is held back, or asked for, in vain.
 void core::refuse_origin(replica_id which, const error& why) {
     origins_[which].refused = why;
-    for (const auto& [id, known] : origins_) {
-        bool later = known.who.predecessor == which && id != id_ && !known.refused;
-        if (later) refuse_origin(id, depends_on_refused(which));
-    }
     held_back_.drop_covered(which, UINT64_MAX);
     for (auto [origin_id, first] : held_back_.heads()) {
         const held_back::waiting* head = held_back_.find(origin_id, first);

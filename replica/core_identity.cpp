@@ -114,6 +114,8 @@ bool core::check_their_knowledge(session& s, const hello_message& hello) {
         bool both_there = applied_.at(theirs.origin) == theirs.counter;
         bool same =
             both_there ? known->second.last == theirs.last : !forked.contains(theirs.origin);
+        // Where nothing shows which history of a refused origin it has, its state may have the other.
+        if (known->second.refused && !(both_there && same)) s.bad_state_until = instant::never();
         if (same) continue;
         error fork{errc::dot_reused,
                    "operation " + to_string(dot{theirs.origin, theirs.counter}) +

@@ -30,6 +30,7 @@ void core::on_runs(session& s, const runs_message& runs) {
             s.ask_resend = true;
             continue;
         }
+        s.took = now_;
         auto header = read_run_header(run.view);
         if (!header) {
             error why = header.error();

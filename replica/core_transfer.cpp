@@ -206,6 +206,10 @@ void core::on_state_joined(const state_joined& joined) {
         bool ahead = o.counter > applied_.at(o.id);
         if (ahead && known != origins_.end() && known->second.refused)
             return give_up_transfer(*known->second.refused, true);
+        auto before = origins_.find(o.who.predecessor);
+        bool builds = ahead && o.id != id_ && o.who.predecessor != replica_id{} &&
+                      before != origins_.end() && before->second.refused;
+        if (builds) return give_up_transfer(depends_on_refused(before->first), true);
     }
     transfer& t = *transfer_;
     t.at = transfer_phase::writing;
@@ -336,10 +340,10 @@ std::optional<error> core::no_state_for(const session& s) const {
         return error{errc::dot_reused, "the two have two histories of a replica id: no state goes "
                                        "from one to the other"};
     }
-    bool waits = is_withheld(s, id_) && now_.ms_since(s.opened) < limits::lost_end_wait_ms;
-    if (!waits) return std::nullopt;
+    bool comes = disk_full_ || now_.ms_since(std::max(s.opened, s.took)) < limits::lost_end_wait_ms;
+    if (!comes || !is_withheld(s, id_)) return std::nullopt;
     return error{errc::outdated, "it lost the end of its log, and gives its state when that came "
-                                 "back, or did not for " +
+                                 "back, or nothing came for " +
                                      std::to_string(limits::lost_end_wait_ms / 1000) + " s"};
 }
 

@@ -431,11 +431,12 @@ void driver::perform(verify_snapshot& what) {
 void driver::perform(set_aside_snapshot& what) {
     if (waits_for_identity(what)) return;
     auto aside = parts_.snapshots->put_aside(what.at);
-    parts_.doors.events.on({severity::warning, "snapshot.damaged",
-                            what.why.detail + ". " +
-                                (aside ? "The file is kept as " + *aside
-                                       : "It cannot be put aside: " + to_string(aside.error())) +
-                                "; another snapshot is written with the next change"});
+    parts_.doors.events.on(
+        {severity::warning, "snapshot.damaged",
+         what.why.detail + ". " +
+             (aside ? "The file is kept as " + *aside
+                    : "It cannot be put aside: " + to_string(aside.error())) +
+             "; another snapshot is written, at the latest with the next change"});
 }
 
 void driver::perform(find_log_cut& what) {

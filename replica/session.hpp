@@ -68,6 +68,7 @@ struct session {
     bool asked_once = false;
     bool ask_resend = false; // a run from here was dropped
     bool repairing = false;  // causes were missing: everything is wanted here until they came
+    instant took;            // when a run last came
     std::uint64_t taken_bytes = 0;
     std::uint64_t reported_bytes = 0;
     version_vector reported_applied;

@@ -100,15 +100,14 @@ void world::on_news(std::size_t index, const log_event& event) {
 void world::fail_disk(std::size_t index, std::optional<sim_fault> fault) {
     machines_[index].disk_full = fault && fault->code == errc::disk_full;
     at(index).set_disk_fault(fault);
+    if (!fault && machines_[index].full_until == instant::never()) find_space(index);
 }
 
 void world::fill_disk(std::size_t index, std::int64_t for_ms) {
     fail_disk(index, sim_fault{0, errc::disk_full, true, sim_operations::growth});
     machines_[index].full_until = instant::never();
     after_ms(for_ms, [this, index] {
-        if (!machines_[index].disk_full) return;
-        fail_disk(index, std::nullopt);
-        find_space(index);
+        if (machines_[index].disk_full) fail_disk(index, std::nullopt);
     });
 }
 
@@ -269,12 +268,12 @@ void world::mend(std::size_t index, const error& refused) {
 
 void world::pause(std::size_t index, std::int64_t for_ms) {
     at(index).pause();
-    after_ms(for_ms, [this, index, life = machines_[index].life] {
+    bool was_full = cluster_.timeline().now() <= machines_[index].full_until;
+    after_ms(for_ms, [this, index, was_full, life = machines_[index].life] {
         if (!at(index).up() || machines_[index].life != life) return;
         at(index).resume();
-        bool was_full = machines_[index].full_until > instant{};
-        if (was_full && !machines_[index].disk_full)
-            find_space(index); // it may have come meanwhile
+        bool has_space = was_full && !machines_[index].disk_full; // it came meanwhile
+        if (has_space) find_space(index);
     });
 }
 
