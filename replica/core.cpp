@@ -4,8 +4,6 @@
 #include "base/limits.hpp"
 #include "replica/state_image.hpp"
 
-#include <algorithm>
-
 namespace weft {
 
 std::string_view to_string(sync_policy policy) {

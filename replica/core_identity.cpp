@@ -1,5 +1,3 @@
-#include "base/check.hpp"
-#include "base/limits.hpp"
 #include "replica/core.hpp"
 
 #include <algorithm>

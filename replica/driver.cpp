@@ -620,7 +620,7 @@ void driver::write_audits() {
 
 void driver::once_audits_are_durable(std::function<void()> then) {
     write_audits();
-    parts_.audits->sync_later([weak = weak_from_this(), then](result<void> done) {
+    parts_.audits->sync_later([weak = weak_from_this(), then = std::move(then)](result<void> done) {
         auto self = weak.lock();
         if (!self || self->closed_) return;
         if (!done) {

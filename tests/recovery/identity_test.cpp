@@ -256,7 +256,8 @@ BOOST_AUTO_TEST_CASE(
     for (bool forked : {true, false}) {
         byte_writer lost;
         lost.u8(1);
-        for (std::uint64_t field : {5, 70, 35}) lost.u64(field);
+        for (auto id : {replica_id{5}, replica_id{70}, replica_id{35}})
+            lost.u64(static_cast<std::uint64_t>(id));
         lost.u8(forked ? 1 : 0);
         bytes with_end = body;
         with_end.insert(with_end.end(), lost.view().begin(), lost.view().end());
