@@ -149,7 +149,7 @@ void core::on_state_chunk(session& s, const state_chunk& chunk) {
 
 // The peer does not give it, or not now: others may.
 void core::on_state_refused(session& s, std::int64_t for_ms) {
-    s.bad_state_until = now_.after_ms(for_ms);
+    s.bad_state_until = std::max(s.bad_state_until, now_.after_ms(for_ms));
     if (transfer_ && transfer_->from == s.id && transfer_->at == transfer_phase::receiving)
         transfer_->from.reset();
 }
