@@ -120,7 +120,8 @@ inline constexpr std::uint32_t transfer_stall_ms = 10'000;
 inline constexpr std::int64_t transfer_pin_ms_max = 600'000;
 // … and one that was being sent when the link was lost waits so long for the peer to come back for the rest.
 inline constexpr std::int64_t transfer_return_ms_max = 600'000;
-// A replica that lost the end of its log gives no state for so long to who has that end.
+// A replica that lost the end of its log gives its state to who has that end only once nothing came from
+// there for so long.
 inline constexpr std::int64_t lost_end_wait_ms = 30'000;
 // A peer whose state was no good is not asked again for so long.
 inline constexpr std::int64_t bad_state_ms = 60'000;

@@ -77,8 +77,7 @@ result<identity> decode(std::uint32_t version, byte_view body, const file_facts&
         out.rules_version = in.u64();
         out.rules_since = log_index{in.u64()};
     }
-    if (version == 4 &&
-        in.u8() == 1) { // an end that was lost: of which id, and three fields that went
+    if (version == 4 && in.u8() == 1) { // a lost end: of which id, two fields that went, if forked
         replica_id which{in.u64()};
         (void)in.u64();
         (void)in.u64();

@@ -262,7 +262,12 @@ result<core::run_outcome> core::take_run(const run_header& header, const shared_
         return run_outcome::missing_causes;
     }
     if (header.first < expected) return forked("overlaps what is here");
-    if (header.who && builds_on_refused(header)) return fail(*origins_[header.origin].refused);
+    if (header.who) {
+        if (auto why = builds_on_refused(header.origin, *header.who)) {
+            refuse_origin(header.origin, *why);
+            return fail(*why);
+        }
+    }
     run_hash last = known == origins_.end() ? run_hash{} : known->second.last;
     if (header.previous != last) return forked("does not continue the run before it");
 
@@ -406,15 +411,14 @@ error core::depends_on_refused(replica_id which) const {
                 std::to_string(applied_.at(which)) + std::string(either) + std::string(root)};
 }
 
-// A first run after an incarnation that is refused here: it may build on the other history, whoever passes it
-// on. An incarnation of which something is here already came before that was known, and goes on.
-bool core::builds_on_refused(const run_header& header) {
-    replica_id before = header.who->predecessor;
-    auto known = origins_.find(before);
-    bool refused = before != replica_id{} && known != origins_.end() && known->second.refused;
-    if (!refused || header.origin == id_) return false;
-    refuse_origin(header.origin, depends_on_refused(before));
-    return true;
+// An incarnation after one that is refused here may build on the other history, whoever passes it on. One of
+// which something is here already came before that was known, and goes on: only what begins it is looked at.
+std::optional<error> core::builds_on_refused(replica_id which, const incarnation& who) const {
+    auto before = origins_.find(who.predecessor);
+    bool refused = who.predecessor != replica_id{} && which != id_ && before != origins_.end() &&
+                   before->second.refused;
+    if (!refused) return std::nullopt;
+    return depends_on_refused(before->first);
 }
 
 // Nothing more of that origin is applied here, nor what depends on it, until an operator resumes a peer

@@ -341,7 +341,8 @@ private:
     void change_identity(const std::string& why, bool forked);
     void note_fork(replica_id which);
     void report_fork();
-    [[nodiscard]] bool builds_on_refused(const run_header& header);
+    [[nodiscard]] std::optional<error> builds_on_refused(replica_id which,
+                                                         const incarnation& who) const;
     void refuse_origin(replica_id which, const error& why);
     [[nodiscard]] error depends_on_refused(replica_id which) const;
     void on_refused_run(session& s, replica_id origin_id, const error& why);

@@ -206,10 +206,8 @@ void core::on_state_joined(const state_joined& joined) {
         bool ahead = o.counter > applied_.at(o.id);
         if (ahead && known != origins_.end() && known->second.refused)
             return give_up_transfer(*known->second.refused, true);
-        auto before = origins_.find(o.who.predecessor);
-        bool builds = ahead && o.id != id_ && o.who.predecessor != replica_id{} &&
-                      before != origins_.end() && before->second.refused;
-        if (builds) return give_up_transfer(depends_on_refused(before->first), true);
+        auto builds = ahead ? builds_on_refused(o.id, o.who) : std::nullopt;
+        if (builds) return give_up_transfer(*builds, true);
     }
     transfer& t = *transfer_;
     t.at = transfer_phase::writing;
@@ -329,7 +327,7 @@ std::string core::fetchers_of(log_index snapshot) const {
 }
 
 // What may not go there as runs may not as a state. But an end that was lost may come back only after this
-// state went: so that is waited for, and no longer.
+// state went: so that is waited for while the peer sends something, and no longer.
 std::optional<error> core::no_state_for(const session& s) const {
     if (forked_ != replica_id{}) {
         return error{errc::dot_reused, "replica id " + to_string(forked_) +

@@ -75,8 +75,7 @@ struct replica_identity {
     // kept, oldest first. There may be more.
     log_index log_first{};
     std::vector<log_index> snapshots = {};
-    replica_id
-        forked{}; // of the ids before: the first of which peers have another history; 0 if none
+    replica_id forked{}; // the first id before of which peers have another history, 0 if none
 };
 
 } // namespace weft

@@ -35,6 +35,17 @@ void start_in(host& where, const std::string& region) {
     story::start(where);
 }
 
+// It does that, and then its directory is put back to before, which nothing shows. It is stopped.
+template <class F>
+void lose(host& where, const F& something) {
+    BOOST_REQUIRE(where.stop());
+    auto old = where.directory().copy(fresh_facts(7));
+    story::start(where);
+    something();
+    BOOST_REQUIRE(where.stop());
+    where.directory().restore_in_place(*old);
+}
+
 // What b has, and a wrote before its directory was put back to where it had only the seed.
 const words kept{"seed", "lost 1", "lost 2", "lost 3"};
 
@@ -68,17 +79,14 @@ struct put_back : story {
         c = &open("c", {"a", "b"});
         add_word(*a, "seed");
         expect_equal();
-        BOOST_REQUIRE(a->stop());
-        auto old = a->directory().copy(fresh_facts(7));
         if (how.c_is_away) BOOST_REQUIRE(c->stop());
-        start(*a);
-        for (const std::string& one : kept) {
-            if (one != "seed") add_word(*a, one);
-        }
-        wait_until([this] { return members(*b) == kept; });
-        if (!how.c_is_away) expect_equal();
-        BOOST_REQUIRE(a->stop());
-        a->directory().restore_in_place(*old);
+        lose(*a, [&] {
+            for (const std::string& one : kept) {
+                if (one != "seed") add_word(*a, one);
+            }
+            wait_until([this] { return members(*b) == kept; });
+            if (!how.c_is_away) expect_equal();
+        });
         cut("a", "b");
         cut("a", "c");
         start(*a);
@@ -158,13 +166,10 @@ BOOST_AUTO_TEST_CASE(what_was_lost_comes_back_before_what_follows_goes_out) {
     auto& b = s.open("b", {});
     add_word(a, "seed");
     s.expect_equal();
-    BOOST_REQUIRE(a.stop());
-    auto old = a.directory().copy(fresh_facts(7));
-    s.start(a);
-    for (int i = 0; i < 5; ++i) add_word(a, "lost " + noise(s, 60'000));
-    s.expect_equal(120'000);
-    BOOST_REQUIRE(a.stop());
-    a.directory().restore_in_place(*old);
+    lose(a, [&] {
+        for (int i = 0; i < 5; ++i) add_word(a, "lost " + noise(s, 60'000));
+        s.expect_equal(120'000);
+    });
     s.cut("a", "b");
     s.start(a);
     start_in(a, "north");
@@ -188,13 +193,10 @@ BOOST_AUTO_TEST_CASE(what_was_passed_over_on_the_disk_goes_out_when_the_lost_end
     auto& b = s.open("b", {});
     add_word(a, "seed");
     s.expect_equal();
-    BOOST_REQUIRE(a.stop());
-    auto old = a.directory().copy(fresh_facts(7));
-    s.start(a);
-    add_word(a, "lost 1");
-    s.expect_equal();
-    BOOST_REQUIRE(a.stop());
-    a.directory().restore_in_place(*old);
+    lose(a, [&] {
+        add_word(a, "lost 1");
+        s.expect_equal();
+    });
     s.cut("a", "b");
     s.start(a);
     start_in(a, "north");
@@ -286,12 +288,7 @@ BOOST_AUTO_TEST_CASE(a_state_is_fetched_from_who_gives_it) {
             s.wait_until([&] { return members(good).contains(word); });
         };
         at_good("seed of " + name);
-        BOOST_REQUIRE(bad.stop());
-        auto old = bad.directory().copy(fresh_facts(70));
-        s.start(bad);
-        at_good("lost of " + name);
-        BOOST_REQUIRE(bad.stop());
-        bad.directory().restore_in_place(*old);
+        lose(bad, [&] { at_good("lost of " + name); });
         s.cut("good", name);
         s.start(bad);
         add_word(bad, "mine");
